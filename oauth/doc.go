@@ -1,0 +1,61 @@
+// Package oauth is the vocabulary of the wire: who acts, who is acted for, and the names that RFC 8693
+// gives to the tokens between them. Start with [Delegation], which says what one impersonation token
+// says; [Party] and [Actor] are its parts. The package holds no rules, no keys and no net/http.
+//
+// # Words
+//
+// RFC 8693 §1.1 calls "A visibly acts for B" delegation, and keeps impersonation for the case in which
+// A cannot be told from B. We always send act, so in the RFC's words we delegate. The product and the
+// rest of this code say impersonation all the same, because that is what its users call it.
+//
+// The subject is who a request looks like, the actor is who is really typing. A ticket is the one-time
+// hand-over made by the impersonate page, a session is one stretch of impersonation, and a return token
+// is the one-time secret that stop redeems. Stop is by the actor, End is by anything else.
+//
+// # The flow
+//
+//	admin's browser        relying app                   understudy                    store
+//	     │  GET /impersonate?client_id&redirect_uri&state&code_challenge…               │
+//	     │──────────────────────────────────────────────────>│ who is the admin        │
+//	     │  find a user, say why; POST                       │ policy.Decider          │
+//	     │──────────────────────────────────────────────────>│ ticket (60 s, hashed) ─>│
+//	     │<── 303 redirect_uri?ticket&state&iss ─────────────│                         │
+//	     │────────────────────>│ POST /oauth2/token          │                         │
+//	     │                     │  subject_token = ticket     │ read, decide, then one  │
+//	     │                     │  actor_token = admin's      │ write: consume ticket,  │
+//	     │                     │  code_verifier              │ session, return token,  │
+//	     │                     │────────────────────────────>│ audit entry ───────────>│
+//	     │                     │<─ sub=user, act.sub=admin ──│ then sign               │
+//	     │                     │  and a return token         │                         │
+//	     │  stop               │ POST /oauth2/token          │                         │
+//	     │────────────────────>│  subject_token = return ───>│ one write: end, audit ─>│
+//	     │                     │<─ sub=admin, no act ────────│                         │
+//
+// # The house
+//
+// Every arrow points down; deps_test.go states who may import whom, with the reasons.
+//
+//	cmd/understudy         wiring: the server and the operator's command line
+//	oauth/server           our own server: the place where our fosite is wired
+//	oauth/page             the hosted pages: sign-in, find, ask, errors
+//	oauth/tokenexchange    RFC 8693 as a handler for any fosite provider
+//	oauth/store            the union of what the others need; sqlite behind it, storetest its contract
+//	oauth/impersonation    ticket, session, return token: IssueTicket, Start, Stop, End
+//	oauth/policy           who may impersonate whom: Decider, the nevers, roles
+//	oauth/directory        users, groups, organisations
+//	oauth/tokens           signing keys, JWKS, RFC 9068 sign and strict verify
+//	oauth/audit            the entry of the audit trail and its canonical bytes
+//	oauth/internal/chaos   kills real servers and checks what must hold afterwards
+//	migrations             the schema, embedded
+//
+// # Where we differ from RFC 8693
+//
+//   - §2.1: actor_token is optional there. A start without it is refused here: nobody would prove who acts.
+//   - §2.1: several resource or audience values are allowed there. Here one token has one audience
+//     (RFC 9700 §2.3); more than one answers invalid_target.
+//   - §2.1: subject_token may be a ticket or a return token, types of our own (§3 allows that).
+//   - §2.2.1: a refresh token may be issued there; never here for an impersonation.
+//   - §4.1: act may nest there. Here its depth is 1 and a token that carries it is terminal: it is
+//     never accepted as subject_token or actor_token.
+//   - §4.4: may_act is never copied into a token that we issue.
+package oauth

@@ -1,0 +1,87 @@
+package policy
+
+import (
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+)
+
+// Registry is everything registered that a decision looks at: the parts resources, scopes, roles and clients.modes of
+// the configuration. It is stored whole as one policy version, and a change ends nothing by itself but is seen by
+// the next decision, the next introspection included. The zero value permits nothing. Read only once in use.
+type Registry struct {
+	Resources []Resource              `yaml:"resources" json:"resources"`
+	Scopes    []Scope                 `yaml:"scopes" json:"scopes"`
+	Roles     []Role                  `yaml:"roles" json:"roles"`
+	Modes     map[string][]oauth.Mode `yaml:"modes" json:"modes,omitempty"` // by client_id; absent: both
+}
+
+// Resource is an API that tokens may be for (RFC 8707).
+type Resource struct {
+	// URI is absolute, without fragment; compared byte by byte.
+	URI string `yaml:"uri" json:"uri"`
+	// AcceptsAct says that this resource server knows act. No impersonation token is issued for one that does not.
+	AcceptsAct bool `yaml:"accepts_act" json:"accepts_act"`
+	// Scopes are those that mean something there; nil means every registered scope.
+	Scopes []string `yaml:"scopes" json:"scopes,omitempty"`
+}
+
+// ScopeClass says how dangerous a scope is under impersonation.
+type ScopeClass string
+
+// The classes. A scope that is not registered counts as write.
+const (
+	ScopeRead  ScopeClass = "read"
+	ScopeWrite ScopeClass = "write"
+	ScopeNever ScopeClass = "never"
+)
+
+// Scope registers one scope.
+type Scope struct {
+	Name  string     `yaml:"name" json:"name"`
+	Class ScopeClass `yaml:"class" json:"class"`
+}
+
+// RoleUser is the role that every user has without being given it.
+const RoleUser = "user"
+
+// Role registers one role.
+type Role struct {
+	Name string `yaml:"name" json:"name"`
+	// Privileged protects holders: they cannot be impersonated by an actor who lacks one of their privileged roles, and by default by nobody.
+	Privileged bool `yaml:"privileged" json:"privileged"`
+	// Groups confer this role on their members.
+	Groups []string `yaml:"groups" json:"groups,omitempty"`
+	// Scopes is what holders can get for themselves.
+	Scopes []string `yaml:"scopes" json:"scopes,omitempty"`
+	// Impersonate, if not nil, lets holders impersonate, within its bounds.
+	Impersonate *Impersonate `yaml:"impersonate" json:"impersonate,omitempty"`
+}
+
+// Impersonate is what a role may do as an actor. Of several roles of one actor, the first in the registry's order
+// that covers the request decides; bounds of different roles are never added up.
+type Impersonate struct {
+	// Organisations is "own" (the default) or "any". Own means an equal Organisation, staff (no organisation) reaching only staff.
+	Organisations string `yaml:"organisations" json:"organisations,omitempty"`
+	// Subjects limits whom: the subject must hold one of these roles. Nil: any.
+	Subjects []string `yaml:"subjects" json:"subjects,omitempty"`
+	// Privileged lets the actor reach a subject with privileged roles, if the actor holds all of those too. Default: no privileged subject at all.
+	Privileged bool `yaml:"privileged" json:"privileged,omitempty"`
+	// Scopes is the ceiling. Nil: no scope, so no token.
+	Scopes []string `yaml:"scopes" json:"scopes"`
+	// Modes are those that may be had. Nil: read only.
+	Modes []oauth.Mode `yaml:"modes" json:"modes,omitempty"`
+	// Minutes is the longest session, 1 to 60. Zero: 30.
+	Minutes int `yaml:"minutes" json:"minutes,omitempty"`
+	// TicketNumber makes a ticket number compulsory.
+	TicketNumber bool `yaml:"ticket_number" json:"ticket_number,omitempty"`
+}
+
+// Limits of every impersonation (RFC 9700 §2.2 asks for short lives; the figures are the product's).
+const (
+	MaxDuration     = 60 * time.Minute
+	DefaultDuration = 30 * time.Minute
+	MinReason       = 10  // characters, after trimming space
+	MaxReason       = 500 // characters
+	MaxTicketNumber = 64  // characters
+)

@@ -1,0 +1,278 @@
+// Package store is the union of what the other packages need kept: [Store]. A backend implements it whole and proves it with
+// package storetest; nothing in it is optional. The package knows no SQL and no backend, and page and server know only this one.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/policy"
+)
+
+// What a Store answers beside the errors of package impersonation. Test with errors.Is.
+var (
+	// ErrNotFound: no such row.
+	ErrNotFound = errors.New("store: not found")
+	// ErrExists: the id or the e-mail address is taken.
+	ErrExists = errors.New("store: exists already")
+	// ErrSpent is impersonation.ErrSpent: the one-time value was used before.
+	ErrSpent = impersonation.ErrSpent
+	// ErrUnavailable: the store cannot be reached, is full, read only, or too busy. What a write would have done did
+	// not happen, or its outcome is unknown; nothing is half done. Worth another try later.
+	ErrUnavailable = errors.New("store: unavailable")
+)
+
+// Store keeps everything. All methods are safe for concurrent use, return promptly when ctx ends, take the caller's clock
+// where they need one, and give times in UTC. Times are kept in whole milliseconds. An empty string and a missing value
+// are the same. A write is all or nothing, and what it answers nil for survives a crash of process and machine.
+type Store interface {
+	impersonation.Store
+	directory.Directory // directory.ErrNotFound
+	Users
+	Clients
+	Logins
+	Grants
+	Keys
+	Policies
+	Trail
+
+	// Ready reports nil if a write would work, and otherwise why not (ErrUnavailable). It also gives the store's own clock.
+	Ready(ctx context.Context) (time.Time, error)
+	// Close waits for writes under way, then closes. Later calls give ErrUnavailable.
+	Close() error
+}
+
+// Users keeps local users. Every change bumps the authz_version of the user's organisation (of both, if it moves),
+// and ends what w.Ends names in the same transaction.
+type Users interface {
+	// CreateUser adds a user. ErrExists if the id or the e-mail address is taken.
+	CreateUser(ctx context.Context, w UserWrite) error
+	// UpdateUser replaces all of a user but ID, Created, LastSignIn, SecondFactor and the credentials. ErrNotFound, ErrExists.
+	UpdateUser(ctx context.Context, w UserWrite) error
+	// Credentials gives what a sign-in checks. ErrNotFound.
+	Credentials(ctx context.Context, userID string) (Credentials, error)
+	// SetCredentials replaces them. ErrNotFound.
+	SetCredentials(ctx context.Context, w CredentialsWrite) error
+	// Organisations lists the organisations that users have, sorted, without "".
+	Organisations(ctx context.Context) ([]string, error)
+}
+
+// Credentials is how a local user proves who they are.
+type Credentials struct {
+	// Password is an argon2id string in PHC form; "" allows no password.
+	Password string
+	// TOTP is the sealed secret of RFC 6238; nil if none is enrolled.
+	TOTP []byte
+}
+
+// UserWrite changes a user.
+type UserWrite struct {
+	impersonation.Write
+	User directory.User
+	// Ends names what ends with the change, each as if by End; their Write is not used but for RequestID and Now of this one.
+	Ends []impersonation.EndWrite
+	// EndLogins also ends the user's logins and grants.
+	EndLogins bool
+}
+
+// CredentialsWrite changes credentials. Fields that are nil stay.
+type CredentialsWrite struct {
+	impersonation.Write
+	UserID    string
+	Password  *string
+	TOTP      *[]byte // pointing to nil removes it
+	Ends      []impersonation.EndWrite
+	EndLogins bool
+}
+
+// Clients keeps client registrations.
+type Clients interface {
+	// Client finds by id. ErrNotFound.
+	Client(ctx context.Context, id string) (Client, error)
+	// ListClients gives all, by id.
+	ListClients(ctx context.Context) ([]Client, error)
+	// CreateClient adds one. ErrExists.
+	CreateClient(ctx context.Context, w ClientWrite) error
+	// DeleteClient removes one with its grants and tickets, and ends its sessions. ErrNotFound. The id is not free again.
+	DeleteClient(ctx context.Context, id string, end impersonation.EndWrite) error
+}
+
+// Client is a registration.
+type Client struct {
+	policy.Client
+	Name         string // for people; at most 100 characters
+	SecretHash   oauth.Hash
+	RedirectURIs []string
+	// Serves are the resources of which this client is the server: it may introspect their tokens.
+	Serves  []string
+	Created time.Time
+}
+
+// ClientWrite adds a client.
+type ClientWrite struct {
+	impersonation.Write
+	Client Client
+}
+
+// Logins keeps people's sign-ins at the issuer.
+type Logins interface {
+	// CreateLogin writes a login under the hash of its cookie, and the user's LastSignIn.
+	CreateLogin(ctx context.Context, w LoginWrite) error
+	// LoginByCookie finds by the hash of the cookie, ended or not. ErrNotFound.
+	LoginByCookie(ctx context.Context, cookie oauth.Hash) (impersonation.Login, error)
+	// Login finds by ID. ErrNotFound.
+	Login(ctx context.Context, id string) (impersonation.Login, error)
+	// TouchLogin moves LastUsed forward.
+	TouchLogin(ctx context.Context, id string, now time.Time) error
+	// EndLogin ends a login, its grants, and the impersonations that stand on it, as End with ScopeLogin does. Already ended is no error.
+	EndLogin(ctx context.Context, w impersonation.EndWrite) ([]impersonation.Ended, error)
+
+	// Attempt reads the failures under key, a hash of what was typed as e-mail address, known or not.
+	Attempt(ctx context.Context, key oauth.Hash, now time.Time) (Attempt, error)
+	// Failed counts one more failure under key and answers the new state. Failures older than window do not count. When the count
+	// reaches limit, Locked becomes now + lock and the count starts anew. Rows of the past are swept.
+	Failed(ctx context.Context, key oauth.Hash, now time.Time, window time.Duration, limit int, lock time.Duration) (Attempt, error)
+	// Succeeded forgets the failures under key.
+	Succeeded(ctx context.Context, key oauth.Hash) error
+
+	// UseOnce writes down that (space, value) was used. ErrSpent if it was before. It may be forgotten after until.
+	UseOnce(ctx context.Context, space, value string, now, until time.Time) error
+}
+
+// LoginWrite adds a login.
+type LoginWrite struct {
+	impersonation.Write
+	Login  impersonation.Login
+	Cookie oauth.Hash
+	// Replaces is the ID of the login that the same browser had before, ended in the same write; "" if none.
+	Replaces string
+}
+
+// Attempt is how often somebody failed to sign in.
+type Attempt struct {
+	Failures int
+	Locked   time.Time // zero, or until when nobody may try
+}
+
+// Grants keeps the code flow's state, one row a grant.
+type Grants interface {
+	CreateGrant(ctx context.Context, g Grant) error
+	// GrantByCode finds by the code's hash, spent or not. ErrNotFound.
+	GrantByCode(ctx context.Context, code oauth.Hash) (Grant, error)
+	// SpendCode marks a code as used. ErrSpent if it was, ErrNotFound.
+	SpendCode(ctx context.Context, code oauth.Hash, now time.Time) error
+	// SetToken records the access token of a grant. ErrNotFound if there is no such grant or it is revoked.
+	SetToken(ctx context.Context, grantID, jti string, issued, expires time.Time) error
+	// GrantByJTI finds by the access token. ErrNotFound. The grants that Stop writes are found too.
+	GrantByJTI(ctx context.Context, jti string) (Grant, error)
+	// RevokeGrant makes a grant's token inactive. Revoked already is no error.
+	RevokeGrant(ctx context.Context, grantID string, now time.Time) error
+	// Sweep deletes grants, tickets, return tokens, logins and used values that ended before before, at most limit of each.
+	// It never deletes a session or an entry.
+	Sweep(ctx context.Context, before time.Time, limit int) error
+}
+
+// Grant is one authorization: a code, then an access token.
+type Grant struct {
+	ID            string // "grt_" and 26 characters; fosite's request id
+	Client        string
+	User          string // user ID
+	Login         string // Login.ID
+	RedirectURI   string
+	Scope         []string // granted
+	Audience      string
+	Nonce         string
+	CodeHash      oauth.Hash // zero for a grant that a stop gave
+	CodeChallenge string     // S256
+	AuthTime      time.Time
+	ACR           string
+	AMR           []string
+	Created       time.Time
+	CodeExpires   time.Time
+	CodeUsed      time.Time // zero: not yet
+	JTI           string    // of the access token, "" before
+	Issued        time.Time
+	Expires       time.Time // of the access token
+	Revoked       time.Time // zero: not
+}
+
+// Keys keeps signing keys.
+type Keys interface {
+	// SigningKeys gives all, newest first.
+	SigningKeys(ctx context.Context) ([]SigningKey, error)
+	// AddSigningKey adds one. ErrExists. With onlyFirst it adds nothing and answers ErrExists if there is any key, so that
+	// two processes that start together agree on one.
+	AddSigningKey(ctx context.Context, k SigningKey, onlyFirst bool, w impersonation.Write) error
+}
+
+// SigningKey is a private key, sealed.
+type SigningKey struct {
+	ID        string // kid
+	Algorithm string // JWA name, "ES256"
+	Sealed    []byte
+	Created   time.Time
+}
+
+// Policies keeps policy versions.
+type Policies interface {
+	// PutPolicy writes a document under its version if it is not the newest already, and then bumps every authz_version. It reports whether it wrote.
+	PutPolicy(ctx context.Context, version string, document []byte, w impersonation.Write) (bool, error)
+}
+
+// Trail reads what happened. It never changes it.
+type Trail interface {
+	// Entries gives a page of entries, newest first, and the cursor of the next page, "" on the last.
+	Entries(ctx context.Context, q EntryQuery) (page []StoredEntry, next string, err error)
+	// Entry finds by ID. ErrNotFound.
+	Entry(ctx context.Context, id string) (StoredEntry, error)
+	// Sessions gives a page of sessions, newest first, and the cursor of the next page.
+	Sessions(ctx context.Context, q SessionQuery) (page []impersonation.Session, next string, err error)
+	// Session finds by ID, ended or not. ErrNotFound.
+	Session(ctx context.Context, id string) (impersonation.Session, error)
+	// Kills gives the kill switches that are on.
+	Kills(ctx context.Context) ([]impersonation.Kill, error)
+	// Outbox gives up to limit events after the given position, oldest first; position 0 is the beginning.
+	Outbox(ctx context.Context, after int64, limit int) ([]StoredEvent, error)
+}
+
+// StoredEntry is an entry as written.
+type StoredEntry struct {
+	Seq       int64
+	Canonical []byte // audit.Canonical; never changes
+	Opening   []byte // audit.Opening; nil once erased
+	Entry     audit.Entry
+}
+
+// StoredEvent is an event with its place in the outbox.
+type StoredEvent struct {
+	Position int64
+	impersonation.Event
+}
+
+// EntryQuery selects entries. Zero fields select all.
+type EntryQuery struct {
+	Kind    audit.Kind
+	Person  string // a subject or an actor, by user ID
+	Session string
+	Client  string
+	Since   time.Time
+	Until   time.Time
+	After   string
+	Limit   int // zero: 50; at most 1000
+}
+
+// SessionQuery selects sessions. Zero fields select all.
+type SessionQuery struct {
+	Live    bool // not ended and not past Expires at Now
+	Now     time.Time
+	Actor   string
+	Subject string
+	Client  string
+	After   string
+	Limit   int // zero: 50; at most 1000
+}

@@ -1,0 +1,35 @@
+package oauth
+
+// GrantTypeTokenExchange is the grant_type of RFC 8693 §2.1.
+const GrantTypeTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+// TokenType is a token type identifier (RFC 8693 §3).
+type TokenType string
+
+// The token types that we know. Those under urn:understudy are our own and are never issued_token_type.
+const (
+	TokenTypeAccessToken  TokenType = "urn:ietf:params:oauth:token-type:access_token"
+	TokenTypeRefreshToken TokenType = "urn:ietf:params:oauth:token-type:refresh_token"
+	TokenTypeIDToken      TokenType = "urn:ietf:params:oauth:token-type:id_token"
+	TokenTypeJWT          TokenType = "urn:ietf:params:oauth:token-type:jwt"
+
+	// TokenTypeTicket is the one-time hand-over of the impersonate page; as subject_token it starts.
+	TokenTypeTicket TokenType = "urn:understudy:params:oauth:token-type:ticket"
+	// TokenTypeReturnToken is the one-time secret issued with an impersonation token; as subject_token it stops.
+	TokenTypeReturnToken TokenType = "urn:understudy:params:oauth:token-type:return_token"
+	// TokenTypeUserID is a bare sub; as subject_token it starts without the page, where a client may.
+	TokenTypeUserID TokenType = "urn:understudy:params:oauth:token-type:user_id"
+)
+
+// Scopes with a meaning of our own.
+const (
+	// ScopeImpersonate lets a token serve as actor_token. It is on the never-list: no impersonation token has it.
+	ScopeImpersonate = "impersonate"
+	// ScopeImpersonationWrite marks an impersonation token as full access. Absent means look only. It can never
+	// be requested at the authorization endpoint and is in no token without act.
+	ScopeImpersonationWrite = "impersonation:write"
+	// ScopeOpenID opens userinfo (OpenID Connect Core §5.3).
+	ScopeOpenID = "openid"
+	// ScopeOfflineAccess asks for a refresh token. No impersonation token has it.
+	ScopeOfflineAccess = "offline_access"
+)
