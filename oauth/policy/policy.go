@@ -85,6 +85,9 @@ type Request struct {
 	AMR      []string
 	Via      Via
 	Now      time.Time
+	// Preview asks whether it could be allowed, before the reason and the ticket number are typed. A page sets it to
+	// show or leave out a user; the mint never does.
+	Preview bool
 
 	Consent  *Consent
 	Approval *Approval
