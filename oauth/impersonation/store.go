@@ -44,6 +44,8 @@ type Store interface {
 	// End ends every live session that w names and answers them, in the same transaction as the state that w sets.
 	// For each it writes the entry of EndEntry and the event of EndEvent. Nothing to end is no error.
 	End(ctx context.Context, w EndWrite) ([]Ended, error)
+	// RevokeGrant makes the token of an actor's grant inactive. Revoked already is no error.
+	RevokeGrant(ctx context.Context, grantID string, now time.Time) error
 	// Lift takes back a kill. Not being killed is no error. The epoch keeps its count.
 	Lift(ctx context.Context, w LiftWrite) error
 	// Touch moves LastActive of a live session, and the last use of the actor's login, forward to now. No error if ended.
@@ -61,6 +63,7 @@ type StartKey struct {
 	Client         string
 	Actor, Subject string // user IDs
 	Login          string // Login.ID
+	ActorJTI       string // of the actor's access token, "" looks for none
 	Now            time.Time
 }
 
@@ -70,6 +73,8 @@ type Facts struct {
 	Client         *policy.Client
 	Actor, Subject *policy.Person // their Issuer is left empty by the store
 	Login          *Login
+	// ActorToken tells that a grant which is not revoked has StartKey.ActorJTI.
+	ActorToken bool
 	// Live are the sessions of the same login and client that are not ended.
 	Live  []Session
 	Kills []Kill
@@ -85,6 +90,8 @@ type Guard struct {
 	Authz []Version
 	// Login must not be ended; "" checks nothing.
 	Login string
+	// ActorJTI must be the token of a grant that is not revoked; "" checks nothing.
+	ActorJTI string
 }
 
 // Version is the authz_version of an organisation.
@@ -205,7 +212,7 @@ type StopFacts struct {
 	Expires time.Time // of the return token
 	Used    time.Time // zero: not yet
 	Void    bool      // a kill or a revocation took it away
-	// Given is the JTI of what the first use gave; "" if nothing.
+	// Given is the id of the grant that the first use gave; "" if none.
 	Given string
 }
 

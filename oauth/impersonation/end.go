@@ -1,0 +1,150 @@
+package impersonation
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/policy"
+)
+
+// EndRequest ends sessions: all live ones of Scope and ID.
+type EndRequest struct {
+	Scope     EpochScope
+	ID        string
+	Reason    EndReason
+	By        oauth.Party // zero: the clock
+	Note      string
+	RequestID string
+	// KeepReturn leaves the return tokens usable.
+	KeepReturn bool
+}
+
+// End ends sessions and answers those that it ended, none being no error. When it answers nil, no introspection that begins
+// afterwards calls one of them active.
+func (s *Service) End(ctx context.Context, r EndRequest) ([]Ended, error) {
+	w := EndWrite{
+		Write: Write{RequestID: r.RequestID, Now: s.clock()},
+		Scope: r.Scope, ID: r.ID, Reason: r.Reason, By: r.By, Issuer: s.issuer, Note: r.Note, KeepReturn: r.KeepReturn,
+	}
+	ended, err := s.store.End(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range ended {
+		s.log.InfoContext(ctx, "impersonation ended: "+string(r.Reason), "actor", e.Session.Actor, "subject", e.Session.Subject,
+			"session", e.Session.ID, "app", e.Session.Client, "mode", e.Session.Mode, "ticket_number", e.Session.TicketNumber, "request_id", r.RequestID)
+	}
+	return ended, nil
+}
+
+// touchEvery is how old LastActive may grow before an introspection moves it: idle ends are minutes long, and a write for
+// every introspection would cost more than everything else about it.
+const touchEvery = 30 * time.Second
+
+// Alive tells whether a session may go on, by asking again all that was asked at its start, with the people as they are now.
+// nil and no error means that it may not: it is unknown, over, or was ended just now because the policy would refuse it.
+// An error means that nobody knows; then the caller must not vouch for it.
+func (s *Service) Alive(ctx context.Context, sid string) (*Live, error) {
+	now := s.clock()
+	live, err := s.store.LoadSession(ctx, sid)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.withIssuer(live.Actor)
+	s.withIssuer(live.Subject)
+	if reason := s.deadBecause(ctx, live, now); reason != "" {
+		return nil, s.endDead(ctx, live.Session, reason)
+	}
+	if now.Sub(live.Session.LastActive) >= touchEvery {
+		if err := s.store.Touch(ctx, sid, now); err != nil {
+			return nil, err
+		}
+	}
+	return &live, nil
+}
+
+// deadBecause gives the reason why a session may not go on, "" if it may.
+func (s *Service) deadBecause(ctx context.Context, l Live, now time.Time) EndReason {
+	session := l.Session
+	switch {
+	case !session.Ended.IsZero():
+		return session.EndReason
+	case len(l.Kills) > 0:
+		return EndKilled
+	case !now.Before(session.Expires):
+		return EndExpired
+	case !now.Before(session.LastActive.Add(s.life.Idle)):
+		return EndIdle
+	case l.Client == nil:
+		return EndClient
+	case l.Actor == nil || l.Subject == nil || !l.Actor.Enabled || !l.Subject.Enabled:
+		return EndDisabled
+	case !l.Login.Alive(now, s.life.LoginIdle):
+		return EndSignedOut
+	case !s.stillAllowed(ctx, l, now):
+		return EndPolicy
+	}
+	return ""
+}
+
+// stillAllowed repeats the question of the start. Its Now is the start's, so that the age of the sign-in counts as it did then.
+func (s *Service) stillAllowed(ctx context.Context, l Live, now time.Time) bool {
+	session := l.Session
+	asked := session.Scope
+	if session.Mode == oauth.ModeWrite {
+		asked = without(asked, oauth.ScopeImpersonationWrite)
+	}
+	d := s.decide(ctx, Facts{Client: l.Client, Actor: l.Actor, Subject: l.Subject, Login: l.Login}, policy.Request{
+		Resource: session.Resource, Mode: session.Mode, Scopes: asked, Duration: session.Expires.Sub(session.Started),
+		Reason: session.Reason, TicketNumber: session.TicketNumber, Via: session.Via, Now: session.Started,
+	})
+	return d.Allow && d.Mode == session.Mode && len(d.Scopes) == len(asked) &&
+		d.MaxDuration >= session.Expires.Sub(session.Started) && (d.ValidUntil.IsZero() || now.Before(d.ValidUntil))
+}
+
+func without(scope []string, token string) []string {
+	var out []string
+	for _, t := range scope {
+		if t != token {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// endDead writes down the end of a session that was found dead but is not ended yet.
+func (s *Service) endDead(ctx context.Context, session Session, reason EndReason) error {
+	if !session.Ended.IsZero() {
+		return nil
+	}
+	_, err := s.End(ctx, EndRequest{Scope: ScopeSession, ID: session.ID, Reason: reason, KeepReturn: reason == EndExpired || reason == EndIdle})
+	return err
+}
+
+// sweepBatch is how many sessions one Sweep ends: enough for a busy minute, small enough not to hold up a start.
+const sweepBatch = 100
+
+// Sweep ends the sessions whose time is up or in which nothing happened for too long, and answers how many. Call it every
+// second or so; they are inactive before it comes round.
+func (s *Service) Sweep(ctx context.Context) (int, error) {
+	now := s.clock()
+	due, err := s.store.Expired(ctx, now, now.Add(-s.life.Idle), sweepBatch)
+	if err != nil {
+		return 0, err
+	}
+	for _, session := range due {
+		reason := EndIdle
+		if !now.Before(session.Expires) {
+			reason = EndExpired
+		}
+		if err := s.endDead(ctx, session, reason); err != nil {
+			return 0, err
+		}
+	}
+	return len(due), nil
+}

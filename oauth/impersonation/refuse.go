@@ -1,0 +1,142 @@
+package impersonation
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/policy"
+)
+
+// refusalsPerMinute is how many refusals of one client are written one by one; the rest of that minute becomes one entry
+// with a count, so that a client gone wild cannot fill the disk that every start needs.
+const refusalsPerMinute = 60
+
+// refusals counts the refusals of the running minute by client.
+type refusals struct {
+	mu sync.Mutex
+	by map[string]*minute
+}
+
+type minute struct {
+	begins time.Time
+	seen   int
+}
+
+// admit counts one refusal of client and reports whether it gets an entry of its own. If the minute before had some that did
+// not, folded says how many.
+func (r *refusals) admit(client string, now time.Time) (alone bool, folded int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.by == nil {
+		r.by = make(map[string]*minute)
+	}
+	m := r.by[client]
+	if m == nil {
+		m = &minute{begins: now}
+		r.by[client] = m
+	}
+	if now.Sub(m.begins) >= time.Minute {
+		folded = max(0, m.seen-refusalsPerMinute)
+		*m = minute{begins: now}
+	}
+	m.seen++
+	return m.seen <= refusalsPerMinute, folded
+}
+
+// drain gives the folded counts of the minutes that are over (of all, with all) and forgets them.
+func (r *refusals) drain(now time.Time, all bool) map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make(map[string]int)
+	for client, m := range r.by {
+		if !all && now.Sub(m.begins) < time.Minute {
+			continue
+		}
+		if n := m.seen - refusalsPerMinute; n > 0 {
+			out[client] = n
+		}
+		delete(r.by, client)
+	}
+	return out
+}
+
+// refused is a refusal as it goes on record. The persons are nil where nobody was found.
+type refused struct {
+	kind                 audit.Kind
+	refusal              *Refusal
+	client, session      string
+	actor, subject       *policy.Person
+	actorID, subjectID   string // as asked, where the person was not found
+	mode                 oauth.Mode
+	reason, ticketNumber string
+	requestID            string
+	now                  time.Time
+}
+
+// refuse puts a refusal on record. It happened whether or not it can be written, so a store that fails is only logged.
+func (s *Service) refuse(ctx context.Context, r refused) {
+	rules := strings.Join(r.refusal.Decision.Rules, " ")
+	alone, folded := s.refusals.admit(r.client, r.now)
+	if folded > 0 {
+		s.recordFolded(ctx, r.client, folded, r.now)
+	}
+	if !alone {
+		return
+	}
+	who, whom := label(r.actor), label(r.subject)
+	if r.kind == audit.KindStopRefused {
+		s.log.InfoContext(ctx, who+" was refused a stop: "+rules, "actor", r.actorID, "session", r.session, "app", r.client, "request_id", r.requestID)
+	} else {
+		s.log.InfoContext(ctx, who+" was refused impersonating "+whom+": "+rules, "actor", r.actorID, "app", r.client, "mode", r.mode,
+			"ticket_number", r.ticketNumber, "request_id", r.requestID)
+	}
+	e := audit.New(r.kind, r.now)
+	e.Actor, e.Subject = s.party(r.actorID), s.party(r.subjectID)
+	people(&e, r.actor, r.subject)
+	e.Client, e.Session, e.Request, e.Policy = r.client, r.session, r.requestID, r.refusal.Decision.Version
+	e.Set("rule", rules)
+	e.Set("mode", string(r.mode))
+	e.Set("ticket_number", r.ticketNumber)
+	e.SetPersonal("reason", clipReason(r.reason))
+	s.record(ctx, e)
+}
+
+// clipReason keeps a refused reason within what an accepted one may have: too long may be why it was refused.
+func clipReason(reason string) string {
+	if n := 0; len(reason) > policy.MaxReason {
+		for i := range reason {
+			if n++; n > policy.MaxReason {
+				return reason[:i]
+			}
+		}
+	}
+	return reason
+}
+
+func (s *Service) recordFolded(ctx context.Context, client string, count int, now time.Time) {
+	e := audit.New(audit.KindRefusedFolded, now)
+	e.Client = client
+	e.Set("count", strconv.Itoa(count))
+	s.log.WarnContext(ctx, "further refusals were folded", "app", client, "count", count)
+	s.record(ctx, e)
+}
+
+func (s *Service) record(ctx context.Context, e audit.Entry) {
+	if err := s.store.Record(context.WithoutCancel(ctx), e); err != nil {
+		s.log.ErrorContext(ctx, "a refusal could not be put on record", "kind", e.Kind, "request_id", e.Request, "error", err)
+	}
+}
+
+// Flush writes the summarising entries of the minutes that are over, and with all those of the running one too: call it every
+// few seconds, and with all before the process ends.
+func (s *Service) Flush(ctx context.Context, all bool) {
+	now := s.clock()
+	for client, n := range s.refusals.drain(now, all) {
+		s.recordFolded(ctx, client, n, now)
+	}
+}

@@ -1,0 +1,140 @@
+// Package impersonation holds the rules of a stretch of impersonation. Start with [Service]: IssueTicket is called by the
+// page, Start by the token exchange, Stop by the actor's return token, End by anything else, Alive by introspection. It
+// declares the small [Store] it needs, and every mint in it goes through one policy.Decider. It knows no fosite, no SQL,
+// no HTTP and signs nothing: a start is recorded here before anybody signs it.
+package impersonation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/policy"
+)
+
+// Lifetimes of what this package makes. All must be positive.
+type Lifetimes struct {
+	Ticket      time.Duration
+	Idle        time.Duration // a session without activity for this long ends
+	Login       time.Duration // the longest life of a login; bounds nothing here, but every actor token
+	LoginIdle   time.Duration // a login without use for this long is dead
+	ReturnExtra time.Duration // how long a return token outlives its session, so that the way back works when time ran out
+	DoubleClick time.Duration // a return token that comes again within this revokes nothing
+}
+
+// Config is what New needs. Every field must be set.
+type Config struct {
+	// Issuer is the iss of our own users: the public URL.
+	Issuer    string
+	Store     Store
+	Decider   policy.Decider
+	Lifetimes Lifetimes
+	Now       func() time.Time
+	Logger    *slog.Logger
+}
+
+// Service is the rules over a store. It is safe for concurrent use and keeps no state of its own but the count of
+// refusals of the running minute.
+type Service struct {
+	issuer   string
+	store    Store
+	decider  policy.Decider
+	life     Lifetimes
+	now      func() time.Time
+	log      *slog.Logger
+	refusals refusals
+}
+
+// New returns a service, or an error that names the field that is missing.
+func New(c Config) (*Service, error) {
+	switch {
+	case c.Issuer == "":
+		return nil, errors.New("impersonation: Issuer must be set")
+	case c.Store == nil:
+		return nil, errors.New("impersonation: Store must be set")
+	case c.Decider == nil:
+		return nil, errors.New("impersonation: Decider must be set")
+	case c.Now == nil || c.Logger == nil:
+		return nil, errors.New("impersonation: Now and Logger must be set")
+	}
+	for name, d := range map[string]time.Duration{"Ticket": c.Lifetimes.Ticket, "Idle": c.Lifetimes.Idle, "LoginIdle": c.Lifetimes.LoginIdle,
+		"ReturnExtra": c.Lifetimes.ReturnExtra, "DoubleClick": c.Lifetimes.DoubleClick} {
+		if d <= 0 {
+			return nil, fmt.Errorf("impersonation: Lifetimes.%s must be positive", name)
+		}
+	}
+	return &Service{issuer: c.Issuer, store: c.Store, decider: c.Decider, life: c.Lifetimes, now: c.Now, log: c.Logger}, nil
+}
+
+// clock is now in whole milliseconds, UTC: what every store can keep.
+func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
+
+// Refusal is a denial as an error. On the wire all refusals whose Decision.Refusal is RefusalPolicy must look the same
+// (RFC 8693 §2.2.2): Error and Decision.Rules are for the log and the trail only.
+type Refusal struct{ Decision policy.Decision }
+
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("impersonation: refused: %v", r.Decision.Rules)
+}
+
+// deny is a refusal by a rule of this package rather than of the policy.
+func deny(rule string) *Refusal { return &Refusal{policy.Decision{Rules: []string{rule}}} }
+
+func denyAs(kind policy.Refusal, rule string) *Refusal {
+	return &Refusal{policy.Decision{Rules: []string{rule}, Refusal: kind}}
+}
+
+// Alive reports whether the login counts at now: not ended, not past Expires, used within idle.
+func (l *Login) Alive(now time.Time, idle time.Duration) bool {
+	return l != nil && l.Ended.IsZero() && now.Before(l.Expires) && now.Before(l.LastUsed.Add(idle))
+}
+
+// party names a local user.
+func (s *Service) party(userID string) oauth.Party {
+	if userID == "" {
+		return oauth.Party{}
+	}
+	return oauth.Party{Issuer: s.issuer, Subject: userID}
+}
+
+// withIssuer fills in what the store leaves out.
+func (s *Service) withIssuer(p *policy.Person) *policy.Person {
+	if p != nil {
+		p.Issuer = s.issuer
+	}
+	return p
+}
+
+// people puts both persons' names where an erasure can reach them.
+func people(e *audit.Entry, actor, subject *policy.Person) {
+	if actor != nil {
+		e.Actor = actor.Party
+		e.SetPersonal("actor_name", actor.Name)
+		e.SetPersonal("actor_email", actor.Email)
+	}
+	if subject != nil {
+		e.Subject = subject.Party
+		e.SetPersonal("subject_name", subject.Name)
+		e.SetPersonal("subject_email", subject.Email)
+	}
+}
+
+// label is how a log line names a person.
+func label(p *policy.Person) string {
+	switch {
+	case p == nil:
+		return "somebody"
+	case p.Email != "":
+		return p.Email
+	}
+	return p.Subject
+}
+
+func (s *Service) logStart(ctx context.Context, w StartWrite, actor, subject *policy.Person) {
+	s.log.InfoContext(ctx, label(actor)+" impersonated "+label(subject), "actor", actor.Subject, "subject", subject.Subject,
+		"session", w.Session.ID, "app", w.Session.Client, "mode", w.Session.Mode, "ticket_number", w.Session.TicketNumber, "request_id", w.RequestID)
+}
