@@ -1,0 +1,269 @@
+-- Times are INTEGER milliseconds since 1970 UTC, NULL where there is none. Hashes are BLOB of 32 bytes. Lists and maps
+-- are JSON TEXT. Text that is missing is ''. Rows that outlive what they name (sessions, entries) carry no foreign key.
+
+-- +goose Up
+
+CREATE TABLE installation (
+    id             INTEGER PRIMARY KEY CHECK (id = 1),
+    name           TEXT    NOT NULL, -- tells one database from another
+    marker         TEXT    NOT NULL DEFAULT '', -- 'demo' where passwords are public
+    minimum_schema INTEGER NOT NULL -- a program that knows less than this must not serve
+) STRICT;
+
+INSERT INTO installation (id, name, minimum_schema) VALUES (1, lower(hex(randomblob(16))), 1);
+
+CREATE TABLE client (
+    id            TEXT    PRIMARY KEY,
+    name          TEXT    NOT NULL,
+    public        INTEGER NOT NULL,
+    exchange      INTEGER NOT NULL,
+    scopes        TEXT    NOT NULL,
+    resources     TEXT    NOT NULL,
+    serves        TEXT    NOT NULL,
+    redirect_uris TEXT    NOT NULL,
+    secret_hash   BLOB,
+    created_at    INTEGER,
+    deleted_at    INTEGER -- the row stays, so that the id is not free again
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE signing_key (
+    id         TEXT PRIMARY KEY,
+    algorithm  TEXT NOT NULL,
+    sealed     BLOB NOT NULL,
+    created_at INTEGER
+) STRICT;
+
+CREATE TABLE app_user (
+    id              TEXT    PRIMARY KEY,
+    email           TEXT    NOT NULL,
+    email_key       TEXT    UNIQUE, -- the address without case; NULL where there is none
+    name            TEXT    NOT NULL,
+    search_key      TEXT    NOT NULL, -- name and address without case
+    organisation    TEXT    NOT NULL,
+    roles           TEXT    NOT NULL,
+    attributes      TEXT    NOT NULL,
+    enabled         INTEGER NOT NULL,
+    protected       INTEGER NOT NULL,
+    password        TEXT    NOT NULL DEFAULT '',
+    totp            BLOB,
+    created_at      INTEGER,
+    updated_at      INTEGER,
+    last_sign_in_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX app_user_by_name ON app_user (name, id);
+CREATE INDEX app_user_by_organisation ON app_user (organisation, name, id);
+
+CREATE TABLE user_group (
+    user_id  TEXT    NOT NULL REFERENCES app_user (id) ON DELETE CASCADE,
+    name     TEXT    NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (user_id, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE login (
+    id           TEXT PRIMARY KEY,
+    cookie       BLOB NOT NULL UNIQUE,
+    user_id      TEXT NOT NULL,
+    auth_time    INTEGER,
+    acr          TEXT NOT NULL,
+    amr          TEXT NOT NULL,
+    created_at   INTEGER,
+    last_used_at INTEGER,
+    expires_at   INTEGER,
+    ended_at     INTEGER
+) STRICT;
+
+CREATE INDEX login_by_user ON login (user_id) WHERE ended_at IS NULL;
+CREATE INDEX login_by_end ON login (coalesce(ended_at, expires_at));
+
+CREATE TABLE oauth_grant (
+    id              TEXT PRIMARY KEY,
+    client          TEXT NOT NULL,
+    user_id         TEXT NOT NULL,
+    login           TEXT NOT NULL,
+    redirect_uri    TEXT NOT NULL,
+    scope           TEXT NOT NULL,
+    audience        TEXT NOT NULL,
+    nonce           TEXT NOT NULL,
+    code_hash       BLOB UNIQUE,
+    code_challenge  TEXT NOT NULL,
+    auth_time       INTEGER,
+    acr             TEXT NOT NULL,
+    amr             TEXT NOT NULL,
+    created_at      INTEGER,
+    code_expires_at INTEGER,
+    code_used_at    INTEGER,
+    jti             TEXT UNIQUE,
+    issued_at       INTEGER,
+    expires_at      INTEGER,
+    revoked_at      INTEGER
+) STRICT;
+
+CREATE INDEX oauth_grant_by_client ON oauth_grant (client);
+CREATE INDEX oauth_grant_by_user ON oauth_grant (user_id) WHERE revoked_at IS NULL;
+CREATE INDEX oauth_grant_by_login ON oauth_grant (login) WHERE revoked_at IS NULL;
+CREATE INDEX oauth_grant_by_end ON oauth_grant (coalesce(expires_at, code_expires_at));
+
+CREATE TABLE ticket (
+    hash           BLOB PRIMARY KEY,
+    client         TEXT NOT NULL,
+    redirect_uri   TEXT NOT NULL,
+    actor          TEXT NOT NULL,
+    subject        TEXT NOT NULL,
+    login          TEXT NOT NULL,
+    mode           TEXT NOT NULL,
+    scope          TEXT NOT NULL,
+    resource       TEXT NOT NULL,
+    duration       INTEGER NOT NULL, -- milliseconds
+    reason         TEXT NOT NULL,
+    ticket_number  TEXT NOT NULL,
+    code_challenge TEXT NOT NULL,
+    created_at     INTEGER,
+    expires_at     INTEGER,
+    used_at        INTEGER,
+    session        TEXT NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX ticket_by_client ON ticket (client);
+CREATE INDEX ticket_by_end ON ticket (expires_at);
+
+CREATE TABLE impersonation_session (
+    seq               INTEGER PRIMARY KEY AUTOINCREMENT,
+    id                TEXT NOT NULL UNIQUE,
+    request           TEXT NOT NULL, -- of the start, to recognise its repetition
+    audit             TEXT NOT NULL,
+    client            TEXT NOT NULL,
+    actor             TEXT NOT NULL,
+    subject           TEXT NOT NULL,
+    login             TEXT NOT NULL,
+    mode              TEXT NOT NULL,
+    scope             TEXT NOT NULL,
+    resource          TEXT NOT NULL,
+    reason            TEXT NOT NULL,
+    ticket_number     TEXT NOT NULL,
+    via               TEXT NOT NULL,
+    jti               TEXT NOT NULL,
+    policy            TEXT NOT NULL,
+    started_at        INTEGER,
+    expires_at        INTEGER,
+    last_active_at    INTEGER,
+    login_expires_at  INTEGER,
+    ended_at          INTEGER,
+    end_reason        TEXT NOT NULL DEFAULT '',
+    ended_by          TEXT NOT NULL DEFAULT '',
+    before_jti        TEXT NOT NULL,
+    before_scope      TEXT NOT NULL,
+    before_audience   TEXT NOT NULL,
+    before_left       INTEGER NOT NULL, -- milliseconds
+    before_issued_at  INTEGER,
+    before_expires_at INTEGER
+) STRICT;
+
+CREATE INDEX session_by_actor ON impersonation_session (actor);
+CREATE INDEX session_by_subject ON impersonation_session (subject);
+CREATE INDEX session_by_client ON impersonation_session (client);
+CREATE INDEX session_live ON impersonation_session (login, client) WHERE ended_at IS NULL;
+CREATE INDEX session_expiring ON impersonation_session (expires_at) WHERE ended_at IS NULL;
+CREATE INDEX session_idling ON impersonation_session (last_active_at) WHERE ended_at IS NULL;
+
+CREATE TABLE return_token (
+    hash       BLOB PRIMARY KEY,
+    session    TEXT NOT NULL REFERENCES impersonation_session (id),
+    expires_at INTEGER,
+    used_at    INTEGER,
+    void_at    INTEGER,
+    given      TEXT NOT NULL DEFAULT '' -- the jti of what its use gave
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX return_token_by_session ON return_token (session);
+CREATE INDEX return_token_open ON return_token (session) WHERE used_at IS NULL AND void_at IS NULL;
+CREATE INDEX return_token_by_end ON return_token (expires_at);
+
+CREATE TABLE jti_seen (
+    space    TEXT NOT NULL,
+    value    TEXT NOT NULL,
+    until_at INTEGER,
+    PRIMARY KEY (space, value)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX jti_seen_by_end ON jti_seen (until_at);
+
+CREATE TABLE epoch (
+    scope     TEXT    NOT NULL,
+    id        TEXT    NOT NULL,
+    n         INTEGER NOT NULL,
+    killed_at INTEGER, -- NULL once lifted
+    killed_by TEXT    NOT NULL,
+    reason    TEXT    NOT NULL,
+    PRIMARY KEY (scope, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE authz_version (
+    organisation TEXT    PRIMARY KEY,
+    n            INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE policy_version (
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    version    TEXT NOT NULL,
+    document   BLOB NOT NULL,
+    created_at INTEGER
+) STRICT;
+
+CREATE TABLE audit_entry (
+    seq       INTEGER PRIMARY KEY AUTOINCREMENT,
+    id        TEXT NOT NULL UNIQUE,
+    time_at   INTEGER NOT NULL,
+    kind      TEXT NOT NULL,
+    actor     TEXT NOT NULL,
+    subject   TEXT NOT NULL,
+    client    TEXT NOT NULL,
+    session   TEXT NOT NULL,
+    canonical BLOB NOT NULL,
+    opening   BLOB -- NULL where nothing is personal, and once erased
+) STRICT;
+
+CREATE INDEX audit_entry_by_kind ON audit_entry (kind);
+CREATE INDEX audit_entry_by_time ON audit_entry (time_at);
+CREATE INDEX audit_entry_by_actor ON audit_entry (actor) WHERE actor <> '';
+CREATE INDEX audit_entry_by_subject ON audit_entry (subject) WHERE subject <> '';
+CREATE INDEX audit_entry_by_client ON audit_entry (client) WHERE client <> '';
+CREATE INDEX audit_entry_by_session ON audit_entry (session) WHERE session <> '';
+
+-- +goose StatementBegin
+CREATE TRIGGER audit_entry_never_changes BEFORE UPDATE ON audit_entry
+WHEN NEW.opening IS NOT NULL
+  OR (NEW.seq, NEW.id, NEW.time_at, NEW.kind, NEW.actor, NEW.subject, NEW.client, NEW.session, NEW.canonical)
+     IS NOT (OLD.seq, OLD.id, OLD.time_at, OLD.kind, OLD.actor, OLD.subject, OLD.client, OLD.session, OLD.canonical)
+BEGIN
+    SELECT raise(ABORT, 'an audit entry never changes; only its opening may be erased');
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER audit_entry_never_goes BEFORE DELETE ON audit_entry
+BEGIN
+    SELECT raise(ABORT, 'an audit entry is never deleted');
+END;
+-- +goose StatementEnd
+
+CREATE TABLE outbox (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind     TEXT NOT NULL,
+    session  TEXT NOT NULL,
+    actor    TEXT NOT NULL,
+    subject  TEXT NOT NULL,
+    client   TEXT NOT NULL,
+    reason   TEXT NOT NULL,
+    time_at  INTEGER
+) STRICT;
+
+CREATE TABLE sign_in_attempt (
+    key       BLOB PRIMARY KEY,
+    counting  TEXT NOT NULL, -- until when each failure counts: a list of times
+    locked_at INTEGER, -- until when nobody may try
+    forget_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX sign_in_attempt_by_end ON sign_in_attempt (forget_at);
