@@ -1,0 +1,85 @@
+// Package tokenexchange is OAuth 2.0 token exchange (RFC 8693) as a token endpoint handler for any ory/fosite provider.
+// Start with [Factory], which goes into somebody's own compose.Compose, and [Exchange], which their storage value must
+// implement: it says what tokens mean and does the one write. The package keeps the order of the steps, the syntax, the
+// binding of every token to the client that asks, and the rule that a token with act is terminal. It never reaches a
+// store, a page or our server, and it decides nothing about who may impersonate whom.
+package tokenexchange
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"github.com/understudy-id/understudy/oauth"
+)
+
+// What an Exchange answers. The handler maps each to its error of the wire; anything else is server_error without detail.
+var (
+	// ErrRefused is every reason why a token or the policy says no. All of them look alike (RFC 8693 §2.2.2): invalid_request.
+	ErrRefused = errors.New("tokenexchange: refused")
+	// ErrTarget: the resource cannot be had: invalid_target.
+	ErrTarget = errors.New("tokenexchange: target refused")
+	// ErrScope: no scope is left: invalid_scope.
+	ErrScope = errors.New("tokenexchange: scope refused")
+	// ErrClient: this client may not exchange: unauthorized_client.
+	ErrClient = errors.New("tokenexchange: client refused")
+	// ErrUnavailable: nobody knows; nothing was issued. 503 with Retry-After.
+	ErrUnavailable = errors.New("tokenexchange: unavailable")
+)
+
+// Exchange is what the handler asks of the storage value that it was made with. It is safe for concurrent use.
+type Exchange interface {
+	// Resolve tells what a token is, for the client that presents it. It never consumes a one-time value, and a
+	// fosite.Session in its answer is a fresh one each time: two tokens in one session would mix their claims. It answers
+	// ErrRefused for a token that is not valid for t, and may leave the checks that need the store to Commit.
+	Resolve(ctx context.Context, t oauth.TokenType, token string, c fosite.Client) (Input, error)
+	// Commit decides and does the one write. It is called once, last, and when it answers nil the handler signs: so
+	// whatever can refuse must refuse here or before.
+	Commit(ctx context.Context, p Plan) (Result, error)
+}
+
+// Input is a token that was presented.
+type Input struct {
+	Type oauth.TokenType
+	// Token is the exact string, for one-time values that Commit looks up.
+	Token oauth.Secret
+	// Subject is whom it represents; zero for a one-time value that only Commit opens.
+	Subject oauth.Party
+	// Client is to whom it was issued, "" where Commit checks that. Login is its sid, ID its jti.
+	Client, Login, ID string
+	// Act is set if the token itself says that somebody acts. Such a token is never accepted.
+	Act *oauth.Party
+	// MayAct is who may become its actor (RFC 8693 §4.4); nil if it does not say.
+	MayAct   *oauth.Party
+	Scope    []string
+	Audience string
+	Expires  time.Time
+}
+
+// Plan is an exchange that passed every check of the handler.
+type Plan struct {
+	Subject Input
+	Actor   *Input // nil for a return token
+	Client  fosite.Client
+	// RequestedType is access_token or jwt; the answer repeats it as issued_token_type.
+	RequestedType oauth.TokenType
+	Resource      string   // "": the default
+	Scope         []string // nil: all that can be had
+	Form          url.Values
+}
+
+// Result is an exchange on record.
+type Result struct {
+	// Session goes into the requester before the access token strategy signs it; ID becomes its fosite request id, one of its
+	// own for each exchange: tokens that share one are revoked together.
+	Session   fosite.Session
+	ID        string
+	Scope     []string
+	Audience  string
+	ExpiresIn time.Duration
+	// Extra are further members of the answer (RFC 6749 §8.2).
+	Extra map[string]any
+}

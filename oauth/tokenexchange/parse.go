@@ -1,0 +1,115 @@
+package tokenexchange
+
+import (
+	"net/url"
+	"slices"
+
+	"github.com/ory/fosite"
+
+	"github.com/understudy-id/understudy/oauth"
+)
+
+// parameters is the request of RFC 8693 §2.1, checked for syntax.
+type parameters struct {
+	subjectToken, actorToken string
+	subjectType, actorType   oauth.TokenType
+	requestedType            oauth.TokenType
+	resource                 string
+	scope                    []string
+}
+
+// needsActor has the subject token types that we know, and whether an actor_token goes with them. An actor token is compulsory
+// at every start, since without it nobody proves who acts.
+var needsActor = map[oauth.TokenType]bool{
+	oauth.TokenTypeTicket:      true,
+	oauth.TokenTypeReturnToken: false,
+	// An access token as subject is read far enough to refuse it like any other token that will not do.
+	oauth.TokenTypeAccessToken: true,
+}
+
+func parse(form url.Values) (parameters, error) {
+	p := parameters{
+		subjectToken: form.Get("subject_token"), subjectType: oauth.TokenType(form.Get("subject_token_type")),
+		actorToken: form.Get("actor_token"), actorType: oauth.TokenType(form.Get("actor_token_type")),
+		requestedType: oauth.TokenType(form.Get("requested_token_type")),
+	}
+	for _, check := range []func(url.Values, *parameters) error{checkSubject, checkActor, checkRequestedType, checkTarget, checkScope} {
+		if err := check(form, &p); err != nil {
+			return parameters{}, err
+		}
+	}
+	return p, nil
+}
+
+func checkSubject(_ url.Values, p *parameters) error {
+	switch {
+	case p.subjectToken == "":
+		return invalid("subject_token", "is required (RFC 8693 section 2.1)")
+	case p.subjectType == "":
+		return invalid("subject_token_type", "is required (RFC 8693 section 2.1)")
+	}
+	if _, known := needsActor[p.subjectType]; !known {
+		return invalid("subject_token_type", "is not supported here")
+	}
+	return nil
+}
+
+func checkActor(_ url.Values, p *parameters) error {
+	wanted := needsActor[p.subjectType]
+	switch {
+	case p.actorToken == "" && p.actorType != "":
+		return invalid("actor_token_type", "must not come without actor_token (RFC 8693 section 2.1)")
+	case p.actorToken != "" && p.actorType == "":
+		return invalid("actor_token_type", "is required with actor_token (RFC 8693 section 2.1)")
+	case wanted && p.actorToken == "":
+		return invalid("actor_token", "is required with this subject_token_type")
+	case !wanted && p.actorToken != "":
+		return invalid("actor_token", "must not come with this subject_token_type")
+	case wanted && p.actorType != oauth.TokenTypeAccessToken:
+		return invalid("actor_token_type", "must be "+string(oauth.TokenTypeAccessToken))
+	}
+	return nil
+}
+
+func checkRequestedType(_ url.Values, p *parameters) error {
+	switch p.requestedType {
+	case "":
+		p.requestedType = oauth.TokenTypeAccessToken
+	case oauth.TokenTypeAccessToken, oauth.TokenTypeJWT: // our access tokens are JWTs, so either is true
+	default:
+		return invalid("requested_token_type", "cannot be issued here")
+	}
+	return nil
+}
+
+// checkTarget wants at most one value of resource and audience together: one token has one audience (RFC 9700 §2.3).
+func checkTarget(form url.Values, p *parameters) error {
+	values := slices.Concat(form["resource"], form["audience"])
+	switch len(values) {
+	case 0:
+		return nil
+	case 1:
+	default:
+		return ErrInvalidTarget.WithDescription("resource: one token is for one resource; give one value of resource or audience.")
+	}
+	u, err := url.Parse(values[0])
+	if err != nil || !u.IsAbs() || u.Fragment != "" || values[0][len(values[0])-1] == '#' {
+		return ErrInvalidTarget.WithDescription("resource: must be an absolute URI without fragment (RFC 8707 section 2).")
+	}
+	p.resource = values[0]
+	return nil
+}
+
+func checkScope(form url.Values, p *parameters) error {
+	scope, err := oauth.ParseScope(form.Get("scope"))
+	if err != nil {
+		return fosite.ErrInvalidScope.WithDescription("scope: tokens are printable ASCII without quote or backslash, with one space between (RFC 6749 section 3.3).")
+	}
+	p.scope = scope
+	return nil
+}
+
+// invalid names the parameter and the rule, never the value.
+func invalid(parameter, rule string) error {
+	return fosite.ErrInvalidRequest.WithDescription(parameter + ": " + rule + ".")
+}
