@@ -1,0 +1,162 @@
+package tokens
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/understudy-id/understudy/oauth"
+)
+
+// What reading or signing a token answers. Test with errors.Is; no text quotes a token.
+var (
+	// ErrMalformed: not spelled as a token of ours could be.
+	ErrMalformed = errors.New("tokens: malformed")
+	// ErrSignature: its header names no key of ours for this kind of token, or the signature is not that key's.
+	ErrSignature = errors.New("tokens: no signature of ours")
+	// ErrClaims: a claim is missing, of a wrong form, or not what was expected.
+	ErrClaims = errors.New("tokens: claims refused")
+	// ErrExpired: its time is over, and nothing else is wrong with it.
+	ErrExpired = errors.New("tokens: expired")
+)
+
+// Claims is what an access token of ours says (RFC 9068 §2.2). Strings are valid UTF-8; times are UTC in whole seconds,
+// and Sign drops what is finer.
+type Claims struct {
+	Issuer   string // iss, required
+	Subject  string // sub, required
+	Audience string // aud, required: one value, sent as one string
+	ClientID string // client_id, required
+	// Scope is sent in its order and read back sorted; nil for none. It has ScopeImpersonationWrite only with Act, and
+	// ScopeImpersonate and ScopeOfflineAccess only without.
+	Scope    []string
+	IssuedAt time.Time
+	Expires  time.Time // exp, after IssuedAt
+	ID       string    // jti, required
+	// Session is the sid: of the impersonation, or of the login. Required with Act.
+	Session string
+	// Audit is the txn (RFC 8417 §2.2): the audit entry of the start. Required with Act.
+	Audit string
+	// Act is who is really typing (RFC 8693 §4.1); nil for an ordinary token. Both halves are required.
+	Act *oauth.Party
+	// AuthTime, ACR and AMR say how the subject signed in (RFC 9068 §2.2.1); zero leaves them out. Never with Act: it was
+	// not the subject who signed in, and a gate that asks for a fresh sign-in must not open.
+	AuthTime time.Time
+	ACR      string
+	AMR      []string
+}
+
+// wire is the payload, in the order that it is sent.
+type wire struct {
+	Issuer   string   `json:"iss"`
+	Subject  string   `json:"sub"`
+	Audience string   `json:"aud"`
+	ClientID string   `json:"client_id"`
+	Scope    string   `json:"scope,omitempty"`
+	IssuedAt int64    `json:"iat"`
+	Expires  int64    `json:"exp"`
+	ID       string   `json:"jti"`
+	Session  string   `json:"sid,omitempty"`
+	Audit    string   `json:"txn,omitempty"`
+	Act      *wireAct `json:"act,omitempty"`
+	AuthTime *int64   `json:"auth_time,omitempty"`
+	ACR      string   `json:"acr,omitempty"`
+	AMR      []string `json:"amr,omitempty"`
+}
+
+type wireAct struct {
+	Issuer  string `json:"iss"`
+	Subject string `json:"sub"`
+}
+
+// Sign gives c as a JWT in compact form, signed by the Signer, with typ at+jwt. It fails with ErrClaims on what Verify would
+// refuse, and then says which claim.
+func (s *KeySet) Sign(c Claims) (string, error) {
+	if err := c.check(); err != nil {
+		return "", err
+	}
+	payload, err := json.Marshal(c.wire())
+	if err != nil {
+		return "", fmt.Errorf("writing claims: %w", err)
+	}
+	return s.sign(s.access, payload)
+}
+
+func (c Claims) wire() wire {
+	w := wire{
+		Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, ClientID: c.ClientID, Scope: oauth.JoinScope(c.Scope),
+		IssuedAt: c.IssuedAt.Unix(), Expires: c.Expires.Unix(), ID: c.ID, Session: c.Session, Audit: c.Audit,
+		ACR: c.ACR, AMR: c.AMR,
+	}
+	if c.Act != nil {
+		w.Act = &wireAct{c.Act.Issuer, c.Act.Subject}
+	}
+	if !c.AuthTime.IsZero() {
+		at := c.AuthTime.Unix()
+		w.AuthTime = &at
+	}
+	return w
+}
+
+// check holds for every token that we sign, and again for every one that we read.
+func (c Claims) check() error {
+	switch {
+	case c.Issuer == "" || c.Subject == "" || c.Audience == "" || c.ClientID == "" || c.ID == "":
+		return fmt.Errorf("%w: iss, sub, aud, client_id and jti are required", ErrClaims)
+	case c.IssuedAt.Unix() < 0 || c.Expires.Unix() <= c.IssuedAt.Unix() || c.Expires.Unix() > maxSeconds:
+		return fmt.Errorf("%w: exp must come after iat, and both after 1970", ErrClaims)
+	case !c.AuthTime.IsZero() && (c.AuthTime.Unix() < 0 || c.AuthTime.Unix() > maxSeconds):
+		return fmt.Errorf("%w: auth_time out of range", ErrClaims)
+	}
+	if err := c.checkText(); err != nil {
+		return err
+	}
+	return c.checkAct()
+}
+
+// checkText refuses what JSON would not carry unchanged.
+func (c Claims) checkText() error {
+	for _, token := range c.Scope {
+		if !oauth.ValidScopeToken(token) {
+			return fmt.Errorf("%w: scope is not a list of scope tokens (RFC 6749 §3.3)", ErrClaims)
+		}
+	}
+	for _, method := range c.AMR {
+		if !sound(method) || method == "" {
+			return fmt.Errorf("%w: amr is not a list of names", ErrClaims)
+		}
+	}
+	for _, text := range [...]string{c.Issuer, c.Subject, c.Audience, c.ClientID, c.ID, c.Session, c.Audit, c.ACR} {
+		if !sound(text) {
+			return fmt.Errorf("%w: a claim is not valid UTF-8", ErrClaims)
+		}
+	}
+	return nil
+}
+
+// sound reports whether text comes back from JSON as it went in; see walker.text for U+FFFD.
+func sound(text string) bool { return !strings.ContainsRune(text, utf8.RuneError) }
+
+// checkAct keeps an impersonation token and an ordinary one apart, as the last to look before either is signed.
+func (c Claims) checkAct() error {
+	has := func(scope string) bool { return slices.Contains(c.Scope, scope) }
+	switch {
+	case c.Act == nil && has(oauth.ScopeImpersonationWrite):
+		return fmt.Errorf("%w: scope %s needs act", ErrClaims, oauth.ScopeImpersonationWrite)
+	case c.Act == nil:
+		return nil
+	case c.Act.Issuer == "" || c.Act.Subject == "" || !sound(c.Act.Issuer) || !sound(c.Act.Subject):
+		return fmt.Errorf("%w: act needs iss and sub", ErrClaims)
+	case c.Session == "" || c.Audit == "":
+		return fmt.Errorf("%w: act needs sid and txn", ErrClaims)
+	case !c.AuthTime.IsZero() || c.ACR != "" || len(c.AMR) > 0:
+		return fmt.Errorf("%w: auth_time, acr and amr may not stand beside act", ErrClaims)
+	case has(oauth.ScopeImpersonate) || has(oauth.ScopeOfflineAccess):
+		return fmt.Errorf("%w: a token with act cannot start another one or be refreshed", ErrClaims)
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package tokens
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+)
+
+// secondsBits bounds times to 40 bits: the year 36812, which every reader's floating point and time type can hold.
+const (
+	secondsBits = 40
+	maxSeconds  = 1<<secondsBits - 1
+)
+
+// Expect is what a token must say.
+type Expect struct {
+	// Issuer is the iss, byte for byte; must be set.
+	Issuer string
+	// Audience is the aud, byte for byte; "" does not look.
+	Audience string
+	// Now is the time to judge by; must be set.
+	Now time.Time
+	// Leeway is by how much the signer's clock may be off.
+	Leeway time.Duration
+	// AllowExpired takes a token whose time is over too, since revocation answers for one of ours at any age.
+	AllowExpired bool
+}
+
+// Verify reads an access token of ours: what Sign of one of the keys gave, and what e expects. It fails with ErrMalformed,
+// ErrSignature, ErrClaims or ErrExpired, the last only where nothing else is wrong; Claims are zero with every error.
+//
+// RFC 9068 §4 lets a reader take other spellings, such as typ application/at+jwt, other members of the header and several
+// audiences. Since we read only what we signed, Verify takes none of them. Of one signed token no second spelling
+// verifies; revocation is by jti and sid all the same. A claim of another name than ours is ignored (RFC 7519 §4), so
+// that a server can read what its next version signs.
+func (s *KeySet) Verify(token string, e Expect) (Claims, error) {
+	payload, err := s.open(s.access, token)
+	if err != nil {
+		return Claims{}, err
+	}
+	c, err := parseClaims(payload)
+	if err != nil {
+		return Claims{}, err
+	}
+	if err := e.check(c); err != nil {
+		return Claims{}, err
+	}
+	return c, nil
+}
+
+func (e Expect) check(c Claims) error {
+	switch {
+	case c.Issuer != e.Issuer:
+		return fmt.Errorf("%w: another iss", ErrClaims)
+	case e.Audience != "" && c.Audience != e.Audience:
+		return fmt.Errorf("%w: another aud", ErrClaims)
+	case c.IssuedAt.After(e.Now.Add(e.Leeway)):
+		return fmt.Errorf("%w: iat lies ahead", ErrClaims)
+	case !e.AllowExpired && !e.Now.Before(c.Expires.Add(e.Leeway)):
+		return ErrExpired
+	}
+	return nil
+}
+
+// parseClaims reads a payload; what it accepts, Sign could have signed but for claims of other names.
+func parseClaims(payload []byte) (Claims, error) {
+	members, err := parseObject(payload)
+	if err != nil {
+		return Claims{}, err
+	}
+	var c Claims
+	var exp, iat bool
+	for _, m := range members {
+		if !c.set(m) {
+			return Claims{}, fmt.Errorf("%w: one of a wrong form or in disguise", ErrClaims)
+		}
+		exp = exp || m.name == "exp"
+		iat = iat || m.name == "iat"
+	}
+	if !exp || !iat {
+		return Claims{}, fmt.Errorf("%w: exp and iat are required", ErrClaims)
+	}
+	return c, c.check()
+}
+
+// set takes one claim and reports whether it may stand there.
+func (c *Claims) set(m member) bool {
+	switch m.name {
+	case "iss":
+		return m.string(&c.Issuer)
+	case "sub":
+		return m.string(&c.Subject)
+	case "aud":
+		return m.string(&c.Audience)
+	case "client_id":
+		return m.string(&c.ClientID)
+	case "jti":
+		return m.string(&c.ID)
+	case "sid":
+		return m.string(&c.Session)
+	case "txn":
+		return m.string(&c.Audit)
+	case "acr":
+		return m.string(&c.ACR)
+	case "scope":
+		return m.scope(&c.Scope)
+	case "amr":
+		return m.strings(&c.AMR)
+	case "iat":
+		return m.time(&c.IssuedAt)
+	case "exp":
+		return m.time(&c.Expires)
+	case "auth_time":
+		return m.time(&c.AuthTime)
+	case "act":
+		return m.party(&c.Act)
+	case "nbf", "cnf", "may_act":
+		return false // each narrows or hands on a token, we sign none of them, and to ignore one would widen it
+	default:
+		return !disguised(m.name)
+	}
+}
+
+// disguised reports whether name is not a claim that we know but reads as one to somebody who folds case, as
+// encoding/json does for structs: "SUB", or "ſub" with U+017F.
+func disguised(name string) bool {
+	for _, known := range [...]string{
+		"iss", "sub", "aud", "client_id", "jti", "sid", "txn", "acr", "scope", "amr", "iat", "exp", "auth_time", "act",
+		"nbf", "cnf", "may_act", "nonce", "azp",
+	} {
+		if name != known && strings.EqualFold(name, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// string takes text that is not empty: an empty claim would read like a missing one.
+func (n node) string(to *string) bool {
+	*to = n.text
+	return n.kind == '"' && n.text != ""
+}
+
+func (n node) strings(to *[]string) bool {
+	for _, item := range n.items {
+		var s string
+		if !item.string(&s) {
+			return false
+		}
+		*to = append(*to, s)
+	}
+	return n.kind == '[' && len(n.items) > 0
+}
+
+// scope is one string with one space between its tokens (RFC 9068 §2.2.3, RFC 8693 §4.2).
+func (n node) scope(to *[]string) bool {
+	var s string
+	if !n.string(&s) {
+		return false
+	}
+	var err error
+	*to, err = oauth.ParseScope(s)
+	return err == nil
+}
+
+// time takes whole seconds without sign or exponent: RFC 7519 §2 allows fractions, on which readers round differently.
+func (n node) time(to *time.Time) bool {
+	seconds, err := strconv.ParseUint(n.text, 10, secondsBits)
+	*to = time.Unix(int64(seconds), 0).UTC()
+	return n.kind == 0 && err == nil
+}
+
+// party takes an object of iss and sub alone. So a nested act is refused (the depth is 1), and null, {} and a string
+// cannot pass for "nobody".
+func (n node) party(to **oauth.Party) bool {
+	p := new(oauth.Party)
+	*to = p
+	for _, m := range n.members {
+		switch m.name {
+		case "iss":
+			if !m.string(&p.Issuer) {
+				return false
+			}
+		case "sub":
+			if !m.string(&p.Subject) {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return n.kind == '{' && len(n.members) == 2
+}
