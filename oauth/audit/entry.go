@@ -1,7 +1,3 @@
-// Package audit is the trail's entry and its canonical bytes. Start with [New], add what happened with
-// [Entry.Set] and [Entry.SetPersonal], and turn it into bytes with [Canonical]; a store keeps those bytes beside the
-// act that they record, in the same transaction. An auditor links only this package, so it knows no store,
-// no fosite and no network.
 package audit
 
 import (
