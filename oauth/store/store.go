@@ -52,7 +52,8 @@ type Store interface {
 type Users interface {
 	// CreateUser adds a user. ErrExists if the id or the e-mail address is taken.
 	CreateUser(ctx context.Context, w UserWrite) error
-	// UpdateUser replaces all of a user but ID, Created, LastSignIn, SecondFactor and the credentials. ErrNotFound, ErrExists.
+	// UpdateUser replaces all of a user but ID, Created, LastSignIn, SecondFactor and the credentials. ErrNotFound, ErrExists,
+	// impersonation.ErrChanged if the user's Updated is no longer w.Was.
 	UpdateUser(ctx context.Context, w UserWrite) error
 	// Credentials gives what a sign-in checks. ErrNotFound.
 	Credentials(ctx context.Context, userID string) (Credentials, error)
@@ -74,6 +75,9 @@ type Credentials struct {
 type UserWrite struct {
 	impersonation.Write
 	User directory.User
+	// Was is User.Updated as it was read, so that of two who change a user at once neither undoes what the other did. Zero
+	// checks nothing; CreateUser does not look at it.
+	Was time.Time
 	// Ends names what ends with the change, each as if by End; their Write is not used but for RequestID and Now of this one.
 	Ends []impersonation.EndWrite
 	// EndLogins also ends the user's logins and grants.
