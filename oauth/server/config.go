@@ -1,0 +1,112 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth/internal/password"
+	"github.com/understudy-id/understudy/oauth/internal/seal"
+	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+// Lifetimes of everything that the server makes, in one place so that tests can shorten them. A zero field takes its default.
+type Lifetimes struct {
+	AccessToken       time.Duration // of people's own tokens: 10 minutes
+	Login             time.Duration // 8 hours
+	LoginIdle         time.Duration // a login without use for 1 hour is over
+	Code              time.Duration // an authorization code: 60 seconds
+	Ticket            time.Duration // 60 seconds
+	ImpersonationIdle time.Duration // an impersonation without activity for 10 minutes is over
+	ReturnExtra       time.Duration // a return token outlives its impersonation by 5 minutes
+	DoubleClick       time.Duration // a return token that comes again within 60 seconds revokes nothing
+	SecondFactor      time.Duration // between password and code: 5 minutes
+	LockOut           time.Duration // after too many failures: 15 minutes
+}
+
+// DefaultLifetimes gives the lifetimes that a zero Lifetimes stands for.
+func DefaultLifetimes() Lifetimes {
+	return Lifetimes{
+		AccessToken: 10 * time.Minute, Login: 8 * time.Hour, LoginIdle: time.Hour, Code: time.Minute, Ticket: time.Minute,
+		ImpersonationIdle: 10 * time.Minute, ReturnExtra: 5 * time.Minute, DoubleClick: time.Minute, SecondFactor: 5 * time.Minute, LockOut: 15 * time.Minute,
+	}
+}
+
+// Config is what New needs.
+type Config struct {
+	// PublicURL is the issuer: absolute, https unless its host is a loopback one, without query, fragment or a trailing
+	// slash. Links, cookies and tokens use it and never the Host header. Must be set.
+	PublicURL string
+	// Store keeps everything. Must be set; the server does not close it.
+	Store store.Store
+	// Registry is what is registered. It must be valid.
+	Registry policy.Registry
+	// RequireSecondFactor refuses an impersonation to an actor who signed in by password alone.
+	RequireSecondFactor bool
+	Lifetimes           Lifetimes
+	// Box seals signing keys, TOTP secrets and short-lived cookies. Must be set.
+	Box *seal.Box
+	// Passwords checks passwords. Nil makes one of the default size.
+	Passwords *password.Pool
+	// TrustedProxies may name the client's address in X-Forwarded-For. Nil trusts nobody.
+	TrustedProxies []netip.Prefix
+	// Logger defaults to slog.Default.
+	Logger *slog.Logger
+	// Now defaults to time.Now.
+	Now func() time.Time
+	// SupportURL is the help link of the pages; "" for none.
+	SupportURL string
+}
+
+func (c *Config) complete() error {
+	u, err := url.Parse(c.PublicURL)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return fmt.Errorf("server: PublicURL %q must be an absolute http or https URL without query and fragment", c.PublicURL)
+	case u.Path != "":
+		return fmt.Errorf("server: PublicURL %q must have no path: the cookies' __Host- prefix allows none", c.PublicURL)
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return fmt.Errorf("server: PublicURL %q must be https: http is for loopback hosts only", c.PublicURL)
+	case c.Store == nil:
+		return errors.New("server: Store must be set")
+	case c.Box == nil:
+		return errors.New("server: Box must be set")
+	}
+	if c.Passwords == nil {
+		c.Passwords = password.New(password.DefaultWorkers, password.DefaultQueue)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	c.Lifetimes = c.Lifetimes.withDefaults()
+	return nil
+}
+
+func (l Lifetimes) withDefaults() Lifetimes {
+	d := DefaultLifetimes()
+	for _, f := range []struct{ have, want *time.Duration }{
+		{&l.AccessToken, &d.AccessToken}, {&l.Login, &d.Login}, {&l.LoginIdle, &d.LoginIdle}, {&l.Code, &d.Code}, {&l.Ticket, &d.Ticket},
+		{&l.ImpersonationIdle, &d.ImpersonationIdle}, {&l.ReturnExtra, &d.ReturnExtra}, {&l.DoubleClick, &d.DoubleClick},
+		{&l.SecondFactor, &d.SecondFactor}, {&l.LockOut, &d.LockOut},
+	} {
+		if *f.have == 0 {
+			*f.have = *f.want
+		}
+	}
+	return l
+}
+
+// loopback reports whether a URL's host can only be this machine. Names below localhost never leave it (RFC 6761 §6.3).
+func loopback(host string) bool {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.IsLoopback()
+	}
+	return host == "localhost" || len(host) > len(".localhost") && host[len(host)-len(".localhost"):] == ".localhost"
+}

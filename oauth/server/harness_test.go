@@ -1,0 +1,362 @@
+package server_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/internal/seal"
+	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/server"
+	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/store/sqlite"
+)
+
+// The verifier and challenge of RFC 7636 appendix B.
+const (
+	verifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+)
+
+const (
+	resource  = "urn:understudy:resource:local"
+	callback  = "http://127.0.0.1:9999/callback"
+	typeToken = "urn:ietf:params:oauth:token-type:access_token"
+)
+
+// clock is a clock that a test moves.
+type clock struct {
+	mu  sync.Mutex
+	off time.Duration
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.off)
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.off += d
+}
+
+// house is a running server on a fresh store, with ann (an admin), sue (support of acme), john and eve (users of acme), and the
+// clients app and other, each the server of the local resource or not.
+type house struct {
+	t     testing.TB
+	url   string
+	store *sqlite.Store
+	clock *clock
+	logs  *strings.Builder
+	http  *http.Client
+	// secrets of the clients
+	secrets map[string]string
+}
+
+type options struct {
+	wrap         func(store.Store) store.Store
+	secondFactor bool
+	registry     *policy.Registry
+}
+
+func setup(t testing.TB, o options) *house {
+	t.Helper()
+	ctx := context.Background()
+	st, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(t.TempDir(), "test.db"), Migrate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	srv := httptest.NewUnstartedServer(nil)
+	t.Cleanup(srv.Close)
+	key := make([]byte, seal.KeySize)
+	rand.Read(key)
+	box, err := seal.New(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{t: t, url: "http://" + srv.Listener.Addr().String(), store: st, clock: new(clock), logs: new(strings.Builder), secrets: map[string]string{}}
+	h.http = &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 64},
+	}
+	t.Cleanup(h.http.CloseIdleConnections)
+	reg := policy.Default()
+	if o.registry != nil {
+		reg = *o.registry
+	}
+	var wrapped store.Store = st
+	if o.wrap != nil {
+		wrapped = o.wrap(st)
+	}
+	s, err := server.New(ctx, server.Config{
+		PublicURL: h.url, Store: wrapped, Registry: reg, Box: box, RequireSecondFactor: o.secondFactor, Now: h.clock.Now,
+		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: h.logs}, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Config.Handler = s.Handler()
+	srv.Start()
+
+	for _, u := range []directory.User{
+		{ID: "ann", Email: "ann@acme.test", Name: "Ann Admin", Roles: []string{"admin"}},
+		{ID: "bea", Email: "bea@acme.test", Name: "Bea Admin", Roles: []string{"admin"}},
+		{ID: "sue", Email: "sue@acme.test", Name: "Sue Support", Organisation: "acme", Roles: []string{"support"}},
+		{ID: "john", Email: "john@acme.test", Name: "John Doe", Organisation: "acme"},
+		{ID: "eve", Email: "eve@acme.test", Name: "Eve Doe", Organisation: "acme"},
+		{ID: "zoe", Email: "zoe@other.test", Name: "Zoe Roe", Organisation: "other"},
+		{ID: "pat", Email: "pat@acme.test", Name: "Pat Protected", Organisation: "acme", Protected: true},
+	} {
+		u.Enabled, u.Created = true, time.Now()
+		h.must(st.CreateUser(ctx, store.UserWrite{Write: h.write(), User: u}))
+	}
+	h.addClient("app", []string{resource})
+	h.addClient("other", nil)
+	return h
+}
+
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+func (h *house) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) write() impersonation.Write {
+	return impersonation.Write{Now: h.clock.Now().UTC(), RequestID: oauth.NewID("req")}
+}
+
+func (h *house) addClient(id string, serves []string) {
+	h.t.Helper()
+	secret := oauth.NewSecret()
+	h.secrets[id] = string(secret)
+	h.must(h.store.CreateClient(context.Background(), store.ClientWrite{Write: h.write(), Client: store.Client{
+		Client: policy.Client{ID: id, Exchange: true, Resources: []string{resource},
+			Scopes: []string{"openid", "profile", "email", "roles", "app:read", "app:write", "impersonate"}},
+		Name: "The " + id, SecretHash: secret.Hash(), RedirectURIs: []string{callback}, Serves: serves, Created: time.Now(),
+	}}))
+}
+
+// login opens a login without a password and gives its cookie.
+func (h *house) login(user string) (cookie, id string) {
+	h.t.Helper()
+	secret, now := oauth.NewSecret(), h.clock.Now().UTC()
+	l := impersonation.Login{
+		ID: oauth.NewID("lgn"), User: user, AuthTime: now, AMR: []string{"pwd", "otp", "mfa"}, Created: now, LastUsed: now, Expires: now.Add(8 * time.Hour),
+	}
+	h.must(h.store.CreateLogin(context.Background(), store.LoginWrite{Write: h.write(), Login: l, Cookie: secret.Hash()}))
+	return "__Host-op=" + string(secret), l.ID
+}
+
+// reply is an answer, read.
+type reply struct {
+	status   int
+	header   http.Header
+	location *url.URL
+	body     string
+	json     map[string]any
+}
+
+func (r reply) str(name string) string {
+	s, _ := r.json[name].(string)
+	return s
+}
+
+func (h *house) do(req *http.Request) reply {
+	h.t.Helper()
+	resp, err := h.http.Do(req)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	r := reply{status: resp.StatusCode, header: resp.Header, body: string(b)}
+	if loc := resp.Header.Get("Location"); loc != "" {
+		r.location, err = url.Parse(loc)
+		h.must(err)
+	}
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+		h.must(json.Unmarshal(b, &r.json))
+	}
+	return r
+}
+
+func (h *house) get(path, cookie string) reply {
+	h.t.Helper()
+	req, err := http.NewRequest(http.MethodGet, h.url+path, nil)
+	h.must(err)
+	if cookie != "" {
+		req.Header.Set("Cookie", cookie)
+	}
+	return h.do(req)
+}
+
+func (h *house) form(path, cookie string, form url.Values) reply {
+	h.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, h.url+path, strings.NewReader(form.Encode()))
+	h.must(err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if cookie != "" {
+		req.Header.Set("Cookie", cookie)
+	}
+	return h.do(req)
+}
+
+// post is a POST with client authentication.
+func (h *house) post(path, client string, form url.Values) reply {
+	h.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, h.url+path, strings.NewReader(form.Encode()))
+	h.must(err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if client != "" {
+		req.SetBasicAuth(client, h.secrets[client])
+	}
+	return h.do(req)
+}
+
+// code runs the authorization request and gives the code.
+func (h *house) code(cookie, client, scope string) string {
+	h.t.Helper()
+	q := url.Values{"client_id": {client}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {scope}, "state": {"12345678"},
+		"code_challenge": {challenge}, "code_challenge_method": {"S256"}}
+	r := h.get("/oauth2/auth?"+q.Encode(), cookie)
+	if r.status != http.StatusSeeOther || r.location.Query().Get("code") == "" {
+		h.t.Fatalf("authorization: got %d %v %s; want a code", r.status, r.location, r.body)
+	}
+	return r.location.Query().Get("code")
+}
+
+func redeem(code string) url.Values {
+	return url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier}}
+}
+
+// token is the access token of user at client, in the login of cookie.
+func (h *house) token(cookie, client, scope string) string {
+	h.t.Helper()
+	r := h.post("/oauth2/token", client, redeem(h.code(cookie, client, scope)))
+	if r.status != http.StatusOK {
+		h.t.Fatalf("token: got %d %s", r.status, r.body)
+	}
+	return r.str("access_token")
+}
+
+const actorScope = "openid profile email roles app:read impersonate"
+
+// ask is the query of /impersonate.
+func ask(client string) string {
+	return url.Values{"client_id": {client}, "redirect_uri": {callback}, "state": {"state-12345"}, "code_challenge": {challenge},
+		"code_challenge_method": {"S256"}}.Encode()
+}
+
+// why is the form of /impersonate.
+func why(subject, mode string) url.Values {
+	return url.Values{"subject": {subject}, "reason": {"cannot find the report tab"}, "ticket_number": {"SUP-1"}, "mode": {mode}, "minutes": {"30"}, "action": {"impersonate"}}
+}
+
+func (h *house) ticket(cookie, client, subject, mode string) string {
+	h.t.Helper()
+	r := h.form("/impersonate?"+ask(client), cookie, why(subject, mode))
+	if r.status != http.StatusSeeOther || r.location.Query().Get("ticket") == "" {
+		h.t.Fatalf("impersonate: got %d %v; want a ticket\n%s", r.status, r.location, r.body)
+	}
+	return r.location.Query().Get("ticket")
+}
+
+func startForm(ticket, actor string) url.Values {
+	return url.Values{
+		"grant_type": {oauth.GrantTypeTokenExchange}, "subject_token": {ticket}, "subject_token_type": {string(oauth.TokenTypeTicket)},
+		"actor_token": {actor}, "actor_token_type": {typeToken}, "code_verifier": {verifier},
+	}
+}
+
+func stopForm(ret string) url.Values {
+	return url.Values{"grant_type": {oauth.GrantTypeTokenExchange}, "subject_token": {ret}, "subject_token_type": {string(oauth.TokenTypeReturnToken)}}
+}
+
+// started is one impersonation.
+type started struct {
+	cookie, login, actor string // of the admin
+	reply                reply
+	token, ret, sid      string
+}
+
+// start runs everything up to the start: admin impersonates subject at client.
+func (h *house) start(admin, client, subject, mode string) started {
+	h.t.Helper()
+	cookie, login := h.login(admin)
+	actor := h.token(cookie, client, actorScope)
+	r := h.post("/oauth2/token", client, startForm(h.ticket(cookie, client, subject, mode), actor))
+	if r.status != http.StatusOK {
+		h.t.Fatalf("start: got %d %s", r.status, r.body)
+	}
+	sid, _ := r.json["understudy_session"].(map[string]any)["id"].(string)
+	return started{cookie: cookie, login: login, actor: actor, reply: r, token: r.str("access_token"), ret: r.str("understudy_return_token"), sid: sid}
+}
+
+// active asks whether a token is, as client.
+func (h *house) active(client, token string) bool {
+	h.t.Helper()
+	r := h.post("/oauth2/introspect", client, url.Values{"token": {token}})
+	if r.status != http.StatusOK {
+		h.t.Fatalf("introspect: got %d %s", r.status, r.body)
+	}
+	return r.json["active"] == true
+}
+
+// claims reads a JWT without verifying it.
+func claims(t testing.TB, token string) (header, payload map[string]any) {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		t.Fatalf("not a JWT: %d parts", len(parts))
+	}
+	for i, out := range []*map[string]any{&header, &payload} {
+		b, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(b, out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return header, payload
+}
+
+// refused demands an error of the token endpoint, and that it holds no token.
+func refused(t testing.TB, r reply, status int, code string) {
+	t.Helper()
+	if r.status != status || r.str("error") != code || r.str("access_token") != "" {
+		t.Errorf("got %d %s; want %d %s", r.status, r.body, status, code)
+	}
+}

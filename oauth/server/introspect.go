@@ -1,0 +1,245 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/internal/form"
+	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/tokens"
+)
+
+// act is the act claim and member (RFC 8693 §4.1). Name and Email are set at userinfo only.
+type act struct {
+	Issuer  string `json:"iss"`
+	Subject string `json:"sub"`
+	Name    string `json:"name,omitempty"`
+	Email   string `json:"email,omitempty"`
+}
+
+// introspection is the answer of RFC 7662 §2.2. Inactive is exactly {"active":false}.
+type introspection struct {
+	Active    bool     `json:"active"`
+	Issuer    string   `json:"iss,omitempty"`
+	Subject   string   `json:"sub,omitempty"`
+	Audience  string   `json:"aud,omitempty"`
+	ClientID  string   `json:"client_id,omitempty"`
+	Scope     string   `json:"scope,omitempty"`
+	TokenType string   `json:"token_type,omitempty"`
+	IssuedAt  int64    `json:"iat,omitempty"`
+	Expires   int64    `json:"exp,omitempty"`
+	ID        string   `json:"jti,omitempty"`
+	Session   string   `json:"sid,omitempty"`
+	Audit     string   `json:"txn,omitempty"`
+	AuthTime  int64    `json:"auth_time,omitempty"`
+	ACR       string   `json:"acr,omitempty"`
+	AMR       []string `json:"amr,omitempty"`
+	Act       *act     `json:"act,omitempty"`
+}
+
+// introspect is POST /oauth2/introspect. Only the client that a token was issued to and the server of its resource get an active
+// answer; fosite's own endpoint answers anybody.
+func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
+	f, err := form.Body(w, r, form.Rules{})
+	if err != nil {
+		s.writeError(w, r, err)
+		return
+	}
+	c, err := s.authenticateClient(r, f)
+	switch {
+	case err != nil:
+		s.writeError(w, r, err)
+		return
+	case c.Public: // anybody could say so
+		s.writeError(w, r, errClient)
+		return
+	case !f.Has("token"):
+		s.writeError(w, r, invalidRequest("token", "is required (RFC 7662 section 2.1)"))
+		return
+	}
+	answer, err := s.introspection(r.Context(), c, f.Get("token"))
+	if err != nil {
+		s.writeError(w, r, err)
+		return
+	}
+	noStore(w.Header())
+	writeJSON(w, http.StatusOK, answer)
+}
+
+func (s *Server) introspection(ctx context.Context, c *client, token string) (introspection, error) {
+	claims, err := s.verify(token)
+	if err != nil || claims.ClientID != c.ID && !c.serves(claims.Audience) {
+		return introspection{}, nil
+	}
+	holder, err := s.alive(ctx, claims)
+	if err != nil || holder == nil {
+		return introspection{}, err
+	}
+	answer := introspection{
+		Active: true, Issuer: claims.Issuer, Subject: claims.Subject, Audience: claims.Audience, ClientID: claims.ClientID,
+		Scope: oauth.JoinScope(claims.Scope), TokenType: "Bearer", IssuedAt: claims.IssuedAt.Unix(), Expires: claims.Expires.Unix(),
+		ID: claims.ID, Session: claims.Session, Audit: claims.Audit, ACR: claims.ACR, AMR: claims.AMR,
+	}
+	if !claims.AuthTime.IsZero() {
+		answer.AuthTime = claims.AuthTime.Unix()
+	}
+	if claims.Act != nil {
+		answer.Act = &act{Issuer: claims.Act.Issuer, Subject: claims.Act.Subject}
+	}
+	return answer, nil
+}
+
+// holder is whom a living token is about, and for an impersonation who acts.
+type holder struct {
+	subject directory.User
+	live    *impersonation.Live
+}
+
+// alive tells whether a token that verified still counts, by its jti and sid and never by its string, which has several
+// spellings. nil and no error: it does not.
+func (s *Server) alive(ctx context.Context, c tokens.Claims) (*holder, error) {
+	if c.Act != nil {
+		return s.aliveSession(ctx, c)
+	}
+	g, err := s.store.GrantByJTI(ctx, c.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !g.Revoked.IsZero() || g.User != c.Subject || g.Client != c.ClientID {
+		return nil, nil
+	}
+	login, err := s.store.Login(ctx, g.Login)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !login.Alive(s.clock(), s.life.LoginIdle) {
+		return nil, nil
+	}
+	user, err := s.store.Get(ctx, g.User)
+	if errors.Is(err, directory.ErrNotFound) || err == nil && !user.Enabled {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &holder{subject: user}, nil
+}
+
+func (s *Server) aliveSession(ctx context.Context, c tokens.Claims) (*holder, error) {
+	live, err := s.service.Alive(ctx, c.Session)
+	if err != nil || live == nil {
+		return nil, err
+	}
+	session := live.Session
+	if session.JTI != c.ID || session.Client != c.ClientID || session.Subject != c.Subject || session.Actor != c.Act.Subject {
+		return nil, nil
+	}
+	u := live.Subject
+	return &holder{live: live, subject: directory.User{
+		ID: u.Subject, Name: u.Name, Email: u.Email, Organisation: u.Organisation, Groups: u.Groups, Roles: u.Roles, Enabled: u.Enabled,
+	}}, nil
+}
+
+// userinfo is GET and POST /userinfo (OpenID Connect Core §5.3). An impersonation token opens the subject's claims, with act: the
+// only place beside the token endpoint where the actor's name is told.
+func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
+	token, err := bearer(w, r)
+	if err != nil {
+		s.writeError(w, r, err)
+		return
+	}
+	claims, err := s.verify(token)
+	if err != nil {
+		s.writeError(w, r, errToken)
+		return
+	}
+	h, err := s.alive(r.Context(), claims)
+	switch {
+	case err != nil:
+		s.writeError(w, r, err)
+		return
+	case h == nil:
+		s.writeError(w, r, errToken)
+		return
+	}
+	granted := make(map[string]bool)
+	for _, scope := range claims.Scope {
+		granted[scope] = true
+	}
+	if !granted[oauth.ScopeOpenID] {
+		s.writeError(w, r, errTokenScope)
+		return
+	}
+	noStore(w.Header())
+	writeJSON(w, http.StatusOK, s.describeUser(h, granted))
+}
+
+func (s *Server) describeUser(h *holder, granted map[string]bool) map[string]any {
+	out := map[string]any{"sub": h.subject.ID}
+	if granted["profile"] {
+		out["name"] = h.subject.Name
+	}
+	if granted["email"] {
+		out["email"] = h.subject.Email
+	}
+	if granted["roles"] {
+		out["roles"] = s.roleNames(impersonation.PersonOf(s.issuer, h.subject))
+		if h.subject.Organisation != "" {
+			out["organisation"] = h.subject.Organisation
+		}
+	}
+	if h.live != nil {
+		a := h.live.Actor
+		out["act"] = act{Issuer: s.issuer, Subject: a.Subject, Name: a.Name, Email: a.Email}
+	}
+	return out
+}
+
+// bearer reads the token from the Authorization header and from nowhere else: fosite's own reader falls back to the query, where
+// every log would keep it.
+func bearer(w http.ResponseWriter, r *http.Request) (string, error) {
+	if r.Method != http.MethodGet && r.Method != http.MethodPost && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		return "", &wireError{Status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "This endpoint takes GET and POST only."}
+	}
+	q, err := form.Query(r, form.Rules{})
+	if err != nil {
+		return "", err
+	}
+	if q.Has("access_token") {
+		return "", errTokenInQuery
+	}
+	if r.Method == http.MethodPost && r.ContentLength != 0 {
+		b, err := form.PageBody(w, r, form.Rules{})
+		if err != nil {
+			return "", err
+		}
+		if b.Has("access_token") {
+			return "", errTokenInQuery
+		}
+	}
+	headers := r.Header.Values("Authorization")
+	switch len(headers) {
+	case 0:
+		return "", errNoToken
+	case 1:
+	default:
+		return "", invalidRequest("Authorization", "is given more than once")
+	}
+	scheme, token, _ := strings.Cut(headers[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", errNoToken
+	}
+	return token, nil
+}

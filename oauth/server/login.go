@@ -1,0 +1,291 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/internal/form"
+	"github.com/understudy-id/understudy/oauth/page"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+// loginCookie is the issuer's own cookie. The prefix makes the browser refuse one that a sibling host set.
+const loginCookie = "__Host-op"
+
+// Failures before an address is locked, within failureWindow. Ten leaves room for a caps lock and bounds a guesser to a
+// thousand tries a day.
+const (
+	failureLimit  = 10
+	failureWindow = 15 * time.Minute
+)
+
+// signedIn finds who sends r; nil and no error if nobody. It moves the idle clock.
+func (s *Server) signedIn(r *http.Request) (*impersonation.Login, directory.User, error) {
+	cookies := r.CookiesNamed(loginCookie)
+	if len(cookies) != 1 || len(cookies[0].Value) != oauth.SecretLength { // two of one name: somebody planted one
+		return nil, directory.User{}, nil
+	}
+	ctx, now := r.Context(), s.clock()
+	login, err := s.store.LoginByCookie(ctx, oauth.Secret(cookies[0].Value).Hash())
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, directory.User{}, nil
+	}
+	if err != nil {
+		return nil, directory.User{}, err
+	}
+	if !login.Alive(now, s.life.LoginIdle) {
+		return nil, directory.User{}, nil
+	}
+	user, err := s.store.Get(ctx, login.User)
+	if errors.Is(err, directory.ErrNotFound) || err == nil && !user.Enabled {
+		return nil, directory.User{}, nil
+	}
+	if err != nil {
+		return nil, directory.User{}, err
+	}
+	const touchEvery = time.Minute // an hour of idleness need not be counted finer
+	if now.Sub(login.LastUsed) >= touchEvery {
+		if err := s.store.TouchLogin(ctx, login.ID, now); err != nil {
+			return nil, directory.User{}, err
+		}
+	}
+	return &login, user, nil
+}
+
+func (s *Server) signInURL(returnTo string) string {
+	return "/sign-in?" + url.Values{"return_to": {returnTo}}.Encode()
+}
+
+// safeReturn keeps to our own pages: a path, never a host.
+func safeReturn(to string) string {
+	u, err := url.Parse(to)
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n\t") {
+		return "/"
+	}
+	switch u.Path {
+	case "/", "/oauth2/auth", "/impersonate", "/sign-in/second-factor":
+		return to
+	}
+	return "/"
+}
+
+func (s *Server) showSignIn(w http.ResponseWriter, r *http.Request) {
+	f, err := form.Query(r, form.Rules{})
+	if err != nil {
+		s.errorPage(w, r, err)
+		return
+	}
+	s.pages.SignIn(w, r, http.StatusOK, s.signInView(r.Context(), safeReturn(f.Get("return_to"))))
+}
+
+// signInView shows which app one is going to, by its registered name.
+func (s *Server) signInView(ctx context.Context, returnTo string) page.SignInView {
+	v := page.SignInView{Action: s.signInURL(returnTo)}
+	if u, err := url.Parse(returnTo); err == nil && u.Query().Has("client_id") {
+		if c, err := s.client(ctx, u.Query().Get("client_id")); err == nil {
+			v.App = c.Name
+		}
+	}
+	return v
+}
+
+// signIn is POST /sign-in: e-mail address and password. An unknown user, a wrong password and a disabled account look alike and
+// take alike long.
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
+	q, err := form.Query(r, form.Rules{})
+	if err != nil {
+		s.errorPage(w, r, err)
+		return
+	}
+	f, err := form.PageBody(w, r, form.Rules{})
+	if err != nil {
+		s.errorPage(w, r, err)
+		return
+	}
+	returnTo := safeReturn(q.Get("return_to"))
+	user, locked, err := s.checkPassword(r, f.Get("email"), f.Get("password"))
+	switch {
+	case err != nil:
+		s.errorPage(w, r, err)
+	case user == nil:
+		s.signInFailed(w, r, returnTo, f.Get("email"), locked)
+	case user.SecondFactor:
+		s.askCode(w, r, *user, returnTo)
+	default:
+		s.completeSignIn(w, r, *user, []string{"pwd"}, returnTo)
+	}
+}
+
+func (s *Server) signInFailed(w http.ResponseWriter, r *http.Request, returnTo, email string, locked time.Time) {
+	v, status := s.signInView(r.Context(), returnTo), http.StatusUnauthorized
+	v.Email, v.Failed = email, true
+	if wait := locked.Sub(s.clock()); wait > 0 {
+		v.Wait, status = wait, http.StatusTooManyRequests
+	}
+	s.pages.SignIn(w, r, status, v)
+}
+
+// attemptKey counts failures by what was typed, known or not: a lock that only real accounts have would tell who exists.
+func attemptKey(email string) oauth.Hash {
+	return oauth.Secret("sign-in:" + strings.ToLower(email)).Hash()
+}
+
+// checkPassword gives the user whose password this is, or nil; locked is until when nobody may try under this address.
+func (s *Server) checkPassword(r *http.Request, typed, password string) (*directory.User, time.Time, error) {
+	ctx, now := r.Context(), s.clock()
+	email, err := directory.NormalEmail(typed)
+	if err != nil {
+		email = "" // hashed all the same, so that it takes alike long
+	}
+	key := attemptKey(email)
+	attempt, err := s.store.Attempt(ctx, key, now)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	if now.Before(attempt.Locked) {
+		return nil, attempt.Locked, nil
+	}
+	user, err := s.store.ByEmail(ctx, email)
+	known := err == nil && user.Enabled
+	if err != nil && !errors.Is(err, directory.ErrNotFound) {
+		return nil, time.Time{}, err
+	}
+	var cred store.Credentials
+	if known {
+		if cred, err = s.store.Credentials(ctx, user.ID); err != nil {
+			return nil, time.Time{}, err
+		}
+	}
+	ok, err := s.passwords.Verify(ctx, cred.Password, password)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	if ok && known {
+		return &user, time.Time{}, nil
+	}
+	locked, err := s.failed(ctx, key, now)
+	return nil, locked, err
+}
+
+// failed counts a failure, and puts a lock-out on record.
+func (s *Server) failed(ctx context.Context, key oauth.Hash, now time.Time) (time.Time, error) {
+	attempt, err := s.store.Failed(ctx, key, now, failureWindow, failureLimit, s.life.LockOut)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if now.Before(attempt.Locked) {
+		s.log.WarnContext(ctx, "sign-in is locked after too many failures", "until", attempt.Locked, "request_id", requestID(ctx))
+	}
+	return attempt.Locked, nil
+}
+
+// completeSignIn opens a login under a fresh cookie, in place of the one that this browser had.
+func (s *Server) completeSignIn(w http.ResponseWriter, r *http.Request, user directory.User, amr []string, returnTo string) {
+	ctx, now := r.Context(), s.clock()
+	email, _ := directory.NormalEmail(user.Email)
+	if err := s.store.Succeeded(ctx, attemptKey(email)); err != nil {
+		s.errorPage(w, r, err)
+		return
+	}
+	before, _, err := s.signedIn(r)
+	if err != nil {
+		s.errorPage(w, r, err)
+		return
+	}
+	login := impersonation.Login{
+		ID: oauth.NewID("lgn"), User: user.ID, AuthTime: now.Truncate(time.Second), AMR: amr, Created: now, LastUsed: now, Expires: now.Add(s.life.Login),
+	}
+	e := audit.New(audit.KindSignIn, now)
+	e.Actor, e.Request = oauth.Party{Issuer: s.issuer, Subject: user.ID}, requestID(ctx)
+	e.Set("login", login.ID)
+	e.Set("amr", strings.Join(amr, " "))
+	e.SetPersonal("actor_name", user.Name)
+	e.SetPersonal("actor_email", user.Email)
+	e.SetPersonal("address", s.proxies.address(r))
+	cookie := oauth.NewSecret()
+	write := store.LoginWrite{Write: impersonation.Write{Entries: []audit.Entry{e}, RequestID: requestID(ctx), Now: now}, Login: login, Cookie: cookie.Hash()}
+	if before != nil {
+		write.Replaces = before.ID
+	}
+	if err := s.store.CreateLogin(ctx, write); err != nil {
+		s.errorPage(w, r, err)
+		return
+	}
+	s.setCookie(w, loginCookie, string(cookie), 0)
+	s.setCookie(w, pendingCookie, "", -1)
+	seeOther(w, returnTo)
+}
+
+// setCookie sets one of the issuer's cookies: maxAge in seconds, 0 for the browser's session, negative to expire it. They are
+// Secure on plain http too: browsers and curl treat loopback hosts as secure, and no other host is allowed there.
+func (s *Server) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
+	http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+}
+
+func seeOther(w http.ResponseWriter, to string) {
+	noStore(w.Header())
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// home says who is signed in.
+func (s *Server) home(w http.ResponseWriter, r *http.Request) {
+	login, user, err := s.signedIn(r)
+	switch {
+	case err != nil:
+		s.errorPage(w, r, err)
+	case login == nil:
+		seeOther(w, "/sign-in")
+	default:
+		s.pages.Home(w, r, page.Who{User: user, Login: *login})
+	}
+}
+
+func (s *Server) showSignOut(w http.ResponseWriter, r *http.Request) {
+	login, user, err := s.signedIn(r)
+	switch {
+	case err != nil:
+		s.errorPage(w, r, err)
+	case login == nil:
+		s.pages.SignedOut(w, r, false)
+	default:
+		s.pages.Home(w, r, page.Who{User: user, Login: *login})
+	}
+}
+
+// signOut is POST /sign-out: it ends the login, its tokens, and every impersonation that stands on it, in one write. If the store
+// fails, the cookie is gone all the same, and the page says what is not.
+func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
+	login, user, err := s.signedIn(r)
+	s.setCookie(w, loginCookie, "", -1)
+	w.Header().Set("Clear-Site-Data", `"cache"`)
+	if err != nil {
+		s.errorPage(w, r, err)
+		return
+	}
+	if login == nil {
+		s.pages.SignedOut(w, r, false)
+		return
+	}
+	ctx, now := r.Context(), s.clock()
+	e := audit.New(audit.KindSignOut, now)
+	e.Actor, e.Request = oauth.Party{Issuer: s.issuer, Subject: user.ID}, requestID(ctx)
+	e.Set("login", login.ID)
+	ended, err := s.store.EndLogin(ctx, impersonation.EndWrite{
+		Write: impersonation.Write{Entries: []audit.Entry{e}, RequestID: requestID(ctx), Now: now},
+		Scope: impersonation.ScopeLogin, ID: login.ID, Reason: impersonation.EndSignedOut, By: e.Actor, Issuer: s.issuer,
+	})
+	if err != nil {
+		s.errorPage(w, r, err)
+		return
+	}
+	s.pages.SignedOut(w, r, len(ended) > 0)
+}

@@ -1,0 +1,61 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/policy"
+)
+
+// discovery is the document of OpenID Connect Discovery §3 and RFC 8414 §2: only what is true.
+func (s *Server) discovery() ([]byte, error) {
+	var scopes []string
+	for _, scope := range s.registry.Scopes {
+		if scope.Class != policy.ScopeNever || scope.Name == oauth.ScopeImpersonate {
+			scopes = append(scopes, scope.Name)
+		}
+	}
+	return json.Marshal(map[string]any{
+		"issuer":                                         s.issuer,
+		"authorization_endpoint":                         s.issuer + "/oauth2/auth",
+		"token_endpoint":                                 s.issuer + "/oauth2/token",
+		"introspection_endpoint":                         s.issuer + "/oauth2/introspect",
+		"revocation_endpoint":                            s.issuer + "/oauth2/revoke",
+		"userinfo_endpoint":                              s.issuer + "/userinfo",
+		"jwks_uri":                                       s.issuer + "/oauth2/jwks",
+		"scopes_supported":                               scopes,
+		"response_types_supported":                       []string{"code"},
+		"response_modes_supported":                       []string{"query"},
+		"grant_types_supported":                          []string{"authorization_code", oauth.GrantTypeTokenExchange},
+		"subject_types_supported":                        []string{"public"},
+		"id_token_signing_alg_values_supported":          []string{"ES256"},
+		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic", "client_secret_post", "none"},
+		"introspection_endpoint_auth_methods_supported":  []string{"client_secret_basic", "client_secret_post"},
+		"revocation_endpoint_auth_methods_supported":     []string{"client_secret_basic", "client_secret_post", "none"},
+		"code_challenge_methods_supported":               []string{"S256"},
+		"prompt_values_supported":                        []string{"none", "login"},
+		"claims_supported":                               []string{"sub", "name", "email", "roles", "organisation", "act", "auth_time", "amr", "sid"},
+		"authorization_response_iss_parameter_supported": true,
+		"request_parameter_supported":                    false,
+		"request_uri_parameter_supported":                false,
+		"understudy_impersonation_endpoint":              s.issuer + "/impersonate",
+		"understudy_subject_token_types_supported":       []string{string(oauth.TokenTypeTicket), string(oauth.TokenTypeReturnToken)},
+		"understudy_actor_token_required":                true,
+		"understudy_exchange_back":                       "return_token",
+		"understudy_max_impersonation_lifetime":          int(policy.MaxDuration / time.Second),
+	})
+}
+
+func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) { public(w, s.metadata) }
+func (s *Server) serveJWKS(w http.ResponseWriter, _ *http.Request)     { public(w, s.keys.JWKS()) }
+
+// public answers with a document that is the same for everybody. Five minutes: a new key is published well before it signs.
+func public(w http.ResponseWriter, document []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "public, max-age=300")
+	h.Set("Access-Control-Allow-Origin", "*")
+	w.Write(document) //nolint:errcheck // the client is gone, and nobody is left to tell
+}

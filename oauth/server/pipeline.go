@@ -1,0 +1,109 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/understudy-id/understudy/oauth"
+)
+
+type ctxKey int
+
+const (
+	requestIDKey ctxKey = iota
+	redemptionKey
+	clientKey
+	recordedKey
+)
+
+// requestID is the id of the request that ctx belongs to: "req_" and 26 characters.
+func requestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey).(string)
+	return id
+}
+
+// pipeline is what no handler can forget: a request id of our own making, headers, and an answer when something panics.
+func (s *Server) pipeline(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := oauth.NewID("req")
+		h := w.Header()
+		h.Set("X-Request-Id", id)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Frame-Options", "DENY")
+		if strings.HasPrefix(s.issuer, "https:") {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		ctx := context.WithValue(r.Context(), requestIDKey, id)
+		defer func() {
+			if p := recover(); p != nil {
+				s.log.ErrorContext(ctx, "a handler panicked", "request_id", id, "panic", p, "stack", string(debug.Stack()))
+				s.writeError(w, r.WithContext(ctx), internalError)
+			}
+		}()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// proxies are the networks whose X-Forwarded-For counts.
+type proxies []netip.Prefix
+
+// address is who sent r: the peer, or the last hop that a trusted proxy did not vouch for as one of its own.
+func (p proxies) address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	peer, err := netip.ParseAddr(host)
+	if err != nil {
+		return ""
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && p.trusts(peer); i-- {
+		next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		peer = next
+	}
+	return peer.Unmap().WithZone("").String()
+}
+
+func (p proxies) trusts(a netip.Addr) bool {
+	for _, n := range p {
+		if n.Contains(a.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// limits is a rate limiter per key, for keys that we made ourselves (user IDs), so that their number is bounded.
+type limits struct {
+	mu        sync.Mutex
+	perMinute int
+	by        map[string]*rate.Limiter
+}
+
+func newLimits(perMinute int) *limits {
+	return &limits{perMinute: perMinute, by: make(map[string]*rate.Limiter)}
+}
+
+func (l *limits) allow(key string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lim := l.by[key]
+	if lim == nil {
+		lim = rate.NewLimiter(rate.Limit(float64(l.perMinute)/60), l.perMinute)
+		l.by[key] = lim
+	}
+	return lim.AllowN(now, 1)
+}

@@ -1,0 +1,83 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/internal/form"
+	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/tokens"
+)
+
+var errForeignToken = &wireError{Status: http.StatusBadRequest, Code: "unauthorized_client", Description: "token: was not issued to this client (RFC 7009 section 2.1)."}
+
+// revoke is POST /oauth2/revoke (RFC 7009), the portable way to stop: revoking an impersonation token, or the return token that
+// came with it, ends the session. What is unknown or over already is 200; a store that fails is 503 and never 200.
+func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
+	f, err := form.Body(w, r, form.Rules{})
+	if err != nil {
+		s.writeError(w, r, err)
+		return
+	}
+	c, err := s.authenticateClient(r, f)
+	if err != nil {
+		s.writeError(w, r, err)
+		return
+	}
+	if !f.Has("token") {
+		s.writeError(w, r, invalidRequest("token", "is required (RFC 7009 section 2.1)"))
+		return
+	}
+	if err := s.revokeToken(r.Context(), c, f.Get("token")); err != nil {
+		s.writeError(w, r, err)
+		return
+	}
+	noStore(w.Header())
+	w.WriteHeader(http.StatusOK)
+}
+
+func (s *Server) revokeToken(ctx context.Context, c *client, token string) error {
+	if len(token) == oauth.SecretLength {
+		return s.revokeReturn(ctx, c, oauth.Secret(token))
+	}
+	claims, err := s.keys.Verify(token, tokens.Expect{Issuer: s.issuer, Now: s.clock(), AllowExpired: true})
+	switch {
+	case err != nil:
+		return nil // RFC 7009 §2.2: nothing to do is success
+	case claims.ClientID != c.ID:
+		return errForeignToken
+	case claims.Act != nil:
+		_, err := s.service.End(ctx, impersonation.EndRequest{
+			Scope: impersonation.ScopeSession, ID: claims.Session, Reason: impersonation.EndRevoked, By: *claims.Act, RequestID: requestID(ctx),
+		})
+		return err
+	}
+	g, err := s.store.GrantByJTI(ctx, claims.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.store.RevokeGrant(ctx, g.ID, s.clock())
+}
+
+func (s *Server) revokeReturn(ctx context.Context, c *client, token oauth.Secret) error {
+	facts, err := s.store.LoadStop(ctx, token.Hash())
+	switch {
+	case errors.Is(err, impersonation.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case facts.Session.Client != c.ID:
+		return errForeignToken
+	}
+	_, err = s.service.End(ctx, impersonation.EndRequest{
+		Scope: impersonation.ScopeSession, ID: facts.Session.ID, Reason: impersonation.EndRevoked,
+		By: oauth.Party{Issuer: s.issuer, Subject: facts.Session.Actor}, RequestID: requestID(ctx),
+	})
+	return err
+}

@@ -1,0 +1,215 @@
+// Package server is our own OAuth 2.0 and OpenID Connect server: the place where our fosite is wired. Start with [New],
+// serve [Server.Handler] to the world and [Server.Private] to the machine's own watchers, and keep [Server.Run] going. In
+// front of fosite stands a strict reader of requests (package form), behind it one writer of errors; fosite itself parses
+// authorization requests, redeems codes with PKCE and dispatches the token endpoint. The package makes no decision about
+// who may impersonate whom (package policy does, asked by package impersonation), and never names a store's backend.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/ory/fosite"
+	"golang.org/x/time/rate"
+
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/internal/password"
+	"github.com/understudy-id/understudy/oauth/internal/seal"
+	"github.com/understudy-id/understudy/oauth/page"
+	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/tokens"
+)
+
+// Server answers the routes of the wire. Make it with New; it is safe for concurrent use.
+type Server struct {
+	issuer    string
+	store     store.Store
+	registry  policy.Registry
+	life      Lifetimes
+	box       *seal.Box
+	passwords *password.Pool
+	log       *slog.Logger
+	now       func() time.Time
+	proxies   proxies
+	second    bool // a second factor is required
+
+	keys        *tokens.KeySet
+	service     *impersonation.Service
+	provider    *fosite.Fosite
+	pages       *page.Pages
+	metadata    []byte
+	strangers   *rate.Limiter // log lines about requests without client authentication
+	searches    *limits
+	handler     http.Handler
+	private     http.Handler
+	fingerprint string // version of the registry
+}
+
+// New makes a server: it puts the registry on record, makes the first signing key where there is none, and opens the keys.
+func New(ctx context.Context, c Config) (*Server, error) {
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	rules, err := policy.New(c.Registry, policy.Options{RequireSecondFactor: c.RequireSecondFactor})
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		issuer: c.PublicURL, store: c.Store, registry: c.Registry, life: c.Lifetimes, box: c.Box, passwords: c.Passwords, log: c.Logger,
+		now: c.Now, proxies: c.TrustedProxies, second: c.RequireSecondFactor, fingerprint: c.Registry.Version(),
+		strangers: rate.NewLimiter(1, 10), // one line a second tells as much as a thousand
+		searches:  newLimits(searchesPerMinute),
+	}
+	s.service, err = impersonation.New(impersonation.Config{
+		Issuer: s.issuer, Store: s.store, Decider: rules, Now: s.now, Logger: s.log,
+		Lifetimes: impersonation.Lifetimes{
+			Ticket: s.life.Ticket, Idle: s.life.ImpersonationIdle, Login: s.life.Login, LoginIdle: s.life.LoginIdle,
+			ReturnExtra: s.life.ReturnExtra, DoubleClick: s.life.DoubleClick,
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.putPolicy(ctx); err != nil {
+		return nil, fmt.Errorf("putting the policy on record: %w", err)
+	}
+	if s.keys, err = s.openKeys(ctx); err != nil {
+		return nil, fmt.Errorf("opening signing keys: %w", err)
+	}
+	s.provider = newProvider(s)
+	if s.pages, err = page.New(s.pageConfig(rules, c.SupportURL)); err != nil {
+		return nil, err
+	}
+	if s.metadata, err = s.discovery(); err != nil {
+		return nil, err
+	}
+	s.handler, s.private = s.routes(), s.privateRoutes()
+	return s, nil
+}
+
+// Handler serves the public routes.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Private serves /healthz and /readyz, for a listener that strangers cannot reach.
+func (s *Server) Private() http.Handler { return s.private }
+
+// routes is every public route, in one place.
+func (s *Server) routes() http.Handler {
+	// forms are the routes that a browser's cookie authenticates: a POST there must come from our own pages.
+	forms := http.NewCrossOriginProtection()
+	forms.SetDenyHandler(http.HandlerFunc(s.crossOrigin))
+	form := func(h http.HandlerFunc) http.Handler { return forms.Handler(h) }
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /.well-known/openid-configuration", s.serveMetadata)
+	mux.HandleFunc("GET /.well-known/oauth-authorization-server", s.serveMetadata)
+	mux.HandleFunc("GET /oauth2/jwks", s.serveJWKS)
+	mux.HandleFunc("/oauth2/auth", s.authorize)
+	mux.HandleFunc("/oauth2/token", s.token)
+	mux.HandleFunc("/oauth2/introspect", s.introspect)
+	mux.HandleFunc("/oauth2/revoke", s.revoke)
+	mux.HandleFunc("/userinfo", s.userinfo)
+	mux.Handle("/impersonate", forms.Handler(s.pages.Impersonate()))
+	mux.HandleFunc("GET /sign-in", s.showSignIn)
+	mux.Handle("POST /sign-in", form(s.signIn))
+	mux.HandleFunc("GET /sign-in/code", s.showCode)
+	mux.Handle("POST /sign-in/code", form(s.signInCode))
+	mux.HandleFunc("GET /sign-in/second-factor", s.showEnrol)
+	mux.Handle("POST /sign-in/second-factor", form(s.enrol))
+	mux.HandleFunc("GET /sign-out", s.showSignOut)
+	mux.Handle("POST /sign-out", form(s.signOut))
+	mux.Handle("GET /static/", s.pages.Static())
+	mux.HandleFunc("GET /{$}", s.home)
+	mux.HandleFunc("/", s.notFound)
+	return s.pipeline(mux)
+}
+
+// Run ends sessions whose time is up, writes the folded refusals and deletes what is long over, until ctx ends; then it
+// writes the last folded refusals. It returns nil when ctx ended.
+func (s *Server) Run(ctx context.Context) error {
+	second, hour := time.NewTicker(time.Second), time.NewTicker(time.Hour)
+	defer second.Stop()
+	defer hour.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			defer cancel()
+			s.service.Flush(last, true)
+			return nil
+		case <-second.C:
+			s.service.Flush(ctx, false)
+			if _, err := s.service.Sweep(ctx); err != nil && ctx.Err() == nil {
+				s.log.WarnContext(ctx, "sweeping sessions failed", "error", err)
+			}
+		case <-hour.C:
+			// A day of grace, so that a token that comes too late is still known to have been used.
+			if err := s.store.Sweep(ctx, s.clock().Add(-24*time.Hour), 10_000); err != nil && ctx.Err() == nil {
+				s.log.WarnContext(ctx, "sweeping the store failed", "error", err)
+			}
+		}
+	}
+}
+
+// clock is now in whole milliseconds, UTC.
+func (s *Server) clock() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
+
+func (s *Server) putPolicy(ctx context.Context) error {
+	now := s.clock()
+	e := audit.New(audit.KindPolicy, now)
+	e.Actor.Issuer, e.Actor.Subject, e.Policy = "cli", "serve", s.fingerprint
+	wrote, err := s.store.PutPolicy(ctx, s.fingerprint, s.registry.Document(), impersonation.Write{Entries: []audit.Entry{e}, Now: now})
+	if wrote {
+		s.log.InfoContext(ctx, "the policy changed", "version", s.fingerprint)
+	}
+	return err
+}
+
+// openKeys opens the signing keys, and makes one where there is none. Two processes that start together agree on one.
+func (s *Server) openKeys(ctx context.Context) (*tokens.KeySet, error) {
+	sealed, err := s.store.SigningKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(sealed) == 0 {
+		if err := s.makeKey(ctx); err != nil && !errors.Is(err, store.ErrExists) {
+			return nil, err
+		}
+		if sealed, err = s.store.SigningKeys(ctx); err != nil {
+			return nil, err
+		}
+	}
+	keys := make([]tokens.Key, 0, len(sealed))
+	for _, k := range sealed {
+		key, err := tokens.OpenKey(s.box, k.ID, k.Algorithm, k.Sealed)
+		if err != nil {
+			return nil, fmt.Errorf("key %s cannot be opened with this sealing key: %w", k.ID, err)
+		}
+		keys = append(keys, key)
+	}
+	return tokens.NewKeySet(keys...)
+}
+
+func (s *Server) makeKey(ctx context.Context) error {
+	key, err := tokens.GenerateES256()
+	if err != nil {
+		return err
+	}
+	sealed, err := key.Seal(s.box)
+	if err != nil {
+		return err
+	}
+	now := s.clock()
+	e := audit.New(audit.KindKey, now)
+	e.Actor.Issuer, e.Actor.Subject = "cli", "serve"
+	e.Set("kid", key.ID)
+	e.Set("alg", key.Algorithm)
+	return s.store.AddSigningKey(ctx, store.SigningKey{ID: key.ID, Algorithm: key.Algorithm, Sealed: sealed, Created: now}, true,
+		impersonation.Write{Entries: []audit.Entry{e}, Now: now})
+}

@@ -1,0 +1,99 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/ory/fosite"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/internal/form"
+)
+
+// exchangeRules lets the two parameters through that RFC 8693 §2.1 allows to repeat: the handler answers invalid_target for them.
+var exchangeRules = form.Rules{Repeatable: []string{"resource", "audience"}}
+
+// token is POST /oauth2/token.
+func (s *Server) token(w http.ResponseWriter, r *http.Request) {
+	f, err := form.Body(w, r, exchangeRules)
+	if err != nil {
+		s.writeError(w, r, err)
+		return
+	}
+	c, err := s.authenticateClient(r, f)
+	if err != nil {
+		s.writeError(w, r, err)
+		return
+	}
+	switch f.Get("grant_type") {
+	case "authorization_code", oauth.GrantTypeTokenExchange:
+	case "":
+		s.writeError(w, r, invalidRequest("grant_type", "is required (RFC 6749 section 4.1.3)"))
+		return
+	default: // fosite would call it invalid_request
+		s.writeError(w, r, &wireError{Status: http.StatusBadRequest, Code: "unsupported_grant_type", Description: "grant_type: is not supported here."})
+		return
+	}
+	ctx := context.WithValue(r.Context(), clientKey, c)
+	ctx, red := withRedemption(ctx)
+	ctx, rec := withRecorded(ctx)
+	answer, err := s.grant(ctx, r)
+	if err != nil {
+		s.afterFailure(ctx, c, f.Get("grant_type"), red, rec, err)
+		s.writeError(w, r, err)
+		return
+	}
+	noStore(w.Header())
+	writeJSON(w, http.StatusOK, answer.ToMap())
+}
+
+func (s *Server) grant(ctx context.Context, r *http.Request) (fosite.AccessResponder, error) {
+	req, err := s.provider.NewAccessRequest(ctx, r, new(TokenSession))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := s.provider.NewAccessResponse(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	session, ok := req.GetSession().(*TokenSession)
+	if !ok {
+		return nil, errors.New("the session is not ours")
+	}
+	resp.SetTokenType("Bearer")
+	resp.SetExpiresIn(session.Claims.Expires.Sub(s.clock())) // fosite reckons by its own clock
+	return resp, nil
+}
+
+// afterFailure keeps what a failed request must leave behind: a code that is dead (RFC 6749 §4.1.2, so that nobody may guess at
+// its redirect_uri or verifier), and a refused exchange on record.
+func (s *Server) afterFailure(ctx context.Context, c *client, grantType string, red *redemption, rec *recorded, err error) {
+	if red.grant != nil && !red.spent && red.grant.CodeUsed.IsZero() {
+		if err := s.store.SpendCode(context.WithoutCancel(ctx), red.grant.CodeHash, s.clock()); err != nil {
+			s.log.WarnContext(ctx, "a code whose redemption failed could not be spent", "request_id", requestID(ctx), "error", err)
+		}
+	}
+	if grantType == oauth.GrantTypeTokenExchange && !rec.done && toWire(err).Status < 500 {
+		rule := toWire(err).Description
+		var rfc *fosite.RFC6749Error
+		if errors.As(err, &rfc) && rfc.DebugField != "" {
+			rule = rfc.DebugField
+		}
+		s.service.Refused(ctx, c.ID, rule, requestID(ctx))
+	}
+}
+
+// recorded tells whether the rules put a refusal on record themselves.
+type recorded struct{ done bool }
+
+func withRecorded(ctx context.Context) (context.Context, *recorded) {
+	rec := new(recorded)
+	return context.WithValue(ctx, recordedKey, rec), rec
+}
+
+func markRecorded(ctx context.Context) {
+	if rec, ok := ctx.Value(recordedKey).(*recorded); ok {
+		rec.done = true
+	}
+}
