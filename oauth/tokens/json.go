@@ -2,7 +2,9 @@ package tokens
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -73,12 +75,22 @@ func (w *walker) value(depth int) (node, error) {
 		text, err := w.text()
 		return node{kind: '"', text: text}, err
 	default:
-		start := w.i
-		for w.i < len(w.s) && strings.IndexByte(",]} \t\r\n", w.s[w.i]) < 0 {
-			w.i++
-		}
-		return node{text: w.s[start:w.i]}, nil
+		return w.literal()
 	}
+}
+
+// literal reads a number, true, false or null. Numbers that float64 cannot hold are refused, since most readers fail on
+// them and some take them for infinity.
+func (w *walker) literal() (node, error) {
+	start := w.i
+	for w.i < len(w.s) && strings.IndexByte(",]} \t\r\n", w.s[w.i]) < 0 {
+		w.i++
+	}
+	text := w.s[start:w.i]
+	if _, err := strconv.ParseFloat(text, 64); errors.Is(err, strconv.ErrRange) {
+		return node{}, fmt.Errorf("%w: a number out of range", ErrMalformed)
+	}
+	return node{text: text}, nil
 }
 
 func (w *walker) object(depth int) (node, error) {
@@ -149,12 +161,20 @@ func (w *walker) text() (string, error) {
 	w.i++
 	text := w.s[start+1 : w.i-1]
 	if escaped {
-		if err := json.Unmarshal([]byte(w.s[start:w.i]), &text); err != nil {
-			return "", fmt.Errorf("%w: not JSON", ErrMalformed)
+		var err error
+		if text, err = unescape(w.s[start:w.i]); err != nil {
+			return "", err
 		}
 	}
-	if strings.ContainsRune(text, utf8.RuneError) {
+	if strings.Contains(text, "\uFFFD") {
 		return "", fmt.Errorf("%w: a string that lost a character", ErrMalformed)
+	}
+	return text, nil
+}
+
+func unescape(quoted string) (text string, err error) {
+	if err := json.Unmarshal([]byte(quoted), &text); err != nil {
+		return "", fmt.Errorf("%w: not JSON", ErrMalformed)
 	}
 	return text, nil
 }

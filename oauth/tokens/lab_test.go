@@ -84,7 +84,6 @@ func TestLAB11Times(t *testing.T) {
 		"exp text":              swap(t, `"exp":1800000600`, `"exp":"1800000600"`),
 		"exp with a fraction":   swap(t, `"exp":1800000600`, `"exp":1800000600.5`),
 		"exp with an exponent":  swap(t, `"exp":1800000600`, `"exp":1.8000006e9`),
-		"exp of 1e400":          swap(t, `"exp":1800000600`, `"exp":1e400`),
 		"exp beyond 40 bits":    swap(t, `"exp":1800000600`, `"exp":1099511627776`),
 		"exp negative":          swap(t, `"exp":1800000600`, `"exp":-1`),
 		"exp true":              swap(t, `"exp":1800000600`, `"exp":true`),
@@ -145,6 +144,7 @@ func TestLAB11Shapes(t *testing.T) {
 		"nested beyond the depth": swap(t, `"txn":"aud_1"`, `"txn":"aud_1","x":`+strings.Repeat("[", 9)+strings.Repeat("]", 9)),
 		"nested 2,500 deep":       swap(t, `"txn":"aud_1"`, `"txn":"aud_1","x":`+strings.Repeat("[", 2500)+strings.Repeat("]", 2500)),
 		"nested 9,000 deep":       swap(t, `{"iss":"https://id.acme.test","sub":"admin-17"}`, strings.Repeat(`{"act":`, 9000)+"1"+strings.Repeat("}", 9000)),
+		"a number of 1e400":       swap(t, `"txn":"aud_1"`, `"txn":"aud_1","x":1e400`),
 		"65 members":              swap(t, `"txn":"aud_1"`, `"txn":"aud_1"`+members(55)),
 	}, tokens.ErrMalformed)
 }

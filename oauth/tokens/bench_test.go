@@ -1,0 +1,24 @@
+package tokens_test
+
+import "testing"
+
+func BenchmarkSign(b *testing.B) {
+	set, claims := newKeySet(b, newKey(b)), impersonating()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := set.Sign(claims); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkVerify(b *testing.B) {
+	set := newKeySet(b, newKey(b))
+	token := mustSign(b, set, impersonating())
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := set.Verify(token, expect); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
