@@ -173,7 +173,7 @@ CREATE TABLE return_token (
     expires_at INTEGER,
     used_at    INTEGER,
     void_at    INTEGER,
-    given      TEXT NOT NULL DEFAULT '' -- the jti of what its use gave
+    given      TEXT NOT NULL DEFAULT '' -- the id of the grant that its use gave
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX return_token_by_session ON return_token (session);

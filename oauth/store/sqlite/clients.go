@@ -1,0 +1,94 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+const (
+	clientColumns = `id, name, public, exchange, scopes, resources, serves, redirect_uris, secret_hash, created_at`
+
+	selectClient  = `SELECT ` + clientColumns + ` FROM client WHERE id = ? AND deleted_at IS NULL`
+	selectClients = `SELECT ` + clientColumns + ` FROM client WHERE deleted_at IS NULL ORDER BY id`
+	insertClient  = `INSERT INTO client (` + clientColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+	deleteClient       = `UPDATE client SET deleted_at = ?, secret_hash = NULL WHERE id = ? AND deleted_at IS NULL`
+	deleteClientGrants = `DELETE FROM oauth_grant WHERE client = ?`
+	deleteTickets      = `DELETE FROM ticket WHERE client = ?`
+)
+
+func clientDest(c *store.Client) []any {
+	return []any{&c.ID, &c.Name, &c.Public, &c.Exchange, items{&c.Scopes}, items{&c.Resources}, items{&c.Serves}, items{&c.RedirectURIs},
+		hash{&c.SecretHash}, at{&c.Created}}
+}
+
+// client finds by id; sql.ErrNoRows.
+func (c *conn) client(ctx context.Context, id string) (*store.Client, error) {
+	out := new(store.Client)
+	return out, c.row(ctx, selectClient, []any{id}, clientDest(out))
+}
+
+// Client implements store.Clients.
+func (s *Store) Client(ctx context.Context, id string) (out store.Client, err error) {
+	err = s.view(ctx, "reading a client", func(ctx context.Context, c *conn) error {
+		found, err := c.client(ctx, id)
+		if err == nil {
+			out = *found
+		}
+		return err
+	})
+	return out, err
+}
+
+// ListClients implements store.Clients.
+func (s *Store) ListClients(ctx context.Context) (out []store.Client, err error) {
+	err = s.view(ctx, "listing clients", func(ctx context.Context, c *conn) error {
+		return c.each(ctx, selectClients, nil, func(r *sql.Rows) error {
+			var one store.Client
+			err := r.Scan(clientDest(&one)...)
+			out = append(out, one)
+			return err
+		})
+	})
+	return out, err
+}
+
+// CreateClient implements store.Clients.
+func (s *Store) CreateClient(ctx context.Context, w store.ClientWrite) error {
+	return s.update(ctx, "creating a client", func(ctx context.Context, c *conn) error {
+		n := w.Client
+		if _, err := c.exec(ctx, insertClient, n.ID, n.Name, n.Public, n.Exchange, list(n.Scopes), list(n.Resources), list(n.Serves),
+			list(n.RedirectURIs), hashed(n.SecretHash), ms(n.Created)); err != nil {
+			return exists(err)
+		}
+		return c.record(ctx, w.Entries, w.Events)
+	})
+}
+
+// DeleteClient implements store.Clients.
+func (s *Store) DeleteClient(ctx context.Context, id string, end impersonation.EndWrite) error {
+	end.Scope, end.ID, end.Kill = impersonation.ScopeClient, id, false
+	return s.updateUrgent(ctx, "deleting a client", func(ctx context.Context, c *conn) error {
+		n, err := c.exec(ctx, deleteClient, end.Now.UnixMilli(), id)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return store.ErrNotFound
+		}
+		// A start that was decided before must find something changed.
+		if _, err := c.exec(ctx, bumpEpoch, string(end.Scope), id); err != nil {
+			return err
+		}
+		for _, q := range []string{deleteClientGrants, deleteTickets} {
+			if _, err := c.exec(ctx, q, id); err != nil {
+				return err
+			}
+		}
+		_, err = c.endAndRecord(ctx, end)
+		return err
+	})
+}

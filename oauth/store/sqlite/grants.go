@@ -1,0 +1,90 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+const (
+	grantColumns = `id, client, user_id, login, redirect_uri, scope, audience, nonce, code_hash, code_challenge, auth_time, acr, amr,
+		created_at, code_expires_at, code_used_at, jti, issued_at, expires_at, revoked_at`
+
+	insertGrant = `INSERT INTO oauth_grant (` + grantColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+	selectGrantByCode = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE code_hash = ?`
+	selectGrantByJTI  = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE jti = ?`
+
+	spendCode   = `UPDATE oauth_grant SET code_used_at = ? WHERE code_hash = ? AND code_used_at IS NULL`
+	countCode   = `SELECT count(*) FROM oauth_grant WHERE code_hash = ?`
+	setToken    = `UPDATE oauth_grant SET jti = ?, issued_at = ?, expires_at = ? WHERE id = ? AND revoked_at IS NULL`
+	revokeGrant = `UPDATE oauth_grant SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`
+)
+
+// CreateGrant implements store.Grants. store.ErrExists if the id, the code or the token is there already.
+func (s *Store) CreateGrant(ctx context.Context, g store.Grant) error {
+	return s.update(ctx, "creating a grant", func(ctx context.Context, c *conn) error {
+		_, err := c.exec(ctx, insertGrant, g.ID, g.Client, g.User, g.Login, g.RedirectURI, list(g.Scope), g.Audience, g.Nonce, hashed(g.CodeHash),
+			g.CodeChallenge, ms(g.AuthTime), g.ACR, list(g.AMR), ms(g.Created), ms(g.CodeExpires), ms(g.CodeUsed), orNull(g.JTI), ms(g.Issued),
+			ms(g.Expires), ms(g.Revoked))
+		return exists(err)
+	})
+}
+
+// GrantByCode implements store.Grants.
+func (s *Store) GrantByCode(ctx context.Context, code oauth.Hash) (store.Grant, error) {
+	return s.findGrant(ctx, selectGrantByCode, code[:])
+}
+
+// GrantByJTI implements store.Grants.
+func (s *Store) GrantByJTI(ctx context.Context, jti string) (store.Grant, error) {
+	return s.findGrant(ctx, selectGrantByJTI, jti)
+}
+
+func (s *Store) findGrant(ctx context.Context, query string, key any) (g store.Grant, err error) {
+	err = s.view(ctx, "reading a grant", func(ctx context.Context, c *conn) error {
+		return c.row(ctx, query, []any{key}, []any{&g.ID, &g.Client, &g.User, &g.Login, &g.RedirectURI, items{&g.Scope}, &g.Audience, &g.Nonce,
+			hash{&g.CodeHash}, &g.CodeChallenge, at{&g.AuthTime}, &g.ACR, items{&g.AMR}, at{&g.Created}, at{&g.CodeExpires}, at{&g.CodeUsed},
+			text{&g.JTI}, at{&g.Issued}, at{&g.Expires}, at{&g.Revoked}})
+	})
+	return g, err
+}
+
+// SpendCode implements store.Grants.
+func (s *Store) SpendCode(ctx context.Context, code oauth.Hash, now time.Time) error {
+	return s.update(ctx, "spending a code", func(ctx context.Context, c *conn) error {
+		n, err := c.exec(ctx, spendCode, now.UnixMilli(), code[:])
+		if err != nil || n > 0 {
+			return err
+		}
+		var known int64
+		if err := c.row(ctx, countCode, []any{code[:]}, []any{&known}); err != nil {
+			return err
+		}
+		if known > 0 {
+			return store.ErrSpent
+		}
+		return store.ErrNotFound
+	})
+}
+
+// SetToken implements store.Grants.
+func (s *Store) SetToken(ctx context.Context, grantID, jti string, issued, expires time.Time) error {
+	return s.update(ctx, "recording a token", func(ctx context.Context, c *conn) error {
+		n, err := c.exec(ctx, setToken, orNull(jti), ms(issued), ms(expires), grantID)
+		if err == nil && n == 0 {
+			return store.ErrNotFound
+		}
+		return exists(err)
+	})
+}
+
+// RevokeGrant implements store.Grants.
+func (s *Store) RevokeGrant(ctx context.Context, grantID string, now time.Time) error {
+	return s.updateUrgent(ctx, "revoking a grant", func(ctx context.Context, c *conn) error {
+		_, err := c.exec(ctx, revokeGrant, now.UnixMilli(), grantID)
+		return err
+	})
+}

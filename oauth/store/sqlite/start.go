@@ -1,0 +1,100 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+)
+
+const (
+	selectRequest = `SELECT request FROM impersonation_session WHERE id = ?`
+
+	consumeTicket = `UPDATE ticket SET used_at = ?, session = ? WHERE hash = ? AND used_at IS NULL`
+
+	countOthers = `SELECT count(*) FROM impersonation_session WHERE login = ? AND client = ? AND ended_at IS NULL AND expires_at > ?`
+
+	insertReturn = `INSERT INTO return_token (hash, session, expires_at) VALUES (?, ?, ?)`
+)
+
+// Start implements impersonation.Store.
+func (s *Store) Start(ctx context.Context, w impersonation.StartWrite) error {
+	return s.update(ctx, "starting", func(ctx context.Context, c *conn) error {
+		if done, err := c.started(ctx, w); done || err != nil {
+			return err
+		}
+		return c.start(ctx, w)
+	})
+}
+
+// started reports that w was committed before: its answer was lost and the caller asks again.
+func (c *conn) started(ctx context.Context, w impersonation.StartWrite) (bool, error) {
+	var request string
+	err := c.row(ctx, selectRequest, []any{w.Session.ID}, []any{&request})
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return request == w.RequestID, err
+}
+
+func (c *conn) start(ctx context.Context, w impersonation.StartWrite) error {
+	if err := c.consume(ctx, w); err != nil {
+		return err
+	}
+	if err := c.hold(ctx, w.Guard); err != nil {
+		return err
+	}
+	for _, id := range w.Supersedes {
+		if _, err := c.end(ctx, superseded(w, id)); err != nil {
+			return err
+		}
+	}
+	if err := c.alone(ctx, w); err != nil {
+		return err
+	}
+	if err := c.addSession(ctx, w.RequestID, w.Session); err != nil {
+		return err
+	}
+	if !w.Return.IsZero() {
+		if _, err := c.exec(ctx, insertReturn, w.Return[:], w.Session.ID, ms(w.ReturnEnds)); err != nil {
+			return err
+		}
+	}
+	return c.record(ctx, w.Entries, w.Events)
+}
+
+// consume uses the ticket up, if there is one.
+func (c *conn) consume(ctx context.Context, w impersonation.StartWrite) error {
+	if w.Ticket.IsZero() {
+		return nil
+	}
+	n, err := c.exec(ctx, consumeTicket, w.Now.UnixMilli(), w.Session.ID, w.Ticket[:])
+	if err == nil && n == 0 {
+		return impersonation.ErrSpent
+	}
+	return err
+}
+
+// alone answers ErrChanged if another session of the same login and client lives: two starts that did not see each other.
+func (c *conn) alone(ctx context.Context, w impersonation.StartWrite) error {
+	var others int64
+	if err := c.row(ctx, countOthers, []any{w.Session.Login, w.Session.Client, w.Now.UnixMilli()}, []any{&others}); err != nil {
+		return err
+	}
+	if others > 0 {
+		return impersonation.ErrChanged
+	}
+	return nil
+}
+
+// superseded is the end of session id by the start w. Who ended it is who starts, as the entry of the start names them.
+func superseded(w impersonation.StartWrite, id string) impersonation.EndWrite {
+	e := impersonation.EndWrite{Write: impersonation.Write{RequestID: w.RequestID, Now: w.Now},
+		Scope: impersonation.ScopeSession, ID: id, Reason: impersonation.EndSuperseded, By: oauth.Party{Subject: w.Session.Actor}}
+	if len(w.Entries) > 0 {
+		e.By, e.Issuer = w.Entries[0].Actor, w.Entries[0].Subject.Issuer
+	}
+	return e
+}

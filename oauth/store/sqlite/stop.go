@@ -1,0 +1,60 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+)
+
+const (
+	useReturn = `UPDATE return_token SET used_at = ?, given = ? WHERE hash = ? AND session = ? AND used_at IS NULL AND void_at IS NULL`
+
+	stopSession = `UPDATE impersonation_session SET ended_at = ?, end_reason = ?, ended_by = actor WHERE id = ? AND ended_at IS NULL`
+
+	// insertNext gives the actor a token of their own again: the grant takes its people from the session, how they signed
+	// in from the login.
+	insertNext = `INSERT INTO oauth_grant (id, client, user_id, login, redirect_uri, scope, audience, nonce, code_challenge,
+			auth_time, acr, amr, created_at, jti, issued_at, expires_at)
+		SELECT ?, s.client, s.actor, s.login, '', ?, ?, '', '', l.auth_time, coalesce(l.acr, ''), coalesce(l.amr, '[]'), ?, ?, ?, ?
+		FROM impersonation_session s LEFT JOIN login l ON l.id = s.login WHERE s.id = ?`
+
+	selectReturn = `SELECT session, expires_at, used_at, void_at IS NOT NULL, given FROM return_token WHERE hash = ?`
+)
+
+// Stop implements impersonation.Store.
+func (s *Store) Stop(ctx context.Context, w impersonation.StopWrite) error {
+	return s.updateUrgent(ctx, "stopping", func(ctx context.Context, c *conn) error { return c.stop(ctx, w) })
+}
+
+func (c *conn) stop(ctx context.Context, w impersonation.StopWrite) error {
+	grant := nextGrant(w.Next)
+	n, err := c.exec(ctx, useReturn, w.Now.UnixMilli(), grant, w.Return[:], w.Session)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return impersonation.ErrSpent
+	}
+	if _, err := c.exec(ctx, stopSession, w.Now.UnixMilli(), string(impersonation.EndStopped), w.Session); err != nil {
+		return err
+	}
+	if next := w.Next; next != nil {
+		if _, err := c.exec(ctx, insertNext, grant, list(next.Scope), next.Audience, w.Now.UnixMilli(), orNull(next.JTI),
+			ms(next.Issued), ms(next.Expires), w.Session); err != nil {
+			return err
+		}
+	}
+	return c.record(ctx, w.Entries, w.Events)
+}
+
+// nextGrant is the id of the row that next becomes, "" without one.
+func nextGrant(next *impersonation.ActorToken) string {
+	if next == nil {
+		return ""
+	}
+	if next.Grant == "" {
+		return oauth.NewID("grt")
+	}
+	return next.Grant
+}

@@ -1,0 +1,68 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth/impersonation"
+)
+
+const (
+	selectExpired = `SELECT ` + sessionColumns + ` FROM impersonation_session
+		WHERE ended_at IS NULL AND (expires_at <= ? OR last_active_at <= ?) ORDER BY expires_at LIMIT ?`
+
+	touchSession = `UPDATE impersonation_session SET last_active_at = ?2 WHERE id = ?1 AND ended_at IS NULL AND coalesce(last_active_at, 0) < ?2`
+
+	touchItsLogin = `UPDATE login SET last_used_at = ?2 WHERE id = (SELECT login FROM impersonation_session WHERE id = ?1 AND ended_at IS NULL)
+		AND ended_at IS NULL AND coalesce(last_used_at, 0) < ?2`
+
+	sweepGrants = `DELETE FROM oauth_grant WHERE id IN
+		(SELECT id FROM oauth_grant WHERE coalesce(expires_at, code_expires_at) < ? LIMIT ?)`
+	sweepTickets = `DELETE FROM ticket WHERE hash IN (SELECT hash FROM ticket WHERE expires_at < ? LIMIT ?)`
+	sweepReturns = `DELETE FROM return_token WHERE hash IN (SELECT hash FROM return_token WHERE expires_at < ? LIMIT ?)`
+	sweepLogins  = `DELETE FROM login WHERE id IN (SELECT id FROM login WHERE coalesce(ended_at, expires_at) < ? LIMIT ?)`
+	sweepSeen    = `DELETE FROM jti_seen WHERE (space, value) IN (SELECT space, value FROM jti_seen WHERE until_at < ? LIMIT ?)`
+)
+
+// Touch implements impersonation.Store.
+func (s *Store) Touch(ctx context.Context, sid string, now time.Time) error {
+	l, err := s.LoadSession(ctx, sid)
+	switch {
+	case errors.Is(err, impersonation.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case !l.Session.Ended.IsZero(), !moved(l.Session.LastActive, now):
+		return nil
+	}
+	return s.update(ctx, "touching a session", func(ctx context.Context, c *conn) error {
+		for _, q := range []string{touchItsLogin, touchSession} {
+			if _, err := c.exec(ctx, q, sid, now.UnixMilli()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Expired implements impersonation.Store.
+func (s *Store) Expired(ctx context.Context, now, idle time.Time, limit int) (out []impersonation.Session, err error) {
+	err = s.view(ctx, "listing expired sessions", func(ctx context.Context, c *conn) error {
+		out, err = c.sessions(ctx, selectExpired, now.UnixMilli(), idle.UnixMilli(), limit)
+		return err
+	})
+	return out, err
+}
+
+// Sweep implements store.Grants.
+func (s *Store) Sweep(ctx context.Context, before time.Time, limit int) error {
+	return s.update(ctx, "sweeping", func(ctx context.Context, c *conn) error {
+		for _, q := range []string{sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepSeen} {
+			if _, err := c.exec(ctx, q, before.UnixMilli(), limit); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,202 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+const (
+	// userColumns end with the groups, in the order in which they were given.
+	userColumns = `id, email, name, organisation, roles, attributes, enabled, protected, totp IS NOT NULL, created_at, updated_at, last_sign_in_at,
+		(SELECT json_group_array(name) FROM (SELECT g.name FROM user_group g WHERE g.user_id = app_user.id ORDER BY g.position))`
+
+	selectUser        = `SELECT ` + userColumns + ` FROM app_user WHERE id = ?`
+	selectUserByEmail = `SELECT ` + userColumns + ` FROM app_user WHERE email_key = ?`
+
+	insertUser = `INSERT INTO app_user (id, email, email_key, name, search_key, organisation, roles, attributes, enabled, protected,
+		created_at, updated_at, last_sign_in_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+	updateUser = `UPDATE app_user SET email = ?2, email_key = ?3, name = ?4, search_key = ?5, organisation = ?6, roles = ?7, attributes = ?8,
+		enabled = ?9, protected = ?10, updated_at = ?11 WHERE id = ?1`
+
+	selectOrganisation  = `SELECT organisation FROM app_user WHERE id = ?`
+	selectOrganisations = `SELECT DISTINCT organisation FROM app_user WHERE organisation <> '' ORDER BY organisation`
+
+	deleteGroups = `DELETE FROM user_group WHERE user_id = ?`
+	insertGroup  = `INSERT INTO user_group (user_id, name, position) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
+
+	selectCredentials = `SELECT password, totp FROM app_user WHERE id = ?`
+	updatePassword    = `UPDATE app_user SET password = ? WHERE id = ?`
+	updateTOTP        = `UPDATE app_user SET totp = ? WHERE id = ?`
+
+	endUserLogins   = `UPDATE login SET ended_at = ? WHERE user_id = ? AND ended_at IS NULL`
+	revokeUserGrant = `UPDATE oauth_grant SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL`
+)
+
+// folded is text as it is compared: without case, in every script that has one.
+func folded(s string) string { return strings.ToLower(s) }
+
+// user finds one; sql.ErrNoRows.
+func (c *conn) user(ctx context.Context, query, key string) (*directory.User, error) {
+	u := new(directory.User)
+	return u, c.row(ctx, query, []any{key}, userDest(u))
+}
+
+func userDest(u *directory.User) []any {
+	return []any{&u.ID, &u.Email, &u.Name, &u.Organisation, items{&u.Roles}, pairs{&u.Attributes}, &u.Enabled, &u.Protected, &u.SecondFactor,
+		at{&u.Created}, at{&u.Updated}, at{&u.LastSignIn}, items{&u.Groups}}
+}
+
+// person is a user as a decision sees one; sql.ErrNoRows.
+func (c *conn) person(ctx context.Context, id string) (*policy.Person, error) {
+	u, err := c.user(ctx, selectUser, id)
+	if err != nil {
+		return nil, err
+	}
+	p := &policy.Person{Name: u.Name, Email: u.Email, Organisation: u.Organisation, Groups: u.Groups, Roles: u.Roles, Attributes: u.Attributes,
+		Enabled: u.Enabled, Protected: u.Protected, SecondFactor: u.SecondFactor}
+	p.Subject = u.ID
+	return p, nil
+}
+
+// CreateUser implements store.Users.
+func (s *Store) CreateUser(ctx context.Context, w store.UserWrite) error {
+	return s.update(ctx, "creating a user", func(ctx context.Context, c *conn) error {
+		u := w.User
+		if _, err := c.exec(ctx, insertUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
+			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Created), ms(u.Updated), ms(u.LastSignIn)); err != nil {
+			return exists(err)
+		}
+		return c.changedUser(ctx, w, u.Organisation)
+	})
+}
+
+// UpdateUser implements store.Users.
+func (s *Store) UpdateUser(ctx context.Context, w store.UserWrite) error {
+	return s.updateMaybe(ctx, len(w.Ends) > 0 || w.EndLogins, "changing a user", func(ctx context.Context, c *conn) error {
+		u := w.User
+		var before string
+		if err := c.row(ctx, selectOrganisation, []any{u.ID}, []any{&before}); err != nil {
+			return missing(err)
+		}
+		if _, err := c.exec(ctx, updateUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
+			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated)); err != nil {
+			return exists(err)
+		}
+		if before != u.Organisation {
+			if err := c.bump(ctx, before); err != nil {
+				return err
+			}
+		}
+		return c.changedUser(ctx, w, u.Organisation)
+	})
+}
+
+// changedUser does what every change of a user brings with it.
+func (c *conn) changedUser(ctx context.Context, w store.UserWrite, organisation string) error {
+	if _, err := c.exec(ctx, deleteGroups, w.User.ID); err != nil {
+		return err
+	}
+	for i, g := range w.User.Groups {
+		if _, err := c.exec(ctx, insertGroup, w.User.ID, g, i); err != nil {
+			return err
+		}
+	}
+	if err := c.bump(ctx, organisation); err != nil {
+		return err
+	}
+	return c.endFor(ctx, w.Write, w.User.ID, w.Ends, w.EndLogins)
+}
+
+// endFor ends what a change of user names, and writes the change's entries.
+func (c *conn) endFor(ctx context.Context, w impersonation.Write, userID string, ends []impersonation.EndWrite, logins bool) error {
+	if logins {
+		for _, q := range []string{endUserLogins, revokeUserGrant} {
+			if _, err := c.exec(ctx, q, w.Now.UnixMilli(), userID); err != nil {
+				return err
+			}
+		}
+	}
+	for _, e := range ends {
+		e.Write = impersonation.Write{RequestID: w.RequestID, Now: w.Now}
+		if _, err := c.end(ctx, e); err != nil {
+			return err
+		}
+	}
+	return c.record(ctx, w.Entries, w.Events)
+}
+
+// Credentials implements store.Users.
+func (s *Store) Credentials(ctx context.Context, userID string) (out store.Credentials, err error) {
+	err = s.view(ctx, "reading credentials", func(ctx context.Context, c *conn) error {
+		return c.row(ctx, selectCredentials, []any{userID}, []any{&out.Password, &out.TOTP})
+	})
+	return out, err
+}
+
+// SetCredentials implements store.Users.
+func (s *Store) SetCredentials(ctx context.Context, w store.CredentialsWrite) error {
+	return s.updateMaybe(ctx, len(w.Ends) > 0 || w.EndLogins, "setting credentials", func(ctx context.Context, c *conn) error {
+		var organisation string
+		if err := c.row(ctx, selectOrganisation, []any{w.UserID}, []any{&organisation}); err != nil {
+			return missing(err)
+		}
+		if err := c.setCredentials(ctx, w); err != nil {
+			return err
+		}
+		if err := c.bump(ctx, organisation); err != nil {
+			return err
+		}
+		return c.endFor(ctx, w.Write, w.UserID, w.Ends, w.EndLogins)
+	})
+}
+
+func (c *conn) setCredentials(ctx context.Context, w store.CredentialsWrite) error {
+	if w.Password != nil {
+		if _, err := c.exec(ctx, updatePassword, *w.Password, w.UserID); err != nil {
+			return err
+		}
+	}
+	if w.TOTP != nil {
+		if _, err := c.exec(ctx, updateTOTP, blobOrNull(*w.TOTP), w.UserID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Organisations implements store.Users.
+func (s *Store) Organisations(ctx context.Context) (out []string, err error) {
+	err = s.view(ctx, "listing organisations", func(ctx context.Context, c *conn) error {
+		return c.each(ctx, selectOrganisations, nil, func(r *sql.Rows) error {
+			var name string
+			err := r.Scan(&name)
+			out = append(out, name)
+			return err
+		})
+	})
+	return out, err
+}
+
+// exists turns a broken uniqueness into its answer.
+func exists(err error) error {
+	if taken(err) {
+		return store.ErrExists
+	}
+	return err
+}
+
+// missing turns a missing row into its answer.
+func missing(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.ErrNotFound
+	}
+	return err
+}

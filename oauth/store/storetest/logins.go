@@ -1,0 +1,262 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+// grant writes a grant of ann's with a token, and answers it.
+func (k *kit) grant() store.Grant {
+	k.Helper()
+	g := store.Grant{
+		ID: oauth.NewID("grt"), Client: app, User: ann, Login: k.login, RedirectURI: "https://app.acme.test/cb", Scope: []string{"openid", "impersonate"},
+		Audience: "https://api.acme.test", Nonce: "n-0S6", CodeHash: oauth.NewSecret().Hash(), CodeChallenge: "E9M", AuthTime: k.now, ACR: "urn:acr:2",
+		AMR: []string{"pwd"}, Created: k.now, CodeExpires: k.now.Add(time.Minute), JTI: oauth.NewID("tok"), Issued: k.now, Expires: k.now.Add(10 * time.Minute),
+	}
+	k.ok(k.store.CreateGrant(k.Context(), g))
+	return g
+}
+
+var loginCases = []testCase{
+	{"login/round-trip", "a login is found by its cookie and its ID, and the user remembers it", func(k *kit) {
+		l, cookie := k.newLogin(john), oauth.NewSecret().Hash()
+		l.AuthTime = k.now.Add(-time.Second)
+		k.ok(k.store.CreateLogin(k.Context(), store.LoginWrite{Write: k.recorded(audit.KindSignIn), Login: l, Cookie: cookie}))
+		got, err := k.store.LoginByCookie(k.Context(), cookie)
+		k.ok(err)
+		k.same("LoginByCookie", got, l)
+		got, err = k.store.Login(k.Context(), l.ID)
+		k.ok(err)
+		k.same("Login", got, l)
+		if u, err := k.store.Get(k.Context(), john); err != nil || u.LastSignIn != l.AuthTime {
+			k.Errorf("LastSignIn: got %v, %v; want %v", u.LastSignIn, err, l.AuthTime)
+		}
+		_, err = k.store.LoginByCookie(k.Context(), oauth.Hash{})
+		k.wantErr("the zero cookie", err, store.ErrNotFound)
+		_, err = k.store.Login(k.Context(), "lgn_none")
+		k.wantErr("Login of nothing", err, store.ErrNotFound)
+	}},
+	{"login/replaces", "who signs in again in the same browser leaves nothing of the login before", func(k *kit) {
+		w, g, before := k.start(), k.grant(), k.login
+		l := k.newLogin(ann)
+		k.ok(k.store.CreateLogin(k.Context(), store.LoginWrite{Write: k.write(), Login: l, Cookie: oauth.NewSecret().Hash(), Replaces: before}))
+		if old, err := k.store.Login(k.Context(), before); err != nil || old.Ended != k.now {
+			k.Errorf("the old login: got %v, %v; want ended", old.Ended, err)
+		}
+		if s := k.stored(w.Session.ID); s.EndReason != impersonation.EndSignedOut {
+			k.Errorf("its session: got %q, want signed_out", s.EndReason)
+		}
+		if g, err := k.store.GrantByJTI(k.Context(), g.JTI); err != nil || g.Revoked.IsZero() {
+			k.Errorf("its grant: got %v, %v; want revoked", g.Revoked, err)
+		}
+	}},
+	{"login/touch", "the idle clock of a login only goes forward, and not after its end", func(k *kit) {
+		later := k.now.Add(time.Hour)
+		k.ok(k.store.TouchLogin(k.Context(), k.login, later))
+		k.ok(k.store.TouchLogin(k.Context(), k.login, k.now))
+		l, err := k.store.Login(k.Context(), k.login)
+		k.ok(err)
+		if l.LastUsed != later {
+			k.Errorf("got %v, want %v", l.LastUsed, later)
+		}
+		_, err = k.store.EndLogin(k.Context(), k.endWrite("", k.login))
+		k.ok(err)
+		k.ok(k.store.TouchLogin(k.Context(), k.login, later.Add(time.Hour)))
+		if l, err = k.store.Login(k.Context(), k.login); err != nil || l.LastUsed != later {
+			k.Errorf("after the end: got %v, %v; want %v", l.LastUsed, err, later)
+		}
+		k.ok(k.store.TouchLogin(k.Context(), "lgn_none", later))
+	}},
+	{"login/end", "a sign-out ends the login, its tokens and the impersonations that stand on it, and no other login", func(k *kit) {
+		other := k.signIn(ann)
+		w, g := k.start(), k.grant()
+		end := k.endWrite(impersonation.ScopeLogin, k.login)
+		end.Reason, end.By, end.Entries = impersonation.EndSignedOut, oauth.Party{Issuer: issuer, Subject: ann}, k.recorded(audit.KindSignOut).Entries
+		ended, err := k.store.EndLogin(k.Context(), end)
+		k.ok(err)
+		if len(ended) != 1 || ended[0].Session.ID != w.Session.ID || ended[0].Session.EndedBy != ann {
+			k.Errorf("got %v, want the session on the login, ended by ann", ended)
+		}
+		if l, err := k.store.Login(k.Context(), k.login); err != nil || l.Ended != k.now {
+			k.Errorf("got %v, %v; want ended", l.Ended, err)
+		}
+		if l, err := k.store.Login(k.Context(), other); err != nil || !l.Ended.IsZero() {
+			k.Errorf("the other login: got %v, %v; want alive", l.Ended, err)
+		}
+		if g, err := k.store.GrantByJTI(k.Context(), g.JTI); err != nil || g.Revoked != k.now {
+			k.Errorf("the grant: got %v, %v; want revoked", g.Revoked, err)
+		}
+		if n := len(k.entries(store.EntryQuery{Kind: audit.KindSignOut})); n != 1 {
+			k.Errorf("got %d entries of the sign-out, want 1", n)
+		}
+		end.Now, end.Entries = k.now.Add(time.Hour), nil
+		ended, err = k.store.EndLogin(k.Context(), end)
+		k.ok(err)
+		if l, err := k.store.Login(k.Context(), k.login); err != nil || l.Ended != k.now || len(ended) != 0 {
+			k.Errorf("the second sign-out: got %v, %v, %v; want nothing changed", l.Ended, err, ended)
+		}
+	}},
+}
+
+var attemptCases = []testCase{
+	{"attempt/lock", "guessing is counted within the window, locks at the limit, and the count starts anew", func(k *kit) {
+		key := oauth.NewSecret().Hash()
+		const window, limit, lock = time.Hour, 3, 15 * time.Minute
+		fail := func(after time.Duration) store.Attempt {
+			k.Helper()
+			a, err := k.store.Failed(k.Context(), key, k.now.Add(after), window, limit, lock)
+			k.ok(err)
+			return a
+		}
+		read := func(after time.Duration) store.Attempt {
+			k.Helper()
+			a, err := k.store.Attempt(k.Context(), key, k.now.Add(after))
+			k.ok(err)
+			return a
+		}
+		k.same("nobody failed", read(0), store.Attempt{})
+		k.same("first", fail(0), store.Attempt{Failures: 1})
+		k.same("second", fail(50*time.Minute), store.Attempt{Failures: 2})
+		k.same("the first is too old", read(61*time.Minute), store.Attempt{Failures: 1})
+		k.same("third, two count", fail(61*time.Minute), store.Attempt{Failures: 2})
+		locked := store.Attempt{Locked: k.now.Add(62*time.Minute + lock)}
+		k.same("limit", fail(62*time.Minute), locked)
+		k.same("locked", read(62*time.Minute), locked)
+		k.same("the lock is over", read(62*time.Minute+lock), store.Attempt{})
+		k.same("anew", fail(80*time.Minute), store.Attempt{Failures: 1})
+		k.ok(k.store.Succeeded(k.Context(), key))
+		k.same("forgotten", read(80*time.Minute), store.Attempt{})
+	}},
+	{"attempt/apart", "failures of one do not count for another", func(k *kit) {
+		_, err := k.store.Failed(k.Context(), oauth.NewSecret().Hash(), k.now, time.Hour, 2, time.Hour)
+		k.ok(err)
+		a, err := k.store.Failed(k.Context(), oauth.NewSecret().Hash(), k.now, time.Hour, 2, time.Hour)
+		k.ok(err)
+		k.same("the other", a, store.Attempt{Failures: 1})
+	}},
+	{"once/spent", "a value is used once in its space", func(k *kit) {
+		until := k.now.Add(time.Minute)
+		k.ok(k.store.UseOnce(k.Context(), "jti", "a", k.now, until))
+		k.ok(k.store.UseOnce(k.Context(), "jti", "b", k.now, until))
+		k.ok(k.store.UseOnce(k.Context(), "totp", "a", k.now, until))
+		k.wantErr("again", k.store.UseOnce(k.Context(), "jti", "a", k.now, until), store.ErrSpent)
+	}},
+}
+
+var grantCases = []testCase{
+	{"grant/round-trip", "a grant is found by its code and by its token", func(k *kit) {
+		g := k.grant()
+		got, err := k.store.GrantByCode(k.Context(), g.CodeHash)
+		k.ok(err)
+		k.same("GrantByCode", got, g)
+		got, err = k.store.GrantByJTI(k.Context(), g.JTI)
+		k.ok(err)
+		k.same("GrantByJTI", got, g)
+		_, err = k.store.GrantByJTI(k.Context(), "")
+		k.wantErr("no token", err, store.ErrNotFound)
+		_, err = k.store.GrantByCode(k.Context(), oauth.Hash{})
+		k.wantErr("the zero code", err, store.ErrNotFound)
+	}},
+	{"grant/code-once", "a code is spent once, and can still be recognised afterwards", func(k *kit) {
+		g := k.grant()
+		k.ok(k.store.SpendCode(k.Context(), g.CodeHash, k.now))
+		k.wantErr("again", k.store.SpendCode(k.Context(), g.CodeHash, k.now), store.ErrSpent)
+		k.wantErr("unknown", k.store.SpendCode(k.Context(), oauth.NewSecret().Hash(), k.now), store.ErrNotFound)
+		if got, err := k.store.GrantByCode(k.Context(), g.CodeHash); err != nil || got.CodeUsed != k.now {
+			k.Errorf("got %v, %v; want used", got.CodeUsed, err)
+		}
+	}},
+	{"grant/token", "a revoked grant gets no token, and revoking twice changes nothing", func(k *kit) {
+		g := store.Grant{ID: oauth.NewID("grt"), Client: app, User: ann, Login: k.login, CodeHash: oauth.NewSecret().Hash(), CodeExpires: k.now}
+		k.ok(k.store.CreateGrant(k.Context(), g))
+		k.ok(k.store.SetToken(k.Context(), g.ID, "tok_1", k.now, k.now.Add(time.Minute)))
+		got, err := k.store.GrantByJTI(k.Context(), "tok_1")
+		k.ok(err)
+		if got.ID != g.ID || got.Issued != k.now || got.Expires != k.now.Add(time.Minute) {
+			k.Errorf("got %+v, want the token on the grant", got)
+		}
+		k.ok(k.store.RevokeGrant(k.Context(), g.ID, k.now))
+		k.ok(k.store.RevokeGrant(k.Context(), g.ID, k.now.Add(time.Hour)))
+		k.ok(k.store.RevokeGrant(k.Context(), "grt_none", k.now))
+		if got, err := k.store.GrantByJTI(k.Context(), "tok_1"); err != nil || got.Revoked != k.now {
+			k.Errorf("got %v, %v; want revoked at first", got.Revoked, err)
+		}
+		k.wantErr("SetToken on a revoked grant", k.store.SetToken(k.Context(), g.ID, "tok_2", k.now, k.now), store.ErrNotFound)
+		k.wantErr("SetToken on nothing", k.store.SetToken(k.Context(), "grt_none", "tok_3", k.now, k.now), store.ErrNotFound)
+	}},
+	{"grant/sweep", "a sweep takes what is past, as many as asked, and never a session or an entry", func(k *kit) {
+		w, g, spare := k.start(), k.grant(), k.grant()
+		k.ok(k.store.UseOnce(k.Context(), "jti", "a", k.now, k.now.Add(time.Minute)))
+		k.ok(k.store.Sweep(k.Context(), k.now, 100))
+		if _, err := k.store.GrantByJTI(k.Context(), g.JTI); err != nil {
+			k.Errorf("a sweep took what is not past: %v", err)
+		}
+		entries := len(k.entries(store.EntryQuery{}))
+		k.ok(k.store.Sweep(k.Context(), k.now.Add(24*time.Hour), 1))
+		left := 0
+		for _, jti := range []string{g.JTI, spare.JTI} {
+			if _, err := k.store.GrantByJTI(k.Context(), jti); err == nil {
+				left++
+			}
+		}
+		if left != 1 {
+			k.Errorf("%d grants are left after a sweep of one, want 1", left)
+		}
+		k.ok(k.store.Sweep(k.Context(), k.now.Add(24*time.Hour), 100))
+		if f := k.load(impersonation.StartKey{Ticket: w.Ticket, Now: k.now}); f.Ticket != nil {
+			k.Error("the ticket is left")
+		}
+		_, err := k.store.LoadStop(k.Context(), w.Return)
+		k.wantErr("the return token", err, impersonation.ErrNotFound)
+		_, err = k.store.Login(k.Context(), k.login)
+		k.wantErr("the login", err, store.ErrNotFound)
+		k.ok(k.store.UseOnce(k.Context(), "jti", "a", k.now, k.now.Add(time.Minute)))
+		k.stored(w.Session.ID)
+		if n := len(k.entries(store.EntryQuery{})); n != entries {
+			k.Errorf("got %d entries after the sweep, want %d", n, entries)
+		}
+	}},
+	{"grant/swept-login", "a start on a login that is gone is a start on a login that ended", func(k *kit) {
+		w := k.startOn(k.load(k.key()), k.ticket())
+		w.Ticket = oauth.Hash{}
+		k.ok(k.store.Sweep(k.Context(), k.now.Add(24*time.Hour), 100))
+		k.wantErr("the start", k.store.Start(k.Context(), w), impersonation.ErrChanged)
+	}},
+}
+
+var keyCases = []testCase{
+	{"key/first", "two processes that start together agree on one key; later keys come first", func(k *kit) {
+		one := store.SigningKey{ID: "k1", Algorithm: "ES256", Sealed: []byte{0, 1, 2}, Created: k.now}
+		two := store.SigningKey{ID: "k2", Algorithm: "EdDSA", Sealed: []byte{3}, Created: k.now.Add(time.Hour)}
+		k.ok(k.store.AddSigningKey(k.Context(), one, true, k.recorded(audit.KindKey)))
+		k.wantErr("the second first key", k.store.AddSigningKey(k.Context(), two, true, k.recorded(audit.KindKey)), store.ErrExists)
+		k.wantErr("the same id", k.store.AddSigningKey(k.Context(), one, false, k.recorded(audit.KindKey)), store.ErrExists)
+		k.ok(k.store.AddSigningKey(k.Context(), two, false, k.recorded(audit.KindKey)))
+		got, err := k.store.SigningKeys(k.Context())
+		k.ok(err)
+		k.same("SigningKeys", got, []store.SigningKey{two, one})
+		if n := len(k.entries(store.EntryQuery{Kind: audit.KindKey})); n != 2 {
+			k.Errorf("got %d entries, want one for each key that was added", n)
+		}
+	}},
+	{"policy/newest", "a policy is written when it differs from the newest, also when it is an old one again", func(k *kit) {
+		for _, c := range []struct {
+			version string
+			want    bool
+		}{{"a", true}, {"a", false}, {"b", true}, {"a", true}} {
+			before := k.authz()
+			wrote, err := k.store.PutPolicy(k.Context(), c.version, []byte("{}"), k.recorded(audit.KindPolicy))
+			k.ok(err)
+			if moved := k.authz()["globex"] != before["globex"]; wrote != c.want || moved != c.want {
+				k.Errorf("%s: got wrote %v, versions moved %v; want %v", c.version, wrote, moved, c.want)
+			}
+		}
+		if n := len(k.entries(store.EntryQuery{Kind: audit.KindPolicy})); n != 3 {
+			k.Errorf("got %d entries, want 3", n)
+		}
+	}},
+}

@@ -1,0 +1,265 @@
+package storetest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+// whole is a user with every field that a caller sets.
+func (k *kit) whole() directory.User {
+	return directory.User{ID: "usr_zoë", Email: "Zoe@Acme.test", Name: "Zoë Ünal", Organisation: "acme", Groups: []string{"z-team", "a-team"},
+		Roles: []string{"editor", "author"}, Attributes: map[string]string{"country": "TR"}, Enabled: true, Protected: true, Created: k.now, Updated: k.now}
+}
+
+func (k *kit) create(u directory.User) error {
+	return k.store.CreateUser(k.Context(), store.UserWrite{Write: k.write(), User: u})
+}
+
+var userCases = []testCase{
+	{"user/round-trip", "a user is read as they were written, by ID and by address without case", func(k *kit) {
+		u := k.whole()
+		k.ok(k.create(u))
+		got, err := k.store.Get(k.Context(), u.ID)
+		k.ok(err)
+		k.same("Get", got, u)
+		got, err = k.store.ByEmail(k.Context(), "zOE@acme.TEST")
+		k.ok(err)
+		k.same("ByEmail", got, u)
+		_, err = k.store.Get(k.Context(), "USR_ANN")
+		k.wantErr("Get in another case", err, directory.ErrNotFound)
+		_, err = k.store.ByEmail(k.Context(), "nobody@acme.test")
+		k.wantErr("ByEmail of nobody", err, directory.ErrNotFound)
+		_, err = k.store.ByEmail(k.Context(), "")
+		k.wantErr("ByEmail of nothing", err, directory.ErrNotFound)
+	}},
+	{"user/unique", "an ID and an address belong to one person; no address belongs to nobody", func(k *kit) {
+		u := k.whole()
+		k.ok(k.create(u))
+		k.wantErr("the same id", k.create(directory.User{ID: u.ID, Email: "other@acme.test"}), store.ErrExists)
+		k.wantErr("the same address", k.create(directory.User{ID: "usr_2", Email: strings.ToUpper(u.Email)}), store.ErrExists)
+		k.ok(k.create(directory.User{ID: "usr_3"}))
+		k.ok(k.create(directory.User{ID: "usr_4"}))
+		w := store.UserWrite{Write: k.write(), User: directory.User{ID: "usr_4", Email: u.Email}}
+		k.wantErr("an update to the same address", k.store.UpdateUser(k.Context(), w), store.ErrExists)
+	}},
+	{"user/update", "an update replaces a user, but not what a sign-in wrote", func(k *kit) {
+		u := k.whole()
+		k.ok(k.create(u))
+		totp := []byte{1}
+		k.ok(k.store.SetCredentials(k.Context(), store.CredentialsWrite{Write: k.write(), UserID: u.ID, TOTP: &totp}))
+		k.signIn(u.ID)
+		want := directory.User{ID: u.ID, Name: "Zoë", Updated: k.now.Add(time.Hour), Created: u.Created, LastSignIn: k.now, SecondFactor: true}
+		sent := want
+		sent.Created, sent.LastSignIn, sent.SecondFactor = time.Time{}, time.Time{}, false
+		k.ok(k.store.UpdateUser(k.Context(), store.UserWrite{Write: k.write(), User: sent}))
+		got, err := k.store.Get(k.Context(), u.ID)
+		k.ok(err)
+		k.same("Get", got, want)
+		err = k.store.UpdateUser(k.Context(), store.UserWrite{Write: k.write(), User: directory.User{ID: "usr_none"}})
+		k.wantErr("an update of nobody", err, store.ErrNotFound)
+	}},
+	{"user/versions", "every change of a user is seen by starts in the organisation, in both if they move", func(k *kit) {
+		moved := func(what string, f func(), want map[string]int64) {
+			k.Helper()
+			before := k.authz()
+			f()
+			for organisation, n := range k.authz() {
+				if n-before[organisation] != want[organisation] {
+					k.Errorf("%s moved the version of %q by %d, want %d", what, organisation, n-before[organisation], want[organisation])
+				}
+			}
+		}
+		moved("an update", func() { k.change(john, func(u *directory.User) { u.Name = "J" }) }, map[string]int64{"globex": 1})
+		moved("a password", func() {
+			k.ok(k.store.SetCredentials(k.Context(), store.CredentialsWrite{Write: k.write(), UserID: ann, Password: new(string)}))
+		}, map[string]int64{"": 1})
+		k.ok(k.create(directory.User{ID: "usr_mover", Organisation: "globex"}))
+		moved("a move", func() { k.change("usr_mover", func(u *directory.User) { u.Organisation = "" }) }, map[string]int64{"": 1, "globex": 1})
+	}},
+	{"user/ends", "a disabled user is out at once: sessions, logins and tokens, with the change's own record", func(k *kit) {
+		w, g := k.start(), k.grant()
+		u, err := k.store.Get(k.Context(), ann)
+		k.ok(err)
+		u.Enabled = false
+		end := k.endWrite(impersonation.ScopeActor, ann)
+		end.Reason, end.Entries = impersonation.EndDisabled, k.recorded(audit.KindKill).Entries
+		change := store.UserWrite{Write: k.recorded(audit.KindUserDisable), User: u, Ends: []impersonation.EndWrite{end}, EndLogins: true}
+		k.ok(k.store.UpdateUser(k.Context(), change))
+		if s := k.stored(w.Session.ID); s.EndReason != impersonation.EndDisabled {
+			k.Errorf("session: got %q, want disabled", s.EndReason)
+		}
+		if l, err := k.store.Login(k.Context(), k.login); err != nil || l.Ended != k.now {
+			k.Errorf("login: got %v, %v; want ended", l.Ended, err)
+		}
+		if g, err := k.store.GrantByJTI(k.Context(), g.JTI); err != nil || g.Revoked != k.now {
+			k.Errorf("grant: got %v, %v; want revoked", g.Revoked, err)
+		}
+		if n := len(k.entries(store.EntryQuery{Kind: audit.KindUserDisable})); n != 1 {
+			k.Errorf("got %d entries of the change, want 1", n)
+		}
+		if n := len(k.entries(store.EntryQuery{Kind: audit.KindKill})); n != 0 {
+			k.Error("the entries of an End within a change were written: only the change's own count")
+		}
+	}},
+	{"user/credentials", "credentials are replaced one by one and read back as they were", func(k *kit) {
+		phc, totp, none := "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA", []byte{0, 1, 255}, []byte(nil)
+		set := func(w store.CredentialsWrite) store.Credentials {
+			k.Helper()
+			w.Write, w.UserID = k.write(), ann
+			k.ok(k.store.SetCredentials(k.Context(), w))
+			c, err := k.store.Credentials(k.Context(), ann)
+			k.ok(err)
+			return c
+		}
+		k.same("both", set(store.CredentialsWrite{Password: &phc, TOTP: &totp}), store.Credentials{Password: phc, TOTP: totp})
+		k.same("nothing", set(store.CredentialsWrite{}), store.Credentials{Password: phc, TOTP: totp})
+		if u, err := k.store.Get(k.Context(), ann); err != nil || !u.SecondFactor {
+			k.Errorf("got %v, %v; want a second factor", u.SecondFactor, err)
+		}
+		k.same("TOTP removed", set(store.CredentialsWrite{TOTP: &none}), store.Credentials{Password: phc})
+		_, err := k.store.Credentials(k.Context(), "usr_none")
+		k.wantErr("Credentials of nobody", err, store.ErrNotFound)
+		k.wantErr("SetCredentials of nobody", k.store.SetCredentials(k.Context(), store.CredentialsWrite{Write: k.write(), UserID: "usr_none"}), store.ErrNotFound)
+	}},
+	{"user/organisations", "the list of organisations has those that have people, sorted", func(k *kit) {
+		k.ok(k.create(directory.User{ID: "usr_1", Organisation: "acme"}))
+		k.ok(k.create(directory.User{ID: "usr_2", Organisation: "acme"}))
+		got, err := k.store.Organisations(k.Context())
+		k.ok(err)
+		k.same("Organisations", got, []string{"acme", "globex"})
+	}},
+}
+
+// authz reads the versions of ann's and john's organisations.
+func (k *kit) authz() map[string]int64 {
+	k.Helper()
+	out := make(map[string]int64)
+	for _, v := range k.load(k.key()).Guard.Authz {
+		out[v.Organisation] = v.N
+	}
+	return out
+}
+
+var searchCases = []testCase{
+	{"search/text", "a part of name or address finds, without case, in every script, and no character has a meaning", func(k *kit) {
+		for i, u := range []directory.User{
+			{Name: "Zoë Ünal", Email: "zoe@acme.test"}, {Name: "100%_sure\\", Email: "x@acme.test"}, {Name: "Robert'); DROP TABLE users;--"},
+			{Name: "李雷", Email: "li@acme.test"}, {Name: "ОЛЬГА"},
+		} {
+			u.ID = fmt.Sprintf("usr_%d", i)
+			k.ok(k.create(u))
+		}
+		for text, want := range map[string][]string{
+			"ünAL": {"usr_0"}, "%": {"usr_1"}, "_": {"usr_1"}, "\\": {"usr_1"}, "'": {"usr_2"}, "雷": {"usr_3"}, "ольга": {"usr_4"},
+			"ACME.test": {"usr_1", ann, "usr_0", "usr_3"}, ann: {ann}, "usr_": nil, "USR_ANN": nil, "nobody": nil, "acme.test z": nil,
+		} {
+			page, next, err := k.store.Search(k.Context(), directory.Query{Text: text, AnyOrganisation: true})
+			k.ok(err)
+			k.same(fmt.Sprintf("found by %q", text), ids(page), want)
+			if next != "" {
+				k.Errorf("%q: got another page after the last", text)
+			}
+		}
+	}},
+	{"search/scope", "a search never leaves its organisation, and the operator's staff are one of their own", func(k *kit) {
+		for _, c := range []struct {
+			q    directory.Query
+			want []string
+		}{
+			{directory.Query{Organisation: "globex"}, []string{john}},
+			{directory.Query{}, []string{ann}},
+			{directory.Query{Organisation: "globex", Text: ann}, nil},
+			{directory.Query{AnyOrganisation: true}, []string{ann, john}},
+		} {
+			page, _, err := k.store.Search(k.Context(), c.q)
+			k.ok(err)
+			k.same(fmt.Sprintf("%+v", c.q), ids(page), c.want)
+		}
+	}},
+	{"search/pages", "pages follow name and ID, without gap and without repeat, also when names are equal", func(k *kit) {
+		var want []string
+		for i := range 25 {
+			id := fmt.Sprintf("usr_%02d", i)
+			k.ok(k.create(directory.User{ID: id, Name: fmt.Sprintf("Same %d", i/10), Organisation: "many"}))
+			want = append(want, id)
+		}
+		var got []string
+		q := directory.Query{Organisation: "many", Text: "same", Limit: 7}
+		for {
+			page, next, err := k.store.Search(k.Context(), q)
+			k.ok(err)
+			if len(page) > q.Limit {
+				k.Fatalf("got a page of %d, want at most %d", len(page), q.Limit)
+			}
+			if got = append(got, ids(page)...); next == "" {
+				break
+			}
+			q.After = next
+		}
+		k.same("all pages", got, want)
+		if _, _, err := k.store.Search(k.Context(), directory.Query{After: "no cursor!"}); err == nil {
+			k.Error("a cursor that no page gave was taken")
+		}
+	}},
+}
+
+func ids(users []directory.User) (out []string) {
+	for _, u := range users {
+		out = append(out, u.ID)
+	}
+	return out
+}
+
+var clientCases = []testCase{
+	{"client/round-trip", "a client is read as it was registered", func(k *kit) {
+		c := k.client("zebra")
+		c.Public, c.Serves, c.SecretHash = true, []string{"https://api.acme.test"}, oauth.Hash{}
+		k.ok(k.store.CreateClient(k.Context(), store.ClientWrite{Write: k.recorded(audit.KindClientAdd), Client: c}))
+		got, err := k.store.Client(k.Context(), "zebra")
+		k.ok(err)
+		k.same("Client", got, c)
+		all, err := k.store.ListClients(k.Context())
+		k.ok(err)
+		if len(all) != 2 || all[0].ID != app || all[1].ID != "zebra" {
+			k.Errorf("ListClients: got %v, want app and zebra", all)
+		}
+		k.wantErr("the same id", k.store.CreateClient(k.Context(), store.ClientWrite{Write: k.write(), Client: c}), store.ErrExists)
+		_, err = k.store.Client(k.Context(), "none")
+		k.wantErr("Client of nothing", err, store.ErrNotFound)
+	}},
+	{"client/delete", "a removed client takes its grants, tickets and sessions along, and its id is not given again", func(k *kit) {
+		w, g, t := k.start(), k.grant(), k.ticket()
+		k.ok(k.store.IssueTicket(k.Context(), impersonation.TicketWrite{Write: k.write(), Ticket: t, Guard: k.load(k.key()).Guard}))
+		end := k.endWrite(impersonation.ScopeClient, app)
+		end.Reason, end.Entries = impersonation.EndClient, k.recorded(audit.KindClientRemove).Entries
+		k.ok(k.store.DeleteClient(k.Context(), app, end))
+		_, err := k.store.Client(k.Context(), app)
+		k.wantErr("Client", err, store.ErrNotFound)
+		_, err = k.store.GrantByJTI(k.Context(), g.JTI)
+		k.wantErr("GrantByJTI", err, store.ErrNotFound)
+		if f := k.load(impersonation.StartKey{Ticket: t.Hash, Now: k.now}); f.Ticket != nil {
+			k.Error("the ticket is still there")
+		}
+		if s := k.stored(w.Session.ID); s.EndReason != impersonation.EndClient {
+			k.Errorf("session: got %q, want client", s.EndReason)
+		}
+		if l, err := k.store.LoadSession(k.Context(), w.Session.ID); err != nil || l.Client != nil {
+			k.Errorf("LoadSession: got %v, %v; want no client", l.Client, err)
+		}
+		if all, err := k.store.ListClients(k.Context()); err != nil || len(all) != 0 {
+			k.Errorf("ListClients: got %v, %v", all, err)
+		}
+		if n := len(k.entries(store.EntryQuery{Kind: audit.KindClientRemove})); n != 1 {
+			k.Errorf("got %d entries of the removal, want 1", n)
+		}
+		k.wantErr("the second removal", k.store.DeleteClient(k.Context(), app, end), store.ErrNotFound)
+		k.wantErr("the id again", k.store.CreateClient(k.Context(), store.ClientWrite{Write: k.write(), Client: k.client(app)}), store.ErrExists)
+	}},
+}
