@@ -1,0 +1,101 @@
+package directory
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/understudy-id/understudy/oauth"
+)
+
+// Limits of what is kept of a user.
+const (
+	MaxID    = 255 // bytes: the sub of OpenID Connect Core §2
+	MaxEmail = 254 // bytes: what fits between the brackets of SMTP (RFC 5321 §4.5.3.1.3)
+	MaxName  = 200 // characters
+	maxLabel = 255 // bytes of an organisation, a group, a role, an attribute's name
+	maxValue = 1024
+)
+
+// NewID returns a fresh ID for a user of ours: "usr_" and 26 characters of lower-case base32.
+func NewID() string { return oauth.NewID("usr") }
+
+// NormalEmail gives the one spelling under which an address is kept and compared: without space around it, in lower case.
+// It returns an error that says the rule for what is no address at all; whether mail arrives there it does not ask.
+func NormalEmail(email string) (string, error) {
+	s := strings.TrimSpace(email)
+	if !clean(s) { // before ToLower, which would turn bytes that are no UTF-8 into a character
+		return "", errors.New("an e-mail address has no control character")
+	}
+	s = strings.ToLower(s)
+	at := strings.IndexByte(s, '@')
+	switch {
+	case len(s) > MaxEmail:
+		return "", fmt.Errorf("an e-mail address has at most %d bytes", MaxEmail)
+	case at < 1 || at == len(s)-1 || strings.Count(s, "@") != 1:
+		return "", errors.New("an e-mail address has one @, with something on both sides")
+	case strings.ContainsFunc(s, unicode.IsSpace):
+		return "", errors.New("an e-mail address has no space")
+	}
+	return s, nil
+}
+
+// Validate reports the first field of u that breaks a rule, and the rule. An e-mail address must be in the form that
+// NormalEmail gives. Times are not looked at.
+func (u User) Validate() error {
+	if !validID(u.ID) {
+		return fmt.Errorf("id: must be 1 to %d printable ASCII characters without space", MaxID)
+	}
+	if normal, err := NormalEmail(u.Email); err != nil {
+		return fmt.Errorf("email: %w", err)
+	} else if normal != u.Email {
+		return errors.New("email: must be in lower case, without space around it")
+	}
+	if !clean(u.Name) || utf8.RuneCountInString(u.Name) > MaxName {
+		return fmt.Errorf("name: must be at most %d characters, none of control", MaxName)
+	}
+	if u.Organisation != "" && !label(u.Organisation) {
+		return fmt.Errorf("organisation: must be at most %d bytes, without control characters", maxLabel)
+	}
+	return u.validateLists()
+}
+
+func (u User) validateLists() error {
+	for _, g := range u.Groups {
+		if !label(g) {
+			return fmt.Errorf("groups: each must be 1 to %d bytes, without control characters", maxLabel)
+		}
+	}
+	for _, r := range u.Roles {
+		if !label(r) {
+			return fmt.Errorf("roles: each must be 1 to %d bytes, without control characters", maxLabel)
+		}
+	}
+	for name, value := range u.Attributes {
+		if !label(name) || !clean(value) || len(value) > maxValue {
+			return fmt.Errorf("attributes: a name must be 1 to %d bytes, a value at most %d, without control characters", maxLabel, maxValue)
+		}
+	}
+	return nil
+}
+
+func validID(id string) bool {
+	for i := range len(id) {
+		if id[i] < 0x21 || id[i] > 0x7e {
+			return false
+		}
+	}
+	return id != "" && len(id) <= MaxID
+}
+
+func label(s string) bool { return s != "" && len(s) <= maxLabel && clean(s) }
+
+// clean reports whether s is UTF-8 that looks like what it is. Beside control characters it refuses line separators and
+// those that turn the direction of writing: with them a name could read as another one on the banner and in a report.
+func clean(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
+	})
+}
