@@ -1,0 +1,112 @@
+package page_test
+
+import (
+	"context"
+	"fmt"
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/page"
+	"github.com/understudy-id/understudy/oauth/policy"
+)
+
+var nextLink = regexp.MustCompile(`<nav[^>]*><p><a class="btn" href="([^"]*)"`)
+
+// TestSearchPages walks 230 users of whom every other may not be seen: each who may is shown once, none else, and no
+// page has more than 50 rows.
+func TestSearchPages(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.users.all = nil
+	want := make(map[string]bool)
+	for i := range 230 {
+		u := user(fmt.Sprintf("usr_%03d", i), fmt.Sprintf("Person %03d", i), fmt.Sprintf("p%03d@acme.test", i))
+		u.Protected = i%2 == 1 || i > 150 && i < 200
+		want[u.Email] = !u.Protected
+		b.users.all = append(b.users.all, u)
+	}
+	seen := make(map[string]bool)
+	r := get("q", "person", "reason", "kept on the way")
+	for n := 1; ; n++ {
+		text := body(t, b.serve(t, r))
+		rows := strings.Count(text, `role="rowheader"`)
+		if rows > 50 || n > 10 {
+			t.Fatalf("page %d has %d rows", n, rows)
+		}
+		for email := range want {
+			if strings.Contains(text, ">"+email+"<") {
+				if seen[email] && strings.Contains(text, "<td role=\"cell\"><bdi>"+email) {
+					t.Errorf("%s is shown on a second page", email)
+				}
+				seen[email] = true
+			}
+		}
+		next := nextLink.FindStringSubmatch(text)
+		if next == nil {
+			break
+		}
+		r = httptest.NewRequest(http.MethodGet, html.UnescapeString(next[1]), nil)
+		if r.URL.Query().Get("reason") != "kept on the way" {
+			t.Errorf("the next page forgets the reason: %s", r.URL)
+		}
+	}
+	for email, allowed := range want {
+		if seen[email] != allowed {
+			t.Errorf("%s shown: %v, want %v", email, seen[email], allowed)
+		}
+	}
+}
+
+func TestSearchScope(t *testing.T) {
+	t.Parallel()
+	for _, anywhere := range []bool{false, true} {
+		b := setup(t)
+		b.cfg.AnyOrganisation = func(policy.Person) bool { return anywhere }
+		b.serve(t, get("q", "  mar "))
+		want := []directory.Query{{Organisation: "Acme Ltd", AnyOrganisation: anywhere, Text: "mar", Limit: 50}}
+		if diff := cmp.Diff(want, b.users.seen); diff != "" {
+			t.Errorf("anywhere %v: directory was asked (-want +got):\n%s", anywhere, diff)
+		}
+		if diff := cmp.Diff([]string{"mar"}, b.queries); diff != "" {
+			t.Errorf("recorded searches (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// TestNoSearchUnrecorded holds that no search runs that is not on record, and none for whoever may not search.
+func TestNoSearchUnrecorded(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		bend   func(*bench)
+		q      string
+		status int
+	}{
+		"too many": {func(b *bench) {
+			b.cfg.Searched = func(context.Context, page.Who, string) error { return fmt.Errorf("ann: %w", page.ErrTooMany) }
+		}, "mar", 429},
+		"not recorded": {func(b *bench) {
+			b.cfg.Searched = func(context.Context, page.Who, string) error { return errDown }
+		}, "mar", 503},
+		"not staff":  {func(b *bench) { b.who.User.Roles = nil }, "mar", 403},
+		"signed out": {func(b *bench) { b.signed = false }, "mar", 303},
+		"too short":  {func(*bench) {}, "é", 422},
+		"too long":   {func(*bench) {}, strings.Repeat("é", 101), 422},
+	} {
+		b := setup(t)
+		c.bend(b)
+		got := b.serve(t, get("q", c.q))
+		if got.StatusCode != c.status || b.users.seen != nil {
+			t.Errorf("%s: got %s and %d reads of the directory, want %d and none", name, got.Status, len(b.users.seen), c.status)
+		}
+		if c.status == 429 && got.Header.Get("Retry-After") != "60" {
+			t.Errorf("%s: Retry-After %q", name, got.Header.Get("Retry-After"))
+		}
+	}
+}

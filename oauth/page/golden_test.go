@@ -1,0 +1,205 @@
+package page_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"image"
+	"image/png"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/page"
+	"github.com/understudy-id/understudy/oauth/policy"
+)
+
+func refusal(advice string, need ...policy.Need) error {
+	return &impersonation.Refusal{Decision: policy.Decision{Advice: advice, Need: need, Rules: []string{"never.shown"}}}
+}
+
+// TestPages is every state of /impersonate, whole.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	both := func(r policy.Request) policy.Decision {
+		return policy.Decision{Allow: r.Duration <= 30*time.Minute, MaxDuration: r.Duration}
+	}
+	hostile := user("usr_x", "</title><script>alert(1)</script>\u202eevil\u2069 \U0001F469\u200d\U0001F4BB\n\"x\"", "x'\"<b>@acme.test")
+	cases := []struct {
+		name   string
+		bend   func(*bench)
+		r      *http.Request
+		status int
+	}{
+		{"find-empty", nil, get(), 200},
+		{"find-results", nil, get("q", "mar", "reason", "Asked <by> phone\nline two", "resource", "https://api.example/", "scope", "b a"), 200},
+		{"find-one", nil, get("q", "bob@"), 200},
+		{"find-none", nil, get("q", "zz<b>"), 200},
+		{"find-short", nil, get("q", " m "), 422},
+		{"find-hostile", func(b *bench) { b.users.all = append(b.users.all, hostile) }, get("q", "evil"), 200},
+		{"ask", nil, get("subject", "usr_bob", "q", "bob"), 200},
+		{"ask-full", func(b *bench) { b.decide = both }, get("subject", "usr_marta", "reason", "\nAsked by phone", "ticket_number", "SUP-2"), 200},
+		{"ask-hostile", func(b *bench) { b.users.all = append(b.users.all, hostile); b.client.Name = "<i>\u202eApp" }, get("subject", "usr_x"), 200},
+		{"ask-errors", nil, post("reason", "bug </textarea>"[:3], "ticket_number", strings.Repeat("x", 65), "mode", "write", "minutes", "7"), 422},
+		{"ask-ticket-needed", func(b *bench) { b.refuse = refusal("", policy.NeedTicketNumber) }, post("ticket_number", ""), 422},
+		{"denied", func(b *bench) { b.refuse = refusal("Bob must <agree> first.", policy.NeedConsent) }, post(), 403},
+		{"denied-step-up", func(b *bench) { b.refuse = refusal("This needs a second factor.", policy.NeedStepUp) }, post(), 403},
+		{"denied-killed", func(b *bench) { b.refuse = refusal("") }, post(), 403},
+		{"unknown", nil, get("subject", "usr_nobody"), 403},
+		{"not-staff", func(b *bench) { b.who.User.Roles = nil }, get("subject", "usr_bob"), 403},
+		{"bad-parameter", nil, get("state", ""), 400},
+		{"too-many", func(b *bench) {
+			b.cfg.Searched = func(context.Context, page.Who, string) error { return page.ErrTooMany }
+		}, get("q", "mar"), 429},
+		{"directory-down", func(b *bench) { b.users.fail = errDown }, get("q", "mar"), 503},
+		{"store-down", func(b *bench) { b.refuse = errDown }, post(), 503},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			if c.bend != nil {
+				c.bend(b)
+			}
+			got := b.serve(t, c.r)
+			text := body(t, got)
+			if got.StatusCode != c.status {
+				t.Errorf("status %d, want %d", got.StatusCode, c.status)
+			}
+			wantHeaders(t, got)
+			wantSound(t, text, c.status)
+			golden(t, c.name, text)
+		})
+	}
+}
+
+// TestOtherPages is the pages that the server's own handlers ask for.
+func TestOtherPages(t *testing.T) {
+	t.Parallel()
+	var qr bytes.Buffer
+	if err := png.Encode(&qr, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
+		t.Fatal(err)
+	}
+	action := "/sign-in?return_to=%2Fimpersonate%3Fa%3D1"
+	cases := []struct {
+		name   string
+		write  func(*page.Pages, http.ResponseWriter, *http.Request)
+		status int
+	}{
+		{"sign-in", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignIn(w, r, 200, page.SignInView{Action: action, App: "Billing <b>", RedirectURI: callback})
+		}, 200},
+		{"sign-in-failed", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignIn(w, r, 422, page.SignInView{Action: action, Email: `a"b@acme.test`, Failed: true})
+		}, 422},
+		{"sign-in-locked", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignIn(w, r, 429, page.SignInView{Action: action, Locked: 14*time.Minute + time.Second})
+		}, 429},
+		{"sign-in-expired", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignIn(w, r, 422, page.SignInView{Action: action, Expired: true})
+		}, 422},
+		{"second-factor", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SecondFactor(w, r, 200, page.SecondFactorView{Action: action, App: "Billing portal", RedirectURI: callback})
+		}, 200},
+		{"second-factor-failed", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SecondFactor(w, r, 422, page.SecondFactorView{Action: action, Failed: true})
+		}, 422},
+		{"enrol", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Enrol(w, r, 200, page.EnrolView{Action: action, Secret: "JBSWY3DPEHPK3PXPJBSW", Link: "otpauth://totp/understudy:ann?secret=JBSWY3DPEHPK3PXPJBSW", QR: qr.Bytes()})
+		}, 200},
+		{"enrol-hostile", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Enrol(w, r, 422, page.EnrolView{Action: action, Link: "javascript:alert(1)", QR: []byte("<svg>"), Locked: time.Second})
+		}, 422},
+		{"signed-out", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignedOut(w, r, page.SignedOutView{SignIn: "/sign-in"})
+		}, 200},
+		{"error", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Error(w, r, page.ErrorView{Status: 418, Title: "No <tea>", Text: "A & B", RequestID: "req_9", Back: page.Link{URL: "/", Text: "Back"}})
+		}, 418},
+		{"error-default", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Error(w, r, page.ErrorView{Status: 503, RetryAfter: 1500 * time.Millisecond})
+		}, 503},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p, err := page.New(setup(t).cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := httptest.NewRecorder()
+			c.write(p, w, httptest.NewRequest(http.MethodGet, "/sign-in", nil))
+			got := w.Result()
+			if got.StatusCode != c.status {
+				t.Errorf("status %d, want %d", got.StatusCode, c.status)
+			}
+			text := body(t, got)
+			wantHeaders(t, got)
+			wantSound(t, text, c.status)
+			golden(t, c.name, text)
+			csp := got.Header.Get("Content-Security-Policy")
+			if images := strings.Contains(csp, "img-src data:"); images != strings.HasPrefix(c.name, "enrol") {
+				t.Errorf("CSP %q: images are for enrolling only", csp)
+			}
+		})
+	}
+}
+
+// wantHeaders checks what must be on every answer.
+func wantHeaders(t *testing.T, r *http.Response) {
+	t.Helper()
+	for name, want := range map[string]string{
+		"Content-Type": "text/html; charset=utf-8", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY",
+		"Cross-Origin-Opener-Policy": "same-origin", "Cache-Control": "no-store", "Vary": "Cookie",
+	} {
+		if got := r.Header.Get(name); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	csp := r.Header.Get("Content-Security-Policy")
+	if !strings.HasPrefix(csp, "default-src 'none'; style-src 'self'; ") || !strings.HasSuffix(csp, "; base-uri 'none'; frame-ancestors 'none'") ||
+		!strings.Contains(csp, "; form-action 'self'") || strings.Contains(csp, "unsafe") {
+		t.Errorf("CSP is %q", csp)
+	}
+}
+
+// wantSound checks what must hold of every page's HTML.
+func wantSound(t *testing.T, text string, status int) {
+	t.Helper()
+	for _, once := range []string{"<h1>", `<main id="main"`, `<html lang="en">`, `href="#main"`, "<header", " – understudy</title>"} {
+		if n := strings.Count(text, once); n != 1 {
+			t.Errorf("%d times %s, want once", n, once)
+		}
+	}
+	if failed := strings.Contains(text, "<title>Error: "); failed != (status >= 400) {
+		t.Errorf("title is marked as error: %v, with status %d", failed, status)
+	}
+	for _, never := range []string{"<script", "<style", " style=", " onclick", "javascript:", "ZgotmplZ", "\u202e", "<b>", "never.shown", "never shown", "10.0.0.1", "MISSING"} {
+		if strings.Contains(text, never) {
+			t.Errorf("the page holds %q", never)
+		}
+	}
+	if strings.Contains(text, "%!") {
+		t.Error("a message got other values than it has places for")
+	}
+}
+
+func TestErrorHeaders(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.refuse = errors.Join(errDown)
+	r := b.serve(t, post())
+	if got := r.Header.Get("Retry-After"); got != "5" {
+		t.Errorf("Retry-After %q, want 5", got)
+	}
+	if !strings.Contains(b.log.String(), "10.0.0.1") || strings.Count(b.log.String(), "\n") != 1 {
+		t.Errorf("log holds %q, want the cause, once", b.log.String())
+	}
+	if strings.Contains(b.log.String(), string(ticket)) || oauth.Secret(ticket).String() == string(ticket) {
+		t.Error("the ticket is in the log")
+	}
+}

@@ -1,0 +1,175 @@
+package page
+
+import (
+	"fmt"
+	"html/template"
+)
+
+// messages are all words of the pages, by key. They are HTML of our own: a value goes in by %s or %d only, through markup
+// or text, which clean and escape it.
+var messages = map[string]string{
+	"product":      "understudy",
+	"skip":         "Skip to content",
+	"help":         "Help",
+	"help.label":   "Help",
+	"me":           "Signed in as %s",
+	"error.prefix": "Error: ",
+	"summary":      "There is a problem",
+	"request":      "If you ask for help, quote this number: %s",
+	"rule.text":    "must be printable ASCII, at most %d characters",
+
+	"find.title":        "Impersonate a user",
+	"find.lead":         "%s asks whom you want to impersonate.",
+	"find.label":        "Find a user",
+	"find.hint":         "Name, e-mail address or user id. At least 2 characters.",
+	"find.button":       "Search",
+	"find.empty":        "Search to see the users whom you may impersonate.",
+	"find.none":         "No users match “%s”. Check the spelling, or try the e-mail address.",
+	"find.one":          "1 user matches “%s”.",
+	"find.some":         "%d users match “%s”.",
+	"find.more":         "These are %d users who match “%s”. There are more: refine your search, or go to the next page.",
+	"find.nomore":       "No further users match “%s”.",
+	"find.caption":      "Matching users",
+	"find.name":         "Name",
+	"find.email":        "E-mail",
+	"find.organisation": "Organisation",
+	"find.action":       "Action",
+	"find.choose":       "Choose",
+	"find.pages":        "Pages of users",
+	"find.next":         "Next page",
+	"find.short":        "Type at least 2 characters",
+	"find.long":         "Type at most 100 characters",
+
+	"ask.title":        "Impersonate %s",
+	"ask.who":          "Who you will impersonate",
+	"ask.lastsignin":   "last sign-in",
+	"ask.never":        "never signed in here",
+	"ask.change":       "Change user",
+	"ask.reason":       "Why do you need this?",
+	"ask.reason.hint":  "Auditors can read this. 10 to 500 characters.",
+	"ask.ticket":       "Ticket number",
+	"ask.ticket.hint":  "The help-desk case, for example SUP-1234. Leave it empty if there is none.",
+	"ask.mode":         "What you can do",
+	"ask.read":         "Look only",
+	"ask.read.hint":    "You see what %s sees. Changes are refused.",
+	"ask.write":        "Full access",
+	"ask.write.hint":   "You can change what %s can change. It counts as done by you.",
+	"ask.unavailable":  "Not available",
+	"ask.notallowed":   "Your role does not allow this.",
+	"ask.minutes":      "For how long",
+	"ask.minute":       "1 minute",
+	"ask.nminutes":     "%d minutes",
+	"ask.most":         "(the most you may have)",
+	"ask.before":       "<strong>Before you start.</strong> Everything you do is recorded under your name, %s. You can't change the password of %s or the way they sign in. %s opens as %s sees it, and ends by itself when the time is up.",
+	"ask.button":       "Impersonate %s",
+	"ask.cancel":       "Cancel",
+	"ask.err.reason":   "Say why you need to impersonate %s, in at least 10 characters",
+	"ask.err.toolong":  "Say it in at most 500 characters",
+	"ask.err.ticket":   "Enter a ticket number: you need one to impersonate %s",
+	"ask.err.longcase": "Enter a ticket number of at most 64 characters",
+	"ask.err.mode":     "Choose what you can do",
+	"ask.err.minutes":  "Choose for how long",
+	"ask.err.most":     "Choose at most %d minutes",
+
+	"denied.title":   "You can't impersonate %s",
+	"denied.advice":  "Impersonation is not possible at the moment. Ask who administers understudy.",
+	"denied.stepup":  "Sign in again with your second factor, then come back to this form. What you typed is kept.",
+	"denied.signin":  "Sign in again",
+	"denied.other":   "Choose another user",
+	"denied.nothing": "Nothing was started. The attempt is on record.",
+
+	"unknown.title": "This user can't be impersonated",
+	"unknown.text":  "There is no such user, or you may not impersonate them.",
+
+	"staff.title": "Your account can't impersonate others",
+	"staff.text":  "You are signed in as %s. No role of this account allows impersonation. Ask who administers understudy if you need it.",
+	"staff.back":  "Back to %s",
+
+	"parameter.title": "This link to understudy does not work",
+	"parameter.text":  "The app that sent you here made a mistake. Go back to it and try again. If it happens again, tell the people who run the app what stands below.",
+	"parameter.name":  "Parameter",
+	"parameter.rule":  "Rule",
+
+	"busy.title": "Too many searches",
+	"busy.text":  "You searched very often in a short time.",
+	"busy.wait":  "Wait %d minutes, then try again.",
+	"busy.wait1": "Wait 1 minute, then try again.",
+
+	"directory.title": "The user directory did not answer",
+	"directory.text":  "Nothing was recorded against any user. Try again in a moment.",
+
+	"status.400": "This request does not work",
+	"status.403": "You may not do this",
+	"status.404": "There is no such page",
+	"status.405": "This page does not work that way",
+	"status.429": "Too many tries",
+	"status.500": "Something went wrong",
+	"status.503": "understudy can't do this right now",
+	"text.400":   "Something in the request was wrong. Nothing was done.",
+	"text.403":   "Nothing was done.",
+	"text.404":   "Check the address.",
+	"text.405":   "Go back and try again. Nothing was done.",
+	"text.429":   "Nothing was done.",
+	"text.500":   "Nothing more is known here. Try again.",
+	"text.503":   "Nothing was started. Try again in a moment.",
+	"retry":      "Try again",
+
+	"signin.title":     "Sign in",
+	"signin.for":       "To continue to %s",
+	"signin.email":     "E-mail address",
+	"signin.password":  "Password",
+	"signin.button":    "Sign in",
+	"signin.failed":    "The e-mail address or the password is wrong",
+	"signin.expired":   "This page was open too long: sign in again",
+	"signin.locked":    "Too many tries: wait %d minutes, then try again",
+	"signin.locked1":   "Too many tries: wait 1 minute, then try again",
+	"factor.title":     "Enter your code",
+	"factor.label":     "Code",
+	"factor.hint":      "The 6 digits that your authenticator app shows now.",
+	"factor.button":    "Continue",
+	"factor.failed":    "The code is wrong or was used before: enter the one that the app shows now",
+	"enrol.title":      "Set up a second factor",
+	"enrol.lead":       "To impersonate others you need an authenticator app on your phone or computer.",
+	"enrol.scan":       "Scan this picture with the app",
+	"enrol.alt":        "QR code that holds the key below",
+	"enrol.link":       "Open it in an app on this device",
+	"enrol.type":       "Or type this key into the app",
+	"enrol.hint":       "Then enter the 6 digits that the app shows.",
+	"enrol.button":     "Finish",
+	"signedout.title":  "You are signed out",
+	"signedout.text":   "You are signed out of understudy. Impersonations that you had started have ended. Apps may keep a sign-in of their own.",
+	"signedout.signin": "Sign in again",
+}
+
+// text is a message as text, for a title or an error. Strings in it are cleaned and isolated; escaping is left to the template.
+func text(key string, args ...any) string {
+	for i, a := range args {
+		if s, ok := a.(string); ok {
+			args[i] = isolate(clean(s, maxName))
+		}
+	}
+	return fmt.Sprintf(message(key), args...)
+}
+
+// markup is a message as HTML. Strings in it are cleaned, escaped, and isolated in a bdi element (HTML §4.5.25).
+func markup(key string, args ...any) template.HTML {
+	for i, a := range args {
+		if s, ok := a.(string); ok {
+			args[i] = bdi(s)
+		}
+	}
+	return template.HTML(fmt.Sprintf(message(key), args...))
+}
+
+// bdi is a stranger's text as an element of its own.
+func bdi(s string) template.HTML {
+	return template.HTML("<bdi>" + template.HTMLEscapeString(clean(s, maxName)) + "</bdi>")
+}
+
+func message(key string) string {
+	m, ok := messages[key]
+	if !ok {
+		panic("page: no message " + key) // a mistake of ours: a test runs every key of every template
+	}
+	return m
+}
