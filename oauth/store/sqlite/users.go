@@ -24,7 +24,7 @@ const (
 		created_at, updated_at, last_sign_in_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	updateUser = `UPDATE app_user SET email = ?2, email_key = ?3, name = ?4, search_key = ?5, organisation = ?6, roles = ?7, attributes = ?8,
-		enabled = ?9, protected = ?10, updated_at = ?11 WHERE id = ?1`
+		enabled = ?9, protected = ?10, updated_at = ?11 WHERE id = ?1 AND (?12 IS NULL OR updated_at = ?12)`
 
 	selectOrganisation  = `SELECT organisation FROM app_user WHERE id = ?`
 	selectOrganisations = `SELECT DISTINCT organisation FROM app_user WHERE organisation <> '' ORDER BY organisation`
@@ -86,9 +86,13 @@ func (s *Store) UpdateUser(ctx context.Context, w store.UserWrite) error {
 		if err := c.row(ctx, selectOrganisation, []any{u.ID}, []any{&before}); err != nil {
 			return missing(err)
 		}
-		if _, err := c.exec(ctx, updateUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
-			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated)); err != nil {
+		n, err := c.exec(ctx, updateUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
+			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was))
+		if err != nil {
 			return exists(err)
+		}
+		if n == 0 {
+			return impersonation.ErrChanged
 		}
 		if before != u.Organisation {
 			if err := c.bump(ctx, before); err != nil {

@@ -65,6 +65,22 @@ var userCases = []testCase{
 		err = k.store.UpdateUser(k.Context(), store.UserWrite{Write: k.write(), User: directory.User{ID: "usr_none"}})
 		k.wantErr("an update of nobody", err, store.ErrNotFound)
 	}},
+	{"user/changed", "who changes a user as they no longer are changes nothing", func(k *kit) {
+		u := k.whole()
+		k.ok(k.create(u))
+		first, second := u, u
+		first.Enabled, first.Updated = false, u.Updated.Add(time.Millisecond)
+		second.Name, second.Updated = "Zoë II", first.Updated
+		k.ok(k.store.UpdateUser(k.Context(), store.UserWrite{Write: k.write(), User: first, Was: u.Updated}))
+		late := store.UserWrite{Write: k.recorded(audit.KindUserRole), User: second, Was: u.Updated}
+		k.wantErr("the late one", k.store.UpdateUser(k.Context(), late), impersonation.ErrChanged)
+		got, err := k.store.Get(k.Context(), u.ID)
+		k.ok(err)
+		k.same("Get", got, first)
+		if n := len(k.entries(store.EntryQuery{Kind: audit.KindUserRole})); n != 0 {
+			k.Errorf("got %d entries of what did not happen, want none", n)
+		}
+	}},
 	{"user/versions", "every change of a user is seen by starts in the organisation, in both if they move", func(k *kit) {
 		moved := func(what string, f func(), want map[string]int64) {
 			k.Helper()
