@@ -1,0 +1,210 @@
+package admin
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+// NewClient is a client to register.
+type NewClient struct {
+	// ID is 1 to 64 letters, digits, dots, dashes and underscores.
+	ID string
+	// Name is for people, at most 100 characters.
+	Name string
+	// RedirectURIs are absolute, without fragment, https or on loopback http; compared byte by byte. A client that
+	// only serves needs none.
+	RedirectURIs []string
+	// Resources are what it may ask for, the first is its default. Nil: every registered one.
+	Resources []string
+	// Serves are the registered resources of which it is the server.
+	Serves []string
+	// Scopes it may ask for. Nil: every registered one whose class is not never, and impersonate.
+	Scopes []string
+	// Public clients have no secret, and so no Exchange.
+	Public bool
+	// Exchange allows the token-exchange grant: impersonation.
+	Exchange bool
+	// Secret is at least 43 characters of base64url; "" makes a fresh one.
+	Secret oauth.Secret
+}
+
+// AddClient registers a client and returns its secret, of which only the hash is kept: it cannot be shown again. A
+// public client's is "". It returns an *InvalidError, or store.ErrExists if the ID is or was taken.
+func (a *Admin) AddClient(ctx context.Context, n NewClient) (oauth.Secret, error) {
+	if n.Resources == nil {
+		n.Resources = a.resources()
+	}
+	if n.Scopes == nil {
+		n.Scopes = a.clientScopes()
+	}
+	if err := a.checkClient(n); err != nil {
+		return "", err
+	}
+	if !n.Public && n.Secret == "" {
+		n.Secret = oauth.NewSecret()
+	}
+	c := store.Client{
+		Client: policy.Client{ID: n.ID, Public: n.Public, Exchange: n.Exchange, Scopes: tidy(n.Scopes), Resources: n.Resources},
+		Name:   n.Name, RedirectURIs: n.RedirectURIs, Serves: n.Serves, Created: a.Now().UTC().Truncate(time.Second),
+	}
+	if !n.Public {
+		c.SecretHash = n.Secret.Hash()
+	}
+	w := a.write(audit.KindClientAdd, directory.User{}, func(e *audit.Entry) { setClient(e, c) })
+	if err := a.Store.CreateClient(ctx, store.ClientWrite{Write: w, Client: c}); err != nil {
+		return "", fmt.Errorf("adding client %s: %w", c.ID, err)
+	}
+	a.log(ctx, "added client "+c.ID, slog.String("client", c.ID))
+	return n.Secret, nil
+}
+
+// RemoveClient removes a client with its grants and tickets and ends its sessions. store.ErrNotFound.
+func (a *Admin) RemoveClient(ctx context.Context, id string) error {
+	end := a.end(impersonation.ScopeClient, id, impersonation.EndClient)
+	end.Write = a.write(audit.KindClientRemove, directory.User{}, func(e *audit.Entry) { e.Client = id })
+	if err := a.Store.DeleteClient(ctx, id, end); err != nil {
+		return fmt.Errorf("removing client %s: %w", id, err)
+	}
+	a.log(ctx, "removed client "+id, slog.String("client", id))
+	return nil
+}
+
+func setClient(e *audit.Entry, c store.Client) {
+	e.Client = c.ID
+	e.Set("name", c.Name)
+	e.Set("redirect_uris", strings.Join(c.RedirectURIs, " "))
+	e.Set("resources", strings.Join(c.Resources, " "))
+	e.Set("serves", strings.Join(c.Serves, " "))
+	e.Set("scopes", oauth.JoinScope(c.Scopes))
+	e.Set("public", strconv.FormatBool(c.Public))
+	e.Set("exchange", strconv.FormatBool(c.Exchange))
+}
+
+func (a *Admin) resources() []string {
+	var out []string
+	for _, r := range a.Registry.Resources {
+		out = append(out, r.URI)
+	}
+	return out
+}
+
+func (a *Admin) clientScopes() []string {
+	out := []string{oauth.ScopeImpersonate}
+	for _, s := range a.Registry.Scopes {
+		if s.Class != policy.ScopeNever {
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
+var clientID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+func (a *Admin) checkClient(n NewClient) error {
+	switch {
+	case !clientID.MatchString(n.ID):
+		return invalid("id", "must be 1 to 64 letters, digits, dots, dashes and underscores")
+	case n.Name == "" || utf8.RuneCountInString(n.Name) > 100 || strings.ContainsFunc(n.Name, unicode.IsControl):
+		return invalid("name", "must have 1 to 100 characters, none of them a control character")
+	case len(n.RedirectURIs) == 0 && len(n.Serves) == 0:
+		return invalid("redirect_uri", "must be given, unless the client only serves a resource")
+	case n.Public && n.Exchange:
+		return invalid("public", "a public client cannot impersonate: nothing would prove who exchanges")
+	case n.Public && n.Secret != "":
+		return invalid("secret", "a public client has none")
+	}
+	if len(strings.Join(n.RedirectURIs, " ")) > maxURIs {
+		return invalid("redirect_uri", "must have at most %d bytes together", maxURIs)
+	}
+	for _, u := range n.RedirectURIs {
+		if err := checkRedirectURI(u); err != nil {
+			return err
+		}
+	}
+	return firstErr(a.checkResources("resource", n.Resources), a.checkResources("serves", n.Serves), checkScopes(n.Scopes), checkSecret(n.Secret))
+}
+
+// maxURIs leaves all redirect URIs of a client room in one field of its audit entry.
+const maxURIs = 4000
+
+// firstErr is the first error.
+func firstErr(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkRedirectURI holds to RFC 6749 §3.1.2 and RFC 9700 §2.1: exact, absolute, no fragment, and http only where
+// nobody else can listen.
+func checkRedirectURI(raw string) error {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "" || u.Opaque != "":
+		return invalid("redirect_uri", "%q must be an absolute URL", raw)
+	case strings.Contains(raw, "#"):
+		return invalid("redirect_uri", "%q must not have a fragment", raw)
+	case u.User != nil:
+		return invalid("redirect_uri", "%q must not have a user name", raw)
+	case u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())):
+		return invalid("redirect_uri", "%q must be https (http on localhost only)", raw)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func (a *Admin) checkResources(field string, uris []string) error {
+	for _, uri := range uris {
+		if !slices.Contains(a.resources(), uri) {
+			return invalid(field, "%q is not registered (registered: %s)", uri, strings.Join(a.resources(), ", "))
+		}
+	}
+	return nil
+}
+
+func checkScopes(scopes []string) error {
+	for _, s := range scopes {
+		if !oauth.ValidScopeToken(s) {
+			return invalid("scope", "%q is not a scope-token of RFC 6749 §3.3", s)
+		}
+		if s == oauth.ScopeImpersonationWrite {
+			return invalid("scope", "%q cannot be asked for: the ticket's mode decides", s)
+		}
+	}
+	return nil
+}
+
+func checkSecret(s oauth.Secret) error {
+	if s == "" {
+		return nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(string(s))
+	if err != nil || len(raw) < 32 {
+		return invalid("secret", "must be at least %d characters of base64url, from a random source", oauth.SecretLength)
+	}
+	return nil
+}

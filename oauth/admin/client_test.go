@@ -1,0 +1,144 @@
+package admin_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/admin"
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+func (b *bundle) client(id string) oauth.Secret {
+	b.t.Helper()
+	secret, err := b.AddClient(b.t.Context(), newClient(func(n *admin.NewClient) { n.ID = id }))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return secret
+}
+
+// newClient is one that is good until change spoils it.
+func newClient(change func(*admin.NewClient)) admin.NewClient {
+	n := admin.NewClient{ID: "app", Name: "App", RedirectURIs: []string{"https://app.acme.test/callback"}, Exchange: true}
+	if change != nil {
+		change(&n)
+	}
+	return n
+}
+
+func TestAddClient(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	secret := b.client("app")
+	got, err := b.st.Client(t.Context(), "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(secret) != oauth.SecretLength || got.SecretHash != secret.Hash() {
+		t.Errorf("got a secret of %d characters and hash %x, want %d and its own hash", len(secret), got.SecretHash, oauth.SecretLength)
+	}
+	if diff := cmp.Diff([]string{"impersonate", "openid", "pay"}, got.Scopes); diff != "" {
+		t.Errorf("default scopes (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{api}, got.Resources); diff != "" {
+		t.Errorf("default resources (-want +got):\n%s", diff)
+	}
+	if e := b.last(audit.KindClientAdd); e.Client != "app" || e.Fields["exchange"] != "true" {
+		t.Errorf("got entry %+v, want one about app", e)
+	}
+	if _, err := b.AddClient(t.Context(), newClient(nil)); !errors.Is(err, store.ErrExists) {
+		t.Errorf("again: got %v, want ErrExists", err)
+	}
+}
+
+func TestAddClientWithSecret(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	mine := oauth.NewSecret()
+	if got, err := b.AddClient(t.Context(), newClient(func(n *admin.NewClient) { n.Secret = mine })); err != nil || got != mine {
+		t.Errorf("got another secret or %v, want the given one", err)
+	}
+	got, err := b.AddClient(t.Context(), newClient(func(n *admin.NewClient) { n.ID, n.Public, n.Exchange = "spa", true, false }))
+	c, err2 := b.st.Client(t.Context(), "spa")
+	if err != nil || err2 != nil || got != "" || !c.SecretHash.IsZero() {
+		t.Errorf("public: got a secret of %d characters, hash zero %t, %v, %v, want none", len(got), c.SecretHash.IsZero(), err, err2)
+	}
+}
+
+func TestAddClientRefuses(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	uri := func(s string) func(*admin.NewClient) {
+		return func(n *admin.NewClient) { n.RedirectURIs = []string{s} }
+	}
+	tests := []struct {
+		name, field string
+		change      func(*admin.NewClient)
+	}{
+		{"no id", "id", func(n *admin.NewClient) { n.ID = "" }},
+		{"a colon would split HTTP Basic", "id", func(n *admin.NewClient) { n.ID = "a:b" }},
+		{"id of 65", "id", func(n *admin.NewClient) { n.ID = strings.Repeat("a", 65) }},
+		{"no name", "name", func(n *admin.NewClient) { n.Name = "" }},
+		{"control character in the name", "name", func(n *admin.NewClient) { n.Name = "a\x1b[2J" }},
+		{"no redirect URI", "redirect_uri", func(n *admin.NewClient) { n.RedirectURIs = nil }},
+		{"relative", "redirect_uri", uri("/callback")},
+		{"http", "redirect_uri", uri("http://app.acme.test/callback")},
+		{"http on a name that begins like localhost", "redirect_uri", uri("http://localhost.acme.test/callback")},
+		{"fragment", "redirect_uri", uri("https://app.acme.test/callback#x")},
+		{"empty fragment", "redirect_uri", uri("https://app.acme.test/callback#")},
+		{"user name", "redirect_uri", uri("https://app.acme.test@evil.test/")},
+		{"another scheme", "redirect_uri", uri("javascript:alert(1)")},
+		{"newline", "redirect_uri", uri("https://app.acme.test/\n")},
+		{"too long", "redirect_uri", uri("https://app.acme.test/" + strings.Repeat("a", 4000))},
+		{"foreign resource", "resource", func(n *admin.NewClient) { n.Resources = []string{"https://other.test"} }},
+		{"foreign resource to serve", "serves", func(n *admin.NewClient) { n.Serves = []string{"https://other.test"} }},
+		{"scope with a space", "scope", func(n *admin.NewClient) { n.Scopes = []string{"a b"} }},
+		{"the marker of write mode", "scope", func(n *admin.NewClient) { n.Scopes = []string{oauth.ScopeImpersonationWrite} }},
+		{"public and exchange", "public", func(n *admin.NewClient) { n.Public = true }},
+		{"public and a secret", "secret", func(n *admin.NewClient) { n.Public, n.Exchange, n.Secret = true, false, oauth.NewSecret() }},
+		{"short secret", "secret", func(n *admin.NewClient) { n.Secret = "hunter2" }},
+	}
+	for _, tt := range tests {
+		_, err := b.AddClient(t.Context(), newClient(tt.change))
+		t.Log(tt.name, err)
+		b.wantInvalid(err, tt.field, 0)
+	}
+	for _, good := range []string{"http://localhost:8080/cb", "http://127.0.0.1/cb", "http://[::1]:9/cb"} {
+		if _, err := b.AddClient(t.Context(), newClient(func(n *admin.NewClient) { n.ID, n.RedirectURIs = oauth.NewID("app"), []string{good} })); err != nil {
+			t.Errorf("%s: got %v, want it accepted", good, err)
+		}
+	}
+}
+
+func TestRemoveClient(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ann, john := b.user("ann@acme.test"), b.user("john@acme.test")
+	b.client("app")
+	sid := b.session(ann, john, "app")
+	if err := b.RemoveClient(t.Context(), "app"); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.endReason(sid); got != impersonation.EndClient {
+		t.Errorf("got end %q, want %q", got, impersonation.EndClient)
+	}
+	var kinds []audit.Kind
+	for _, e := range b.entries()[:2] {
+		kinds = append(kinds, e.Kind)
+	}
+	if !cmp.Equal(kinds, []audit.Kind{audit.KindEnd, audit.KindClientRemove}) && !cmp.Equal(kinds, []audit.Kind{audit.KindClientRemove, audit.KindEnd}) {
+		t.Errorf("got entries %v, want the removal and the end", kinds)
+	}
+	if err := b.RemoveClient(t.Context(), "app"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("again: got %v, want ErrNotFound", err)
+	}
+	if _, err := b.AddClient(t.Context(), newClient(nil)); !errors.Is(err, store.ErrExists) {
+		t.Errorf("its id for another: got %v, want ErrExists", err)
+	}
+}

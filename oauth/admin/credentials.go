@@ -1,0 +1,95 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/internal/password"
+	"github.com/understudy-id/understudy/oauth/internal/totp"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+// SetPassword gives a user a new password and ends their logins, grants and the sessions in which they are the actor.
+// It returns an *InvalidError for a password that password.Check refuses, and directory.ErrNotFound.
+func (a *Admin) SetPassword(ctx context.Context, userID, pw string) error {
+	u, err := a.Store.Get(ctx, userID)
+	if err != nil {
+		return fmt.Errorf("user %q: %w", userID, err)
+	}
+	if err := CheckPassword(pw, u.Email); err != nil {
+		return err
+	}
+	hash, err := a.Passwords.Hash(ctx, pw)
+	if err != nil {
+		return fmt.Errorf("hashing the password: %w", err)
+	}
+	return a.setCredentials(ctx, u, audit.KindUserPassword, "set", store.CredentialsWrite{Password: &hash}, true)
+}
+
+// CheckPassword returns an *InvalidError for a password that SetPassword would refuse the person with this e-mail address.
+func CheckPassword(pw, email string) error {
+	if err := password.Check(pw, email); err != nil {
+		return invalid("password", "%s", strings.TrimPrefix(err.Error(), "password: "))
+	}
+	return nil
+}
+
+// setCredentials writes w for u. With sever it ends what stands on the credentials that were.
+func (a *Admin) setCredentials(ctx context.Context, u directory.User, kind audit.Kind, action string, w store.CredentialsWrite, sever bool) error {
+	w.UserID = u.ID
+	w.Write = a.write(kind, u, func(e *audit.Entry) { e.Set("action", action) })
+	if sever {
+		w.EndLogins = true
+		w.Ends = []impersonation.EndWrite{a.end(impersonation.ScopeActor, u.ID, impersonation.EndSignedOut)}
+	}
+	if err := a.Store.SetCredentials(ctx, w); err != nil {
+		return fmt.Errorf("changing the credentials of %s: %w", u.Email, err)
+	}
+	a.log(ctx, fmt.Sprintf("%s: %s for %s", kind, action, u.Email), slog.String("user", u.ID))
+	return nil
+}
+
+// EnrolTOTP gives a user a second factor (RFC 6238) in place of what they had, and returns its secret, 32 characters of
+// base32, and the otpauth URL that holds it, for an authenticator app. Neither can be shown again: the store has it
+// sealed. Replacing one ends what stands on the old one, as RemoveTOTP does. directory.ErrNotFound.
+func (a *Admin) EnrolTOTP(ctx context.Context, userID string) (secret oauth.Secret, link string, err error) {
+	if a.box == nil {
+		return "", "", invalid("SealingKey", "must be set to enrol a second factor")
+	}
+	u, err := a.Store.Get(ctx, userID)
+	if err != nil {
+		return "", "", fmt.Errorf("user %q: %w", userID, err)
+	}
+	text, link, err := totp.New(TOTPIssuer, u.Email)
+	if err != nil {
+		return "", "", invalid("email", "%v", err)
+	}
+	sealed := a.box.Seal("totp:"+u.ID, []byte(text))
+	w := store.CredentialsWrite{TOTP: &sealed}
+	if err := a.setCredentials(ctx, u, audit.KindTOTPEnrolled, "enrolled", w, u.SecondFactor); err != nil {
+		return "", "", err
+	}
+	return oauth.Secret(text), link, nil
+}
+
+// TOTPIssuer is the name that authenticator apps show.
+const TOTPIssuer = "understudy"
+
+// RemoveTOTP takes a user's second factor away and ends their logins, grants and the sessions in which they are the
+// actor. Without one nothing is written. directory.ErrNotFound.
+func (a *Admin) RemoveTOTP(ctx context.Context, userID string) error {
+	u, err := a.Store.Get(ctx, userID)
+	if err != nil {
+		return fmt.Errorf("user %q: %w", userID, err)
+	}
+	if !u.SecondFactor {
+		return nil
+	}
+	return a.setCredentials(ctx, u, audit.KindTOTPEnrolled, "removed", store.CredentialsWrite{TOTP: new([]byte)}, true)
+}

@@ -1,0 +1,107 @@
+package admin_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/internal/password"
+	"github.com/understudy-id/understudy/oauth/internal/seal"
+	ourtotp "github.com/understudy-id/understudy/oauth/internal/totp"
+)
+
+const phrase = "correct horse battery"
+
+func TestSetPassword(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ann, john := b.user("ann@acme.test", "admin"), b.user("john@acme.test")
+	b.client("app")
+	sid, l := b.session(ann, john, "app"), b.login(ann)
+	if err := b.SetPassword(t.Context(), ann.ID, phrase); err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.st.Credentials(t.Context(), ann.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := password.New(0, 0).Verify(t.Context(), c.Password, phrase); !ok || err != nil {
+		t.Errorf("verify: got %v, %v, want true", ok, err)
+	}
+	b.last(audit.KindUserPassword)
+	if got := b.endReason(sid); got != impersonation.EndSignedOut {
+		t.Errorf("impersonation as actor: got end %q, want %q", got, impersonation.EndSignedOut)
+	}
+	if got, err := b.st.Login(t.Context(), l.ID); err != nil || got.Ended.IsZero() {
+		t.Errorf("got login %+v, %v, want it ended", got, err)
+	}
+	before := len(b.entries())
+	b.wantInvalid(b.SetPassword(t.Context(), ann.ID, "short"), "password", before)
+	if strings.Contains(b.log.String(), phrase) {
+		t.Error("the log has the password")
+	}
+}
+
+func TestTOTP(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ann, john := b.user("ann@acme.test", "admin"), b.user("john@acme.test")
+	b.client("app")
+	sid := b.session(ann, john, "app")
+	secret, link, err := b.EnrolTOTP(t.Context(), ann.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(link, "otpauth://totp/") || !strings.Contains(link, string(secret)) {
+		t.Errorf("got link %q, want an otpauth URL with the secret", link)
+	}
+	if got := b.endReason(sid); got != "" {
+		t.Errorf("first enrolment: got end %q, want the session alive", got)
+	}
+	c, err := b.st.Credentials(t.Context(), ann.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, _ := seal.New(make([]byte, 32))
+	plain, err := box.Open("totp:"+ann.ID, c.TOTP)
+	if err != nil {
+		t.Fatalf("opening the sealed secret: %v", err)
+	}
+	now := time.Now()
+	code, err := totp.GenerateCode(string(secret), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := ourtotp.Verify(string(plain), code, now); !ok {
+		t.Error("an authenticator's code does not fit the stored secret")
+	}
+	b.removeTOTP(ann.ID, sid)
+}
+
+func (b *bundle) removeTOTP(userID, sid string) {
+	b.t.Helper()
+	for range 2 { // the second has nothing to remove and must be quiet
+		if err := b.RemoveTOTP(b.t.Context(), userID); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	if e := b.last(audit.KindTOTPEnrolled); e.Fields["action"] != "removed" {
+		b.t.Errorf("got action %q, want removed", e.Fields["action"])
+	}
+	if got := b.endReason(sid); got != impersonation.EndSignedOut {
+		b.t.Errorf("removed: got end %q, want %q", got, impersonation.EndSignedOut)
+	}
+	n := 0
+	for _, e := range b.entries() {
+		if e.Kind == audit.KindTOTPEnrolled {
+			n++
+		}
+	}
+	if n != 2 {
+		b.t.Errorf("got %d entries about the second factor, want one for each act", n)
+	}
+}

@@ -1,0 +1,200 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+// NewUser is a user to add.
+type NewUser struct {
+	// ID defaults to a fresh one; see directory.User.ID.
+	ID string
+	// Email and Name must be set; see directory.User.
+	Email, Name string
+	// Organisation is "" for the operator's own staff.
+	Organisation string
+	Groups       []string
+	// Roles must be registered.
+	Roles []string
+	// Protected users cannot be impersonated by anybody.
+	Protected bool
+}
+
+// AddUser adds an enabled user without password or second factor. It returns an *InvalidError, or store.ErrExists if
+// the ID or the e-mail address is taken.
+func (a *Admin) AddUser(ctx context.Context, n NewUser) (directory.User, error) {
+	now := a.Now().UTC().Truncate(time.Second)
+	email, err := directory.NormalEmail(n.Email)
+	if err != nil {
+		return directory.User{}, invalid("email", "%v", err)
+	}
+	u := directory.User{
+		ID: n.ID, Email: email, Name: strings.TrimSpace(n.Name), Organisation: n.Organisation,
+		Groups: tidy(n.Groups), Roles: tidy(n.Roles), Protected: n.Protected,
+		Enabled: true, Created: now, Updated: now,
+	}
+	if u.ID == "" {
+		u.ID = directory.NewID()
+	}
+	if err := a.checkUser(u); err != nil {
+		return directory.User{}, err
+	}
+	w := a.write(audit.KindUserAdd, u, func(e *audit.Entry) { setRights(e, "", u) })
+	if err := a.Store.CreateUser(ctx, store.UserWrite{Write: w, User: u}); err != nil {
+		return directory.User{}, fmt.Errorf("adding user %s: %w", u.Email, err)
+	}
+	a.log(ctx, "added user "+u.Email, slog.String("user", u.ID))
+	return u, nil
+}
+
+// Rights says what to change of a user: nil fields stay.
+type Rights struct {
+	// AddRoles and RemoveRoles change the assigned roles. To remove one that is not assigned is no error.
+	AddRoles, RemoveRoles []string
+	// SetRoles, if not nil, replaces the roles before the other two apply.
+	SetRoles     *[]string
+	SetGroups    *[]string
+	Organisation *string
+	// Protected users cannot be impersonated by anybody.
+	Protected *bool
+}
+
+// SetRights changes roles, groups, organisation or protection, and ends the sessions in which the user is the actor
+// or the subject: what they were allowed by may no longer hold. Without a change nothing is written. It returns an
+// *InvalidError or directory.ErrNotFound.
+func (a *Admin) SetRights(ctx context.Context, userID string, r Rights) (directory.User, error) {
+	return a.update(ctx, userID, audit.KindUserRole, "changed the rights of", func(u *directory.User) { r.apply(u) })
+}
+
+func (r Rights) apply(u *directory.User) {
+	if r.SetRoles != nil {
+		u.Roles = *r.SetRoles
+	}
+	u.Roles = tidy(append(slices.Clone(u.Roles), r.AddRoles...))
+	u.Roles = slices.DeleteFunc(u.Roles, func(s string) bool { return slices.Contains(r.RemoveRoles, s) })
+	if r.SetGroups != nil {
+		u.Groups = tidy(*r.SetGroups)
+	}
+	if r.Organisation != nil {
+		u.Organisation = *r.Organisation
+	}
+	if r.Protected != nil {
+		u.Protected = *r.Protected
+	}
+}
+
+// Disable keeps a user from signing in and from being impersonated, and ends their logins, grants and the sessions in
+// which they are the actor or the subject. directory.ErrNotFound.
+func (a *Admin) Disable(ctx context.Context, userID string) (directory.User, error) {
+	return a.update(ctx, userID, audit.KindUserDisable, "disabled", func(u *directory.User) { u.Enabled = false })
+}
+
+// Enable takes a Disable back. directory.ErrNotFound.
+func (a *Admin) Enable(ctx context.Context, userID string) (directory.User, error) {
+	return a.update(ctx, userID, audit.KindUserEnable, "enabled", func(u *directory.User) { u.Enabled = true })
+}
+
+// update changes a user, and begins anew if somebody else did so in between. A user who is as change wants them already
+// is not written again.
+func (a *Admin) update(ctx context.Context, userID string, kind audit.Kind, did string, change func(*directory.User)) (u directory.User, err error) {
+	for range tries {
+		u, err = a.updateOnce(ctx, userID, kind, did, change)
+		if !errors.Is(err, impersonation.ErrChanged) {
+			break
+		}
+	}
+	return u, err
+}
+
+// tries is more often than operators can collide without a defect behind it.
+const tries = 10
+
+func (a *Admin) updateOnce(ctx context.Context, userID string, kind audit.Kind, did string, change func(*directory.User)) (directory.User, error) {
+	was, err := a.Store.Get(ctx, userID)
+	if err != nil {
+		return directory.User{}, fmt.Errorf("user %q: %w", userID, err)
+	}
+	u := was
+	change(&u)
+	if same(was, u) {
+		return u, nil
+	}
+	if err := a.checkUser(u); err != nil {
+		return directory.User{}, err
+	}
+	w := a.write(kind, u, func(e *audit.Entry) { setRights(e, "was_", was); setRights(e, "", u) })
+	if u.Updated = w.Now; !u.Updated.After(was.Updated) {
+		u.Updated = was.Updated.Add(time.Millisecond) // the store's resolution: Was must tell any two writes apart
+	}
+	reason := impersonation.EndChanged
+	if !u.Enabled {
+		reason = impersonation.EndDisabled
+	}
+	uw := store.UserWrite{Write: w, User: u, Was: was.Updated, Ends: a.ends(u.ID, reason), EndLogins: !u.Enabled}
+	if err := a.Store.UpdateUser(ctx, uw); err != nil {
+		return directory.User{}, fmt.Errorf("changing user %s: %w", u.Email, err)
+	}
+	a.log(ctx, did+" "+u.Email, slog.String("user", u.ID), slog.Any("roles", u.Roles))
+	return u, nil
+}
+
+func same(a, b directory.User) bool {
+	return slices.Equal(a.Roles, b.Roles) && slices.Equal(a.Groups, b.Groups) &&
+		a.Organisation == b.Organisation && a.Protected == b.Protected && a.Enabled == b.Enabled
+}
+
+// setRights records what decides about u, each under prefix and its name.
+func setRights(e *audit.Entry, prefix string, u directory.User) {
+	e.Set(prefix+"roles", strings.Join(u.Roles, ","))
+	e.Set(prefix+"groups", strings.Join(u.Groups, ","))
+	e.Set(prefix+"organisation", u.Organisation)
+	e.Set(prefix+"protected", strconv.FormatBool(u.Protected))
+	e.Set(prefix+"enabled", strconv.FormatBool(u.Enabled))
+}
+
+// maxGroups leaves all groups of a user room in one field of an audit entry.
+const maxGroups = 4000
+
+func (a *Admin) checkUser(u directory.User) error {
+	if err := u.Validate(); err != nil {
+		field, rule, _ := strings.Cut(err.Error(), ": ")
+		return invalid(field, "%s", rule)
+	}
+	if u.Name == "" {
+		return invalid("name", "must be given: banner and trail show it")
+	}
+	if len(strings.Join(u.Groups, ",")) > maxGroups {
+		return invalid("groups", "must have at most %d bytes together", maxGroups)
+	}
+	for _, r := range u.Roles {
+		if r == policy.RoleUser {
+			return invalid("role", "%q is every user's already", r)
+		}
+		if !slices.ContainsFunc(a.Registry.Roles, func(k policy.Role) bool { return k.Name == r }) {
+			return invalid("role", "%q is not registered (registered: %s)", r, strings.Join(a.roleNames(), ", "))
+		}
+	}
+	return nil
+}
+
+func (a *Admin) roleNames() []string {
+	var out []string
+	for _, r := range a.Registry.Roles {
+		if r.Name != policy.RoleUser {
+			out = append(out, r.Name)
+		}
+	}
+	return out
+}
