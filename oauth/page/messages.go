@@ -60,7 +60,7 @@ var messages = map[string]string{
 	"ask.minute":       "1 minute",
 	"ask.nminutes":     "%d minutes",
 	"ask.most":         "(the most you may have)",
-	"ask.before":       "<strong>Before you start.</strong> Everything you do is recorded under your name, %s. You can't change the password of %s or the way they sign in. %s opens as %s sees it, and ends by itself when the time is up.",
+	"ask.before":       "<strong>Before you start.</strong> Everything you do is recorded under your name, %s. You can't change the password of %s or the way they sign in. %s opens as %s sees it. The impersonation ends by itself when the time is up.",
 	"ask.button":       "Impersonate %s",
 	"ask.cancel":       "Cancel",
 	"ask.err.reason":   "Say why you need to impersonate %s, in at least 10 characters",
@@ -70,6 +70,14 @@ var messages = map[string]string{
 	"ask.err.mode":     "Choose what you can do",
 	"ask.err.minutes":  "Choose for how long",
 	"ask.err.most":     "Choose at most %d minutes",
+
+	"home.title":        "Signed in",
+	"home.who":          "You are %s (%s).",
+	"home.nofactor":     "You have no second factor yet.",
+	"home.enrol":        "Set one up",
+	"home.factor":       "Your second factor is set up.",
+	"home.signout":      "Sign out",
+	"home.signout.hint": "Signing out also ends every impersonation that you started.",
 
 	"denied.title":   "You can't impersonate %s",
 	"denied.advice":  "Impersonation is not possible at the moment. Ask who administers understudy.",
