@@ -170,7 +170,8 @@ type Grants interface {
 	GrantByCode(ctx context.Context, code oauth.Hash) (Grant, error)
 	// SpendCode marks a code as used. ErrSpent if it was, ErrNotFound.
 	SpendCode(ctx context.Context, code oauth.Hash, now time.Time) error
-	// SetToken records the access token of a grant. ErrNotFound if there is no such grant or it is revoked.
+	// SetToken records the access token of a grant. ErrNotFound if there is no such grant. A revoked grant stays revoked, and
+	// so the token is inactive from the start: a code that came twice at the same moment gives such a one.
 	SetToken(ctx context.Context, grantID, jti string, issued, expires time.Time) error
 	// GrantByJTI finds by the access token. ErrNotFound. The grants that Stop writes are found too.
 	GrantByJTI(ctx context.Context, jti string) (Grant, error)

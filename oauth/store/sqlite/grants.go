@@ -19,7 +19,7 @@ const (
 
 	spendCode   = `UPDATE oauth_grant SET code_used_at = ? WHERE code_hash = ? AND code_used_at IS NULL`
 	countCode   = `SELECT count(*) FROM oauth_grant WHERE code_hash = ?`
-	setToken    = `UPDATE oauth_grant SET jti = ?, issued_at = ?, expires_at = ? WHERE id = ? AND revoked_at IS NULL`
+	setToken    = `UPDATE oauth_grant SET jti = ?, issued_at = ?, expires_at = ? WHERE id = ?`
 	revokeGrant = `UPDATE oauth_grant SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`
 )
 
