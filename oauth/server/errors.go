@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ory/fosite"
 
@@ -22,8 +23,8 @@ type wireError struct {
 	Status      int
 	Code        string // RFC 6749 §5.2 and its registry
 	Description string
-	Challenge   string // WWW-Authenticate, "" for none
-	RetryAfter  int    // seconds, 0 for none
+	Challenge   string        // WWW-Authenticate, "" for none
+	RetryAfter  time.Duration // whole seconds, 0 for none
 	cause       error
 }
 
@@ -35,8 +36,8 @@ const clientChallenge = `Basic realm="understudy", charset="UTF-8"`
 var (
 	internalError    = &wireError{Status: http.StatusInternalServerError, Code: "server_error", Description: "Something went wrong here. The request id tells us what."}
 	errClient        = &wireError{Status: http.StatusUnauthorized, Code: "invalid_client", Description: "Client authentication failed.", Challenge: clientChallenge}
-	errUnavailable   = &wireError{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "The service cannot answer now; nothing was done.", RetryAfter: 1}
-	errBusy          = &wireError{Status: http.StatusTooManyRequests, Code: "invalid_request", Description: "Too many at once; try again in a moment.", RetryAfter: 1}
+	errUnavailable   = &wireError{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "The service cannot answer now; nothing was done.", RetryAfter: time.Second}
+	errBusy          = &wireError{Status: http.StatusTooManyRequests, Code: "invalid_request", Description: "Too many at once; try again in a moment.", RetryAfter: time.Second}
 	errGrant         = &wireError{Status: http.StatusBadRequest, Code: "invalid_grant", Description: "The authorization code, the redirect_uri or the code_verifier is not valid."}
 	errToken         = &wireError{Status: http.StatusUnauthorized, Code: "invalid_token", Description: "The access token is not valid.", Challenge: `Bearer realm="understudy", error="invalid_token"`}
 	errNoToken       = &wireError{Status: http.StatusUnauthorized, Code: "invalid_token", Description: "An access token is required.", Challenge: `Bearer realm="understudy"`}
@@ -105,7 +106,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		h.Set("WWW-Authenticate", e.Challenge)
 	}
 	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(e.RetryAfter))
+		h.Set("Retry-After", strconv.Itoa(int(e.RetryAfter/time.Second)))
 	}
 	writeJSON(w, e.Status, map[string]string{"error": e.Code, "error_description": describe(e.Description)})
 }

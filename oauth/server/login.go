@@ -88,13 +88,22 @@ func (s *Server) showSignIn(w http.ResponseWriter, r *http.Request) {
 
 // signInView shows which app one is going to, by its registered name.
 func (s *Server) signInView(ctx context.Context, returnTo string) page.SignInView {
-	v := page.SignInView{Action: s.signInURL(returnTo)}
-	if u, err := url.Parse(returnTo); err == nil && u.Query().Has("client_id") {
-		if c, err := s.client(ctx, u.Query().Get("client_id")); err == nil {
-			v.App = c.Name
-		}
+	app, uri := s.destination(ctx, returnTo)
+	return page.SignInView{Action: s.signInURL(returnTo), App: app, RedirectURI: uri}
+}
+
+// destination gives the app at which the flow behind returnTo ends, if its redirect_uri is a registered one.
+func (s *Server) destination(ctx context.Context, returnTo string) (app, redirectURI string) {
+	u, err := url.Parse(returnTo)
+	if err != nil {
+		return "", ""
 	}
-	return v
+	q := u.Query()
+	c, err := s.client(ctx, q.Get("client_id"))
+	if err != nil || !c.registered(q.Get("redirect_uri")) {
+		return "", ""
+	}
+	return c.Name, q.Get("redirect_uri")
 }
 
 // signIn is POST /sign-in: e-mail address and password. An unknown user, a wrong password and a disabled account look alike and
@@ -128,7 +137,7 @@ func (s *Server) signInFailed(w http.ResponseWriter, r *http.Request, returnTo, 
 	v, status := s.signInView(r.Context(), returnTo), http.StatusUnauthorized
 	v.Email, v.Failed = email, true
 	if wait := locked.Sub(s.clock()); wait > 0 {
-		v.Wait, status = wait, http.StatusTooManyRequests
+		v.Locked, status = wait, http.StatusTooManyRequests
 	}
 	s.pages.SignIn(w, r, status, v)
 }
@@ -255,7 +264,7 @@ func (s *Server) showSignOut(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.errorPage(w, r, err)
 	case login == nil:
-		s.pages.SignedOut(w, r, false)
+		s.pages.SignedOut(w, r, page.SignedOutView{SignIn: "/sign-in"})
 	default:
 		s.pages.Home(w, r, page.Who{User: user, Login: *login})
 	}
@@ -272,14 +281,14 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if login == nil {
-		s.pages.SignedOut(w, r, false)
+		s.pages.SignedOut(w, r, page.SignedOutView{SignIn: "/sign-in"})
 		return
 	}
 	ctx, now := r.Context(), s.clock()
 	e := audit.New(audit.KindSignOut, now)
 	e.Actor, e.Request = oauth.Party{Issuer: s.issuer, Subject: user.ID}, requestID(ctx)
 	e.Set("login", login.ID)
-	ended, err := s.store.EndLogin(ctx, impersonation.EndWrite{
+	_, err = s.store.EndLogin(ctx, impersonation.EndWrite{
 		Write: impersonation.Write{Entries: []audit.Entry{e}, RequestID: requestID(ctx), Now: now},
 		Scope: impersonation.ScopeLogin, ID: login.ID, Reason: impersonation.EndSignedOut, By: e.Actor, Issuer: s.issuer,
 	})
@@ -287,5 +296,5 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err)
 		return
 	}
-	s.pages.SignedOut(w, r, len(ended) > 0)
+	s.pages.SignedOut(w, r, page.SignedOutView{SignIn: "/sign-in"})
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
@@ -88,7 +89,12 @@ func (s *Server) showCode(w http.ResponseWriter, r *http.Request) {
 		seeOther(w, s.signInURL(safeReturn(f.Get("return_to"))))
 		return
 	}
-	s.pages.SecondFactor(w, r, http.StatusOK, page.SecondFactorView{Action: r.URL.RequestURI()})
+	s.pages.SecondFactor(w, r, http.StatusOK, s.codeView(r, f))
+}
+
+func (s *Server) codeView(r *http.Request, q url.Values) page.SecondFactorView {
+	app, uri := s.destination(r.Context(), safeReturn(q.Get("return_to")))
+	return page.SecondFactorView{Action: r.URL.RequestURI(), App: app, RedirectURI: uri}
 }
 
 // signInCode is POST /sign-in/code.
@@ -109,14 +115,15 @@ func (s *Server) signInCode(w http.ResponseWriter, r *http.Request) {
 		seeOther(w, s.signInURL(returnTo))
 		return
 	}
-	user, locked, err := s.checkCode(r.Context(), p.User, f.Get("code"))
+	user, locked, err := s.checkCode(r.Context(), p.User, strings.ReplaceAll(f.Get("code"), " ", ""))
 	switch {
 	case err != nil:
 		s.errorPage(w, r, err)
 	case user == nil:
-		v, status := page.SecondFactorView{Action: r.URL.RequestURI(), Failed: true}, http.StatusUnauthorized
+		v, status := s.codeView(r, q), http.StatusUnauthorized
+		v.Failed = true
 		if wait := locked.Sub(s.clock()); wait > 0 {
-			v.Wait, status = wait, http.StatusTooManyRequests
+			v.Locked, status = wait, http.StatusTooManyRequests
 		}
 		s.pages.SecondFactor(w, r, status, v)
 	default:
@@ -223,7 +230,7 @@ func (s *Server) enrolPage(w http.ResponseWriter, r *http.Request, status int, p
 		s.errorPage(w, r, err)
 		return
 	}
-	s.pages.Enrol(w, r, status, page.EnrolView{Action: "/sign-in/second-factor", Secret: p.Secret, Link: p.Link, PNG: png, Failed: failed})
+	s.pages.Enrol(w, r, status, page.EnrolView{Action: "/sign-in/second-factor", Secret: p.Secret, Link: p.Link, QR: png, Failed: failed})
 }
 
 // enrol is POST /sign-in/second-factor: the first code proves that the app has the secret. The login goes on as one by two factors.
@@ -243,7 +250,7 @@ func (s *Server) enrol(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx, now := r.Context(), s.clock()
-	if ok, err = s.useCode(ctx, user.ID, p.Secret, f.Get("code"), now); err != nil {
+	if ok, err = s.useCode(ctx, user.ID, p.Secret, strings.ReplaceAll(f.Get("code"), " ", ""), now); err != nil {
 		s.errorPage(w, r, err)
 		return
 	} else if !ok {

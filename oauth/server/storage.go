@@ -178,11 +178,7 @@ func (st storage) CreateAccessTokenSession(ctx context.Context, jti string, r fo
 	if !ok || jti == "" {
 		return errors.New("a token without a session of ours")
 	}
-	err := st.s.store.SetToken(ctx, r.GetID(), jti, session.Claims.IssuedAt, session.Claims.Expires)
-	if errors.Is(err, store.ErrNotFound) { // revoked meanwhile: the code came twice
-		return store.ErrSpent
-	}
-	return err
+	return st.s.store.SetToken(ctx, r.GetID(), jti, session.Claims.IssuedAt, session.Claims.Expires)
 }
 
 // RevokeAccessToken is what fosite calls when a code comes a second time, from the client that it was issued to.
