@@ -65,6 +65,8 @@ type house struct {
 	clock *clock
 	logs  *strings.Builder
 	http  *http.Client
+	// handler is what the server serves.
+	handler http.Handler
 	// secrets of the clients
 	secrets map[string]string
 }
@@ -112,7 +114,8 @@ func setup(t testing.TB, o options) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv.Config.Handler = s.Handler()
+	h.handler = s.Handler()
+	srv.Config.Handler = h.handler
 	srv.Start()
 
 	for _, u := range []directory.User{
@@ -291,6 +294,20 @@ func (h *house) ticket(cookie, client, subject, mode string) string {
 		h.t.Fatalf("impersonate: got %d %v; want a ticket\n%s", r.status, r.location, r.body)
 	}
 	return r.location.Query().Get("ticket")
+}
+
+// ticketDirect is ticket without a socket.
+func (h *house) ticketDirect(cookie, client, subject string) string {
+	r := httptest.NewRequest(http.MethodPost, "/impersonate?"+ask(client), strings.NewReader(why(subject, "read").Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Cookie", cookie)
+	w := httptest.NewRecorder()
+	h.handler.ServeHTTP(w, r)
+	u, err := url.Parse(w.Header().Get("Location"))
+	if err != nil || u.Query().Get("ticket") == "" {
+		h.t.Fatalf("impersonate: %d %s", w.Code, w.Body)
+	}
+	return u.Query().Get("ticket")
 }
 
 func startForm(ticket, actor string) url.Values {
