@@ -1,0 +1,76 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Options are rules for the whole installation, beside its registry.
+type Options struct {
+	// RequireSecondFactor asks that the actor signed in with one: "mfa" in AMR (RFC 8176).
+	RequireSecondFactor bool
+	// MaxAuthAge is how long ago the actor may have signed in. Zero: any time.
+	MaxAuthAge time.Duration
+}
+
+// Rules is the Decider that this project ships. Make it with New. It is immutable, and safe for concurrent use.
+type Rules struct {
+	registry Registry
+	options  Options
+	version  string
+}
+
+var _ Decider = (*Rules)(nil)
+
+// New returns the Decider for reg, or what Validate says against it. It keeps reg: do not change it afterwards.
+func New(reg Registry, o Options) (*Rules, error) {
+	if err := reg.Validate(); err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	if o.MaxAuthAge < 0 {
+		return nil, fmt.Errorf("policy: Options.MaxAuthAge: %v, must not be negative", o.MaxAuthAge)
+	}
+	return &Rules{registry: reg, options: o, version: reg.Version()}, nil
+}
+
+// Registry gives what New was given.
+func (r *Rules) Registry() Registry { return r.registry }
+
+// Decide answers q in four steps, and the first that refuses ends it: the nevers, which no registry lifts; what the
+// client and its resource allow; the actor's roles, of which the first that covers the request decides; and the scopes
+// that are left. It is arithmetic over its arguments, never blocks, and calls nothing that could panic, so there is no recover:
+// that would turn a mistake of ours into a denial that nobody looks into.
+func (r *Rules) Decide(ctx context.Context, q Request) Decision {
+	if ctx.Err() != nil {
+		return r.deny(&errContext)
+	}
+	if refused := r.never(&q); refused != nil {
+		return r.deny(refused)
+	}
+	resource, refused := r.target(&q)
+	if refused != nil {
+		return r.deny(refused)
+	}
+	role, refused := r.decidingRole(&q)
+	if refused != nil {
+		return r.deny(refused)
+	}
+	scopes := r.scopes(&q, resource, role.Impersonate)
+	if len(scopes) == 0 {
+		return r.deny(&scopeNone)
+	}
+	return Decision{
+		Allow: true, Mode: q.Mode, Scopes: scopes, Resource: resource.URI,
+		MaxDuration: min(q.Duration, role.Impersonate.longest()),
+		Version:     r.version, Rules: []string{allowRole + role.Name},
+	}
+}
+
+func (r *Rules) deny(why *rule) Decision {
+	d := Decision{Version: r.version, Rules: []string{why.id}, Advice: why.advice, Refusal: why.refusal}
+	if why.need != "" {
+		d.Need = []Need{why.need}
+	}
+	return d
+}

@@ -1,0 +1,336 @@
+package policy_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/policy"
+)
+
+const issuer = "https://id.example"
+
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// registry is Default with something of everything: a resource with scopes of its own, one that knows nothing of act, a
+// client that may only look, a role by group, one for a few subjects, one that reaches privileged ones.
+func registry() policy.Registry {
+	g := policy.Default()
+	g.Resources = append(g.Resources,
+		policy.Resource{URI: "https://books.example", AcceptsAct: true, Scopes: []string{"books:read", "books:write", "impersonate"}},
+		policy.Resource{URI: "https://old.example"},
+		policy.Resource{URI: "https://other.example", AcceptsAct: true})
+	g.Scopes = append(g.Scopes, policy.Scope{Name: "books:read", Class: policy.ScopeRead}, policy.Scope{Name: "money", Class: policy.ScopeNever})
+	g.Roles = append(g.Roles,
+		policy.Role{Name: "reader", Groups: []string{"library"}, Scopes: []string{"books:read", "books:write", "money"}},
+		policy.Role{Name: "tester"},
+		policy.Role{Name: "coach", Impersonate: &policy.Impersonate{
+			Subjects: []string{"tester", "reader"}, Scopes: []string{"openid", "books:read", "books:write"},
+			Modes: []oauth.Mode{oauth.ModeWrite}, Minutes: 20, TicketNumber: true,
+		}},
+		policy.Role{Name: "root", Privileged: true, Impersonate: &policy.Impersonate{
+			Organisations: policy.AnyOrganisation, Privileged: true, Scopes: []string{"openid"},
+		}})
+	g.Modes = map[string][]oauth.Mode{"kiosk": {oauth.ModeRead}}
+	return g
+}
+
+func rules(t testing.TB, o policy.Options) *policy.Rules {
+	t.Helper()
+	r, err := policy.New(registry(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func person(name, organisation string, roles ...string) policy.Person {
+	return policy.Person{
+		Party: oauth.Party{Issuer: issuer, Subject: "usr_" + name}, Name: name, Email: name + "@acme.test",
+		Organisation: organisation, Roles: roles, Enabled: true,
+	}
+}
+
+// request is one that is allowed: Ann of support looks at John of the same organisation.
+func request() policy.Request {
+	return policy.Request{
+		Actor: person("ann", "acme", "support"), ActorKind: oauth.ActorUser, Subject: person("john", "acme"),
+		Client: policy.Client{
+			ID: "crm", Exchange: true,
+			Scopes:    []string{"openid", "profile", "app:read", "app:write", "books:read", "books:write", "money", "impersonate"},
+			Resources: []string{policy.DefaultResource, "https://books.example", "https://old.example", "https://nowhere.example"},
+		},
+		Mode: oauth.ModeRead, Duration: 30 * time.Minute, Reason: "she cannot find the report",
+		AuthTime: now.Add(-5 * time.Minute), AMR: []string{"pwd", "otp", "mfa"}, Via: policy.ViaPage, Now: now,
+	}
+}
+
+func TestDecideAllows(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		edit func(*policy.Request)
+		role string
+		want []string // scopes
+	}{
+		{"support looks", func(*policy.Request) {}, "support", []string{"app:read", "openid", "profile"}},
+		{"asked for less", func(q *policy.Request) { q.Scopes = []string{"openid", "app:write", "unknown"} }, "support", []string{"openid"}},
+		{"client has less", func(q *policy.Request) { q.Client.Scopes = []string{"app:read"} }, "support", []string{"app:read"}},
+		{"admin acts", func(q *policy.Request) { q.Actor.Roles, q.Mode = []string{"admin"}, oauth.ModeWrite }, "admin",
+			[]string{"app:read", "app:write", "openid", "profile"}},
+		{"admin looks", func(q *policy.Request) { q.Actor.Roles = []string{"admin"} }, "admin", []string{"app:read", "openid", "profile"}},
+		{"admin in another organisation", func(q *policy.Request) { q.Actor.Roles, q.Actor.Organisation = []string{"admin"}, "" }, "admin",
+			[]string{"app:read", "openid", "profile"}},
+		{"the second role covers", func(q *policy.Request) { q.Actor.Roles, q.Duration = []string{"admin", "support"}, time.Hour }, "admin",
+			[]string{"app:read", "openid", "profile"}},
+		{"a resource with scopes of its own", func(q *policy.Request) {
+			q.Actor.Roles, q.Subject.Groups = []string{"coach"}, []string{"library"}
+			q.Resource, q.Mode, q.Duration, q.TicketNumber = "https://books.example", oauth.ModeWrite, 20*time.Minute, "#7"
+		}, "coach", []string{"books:read", "books:write"}},
+		{"an unregistered scope counts as write", func(q *policy.Request) {
+			q.Actor.Roles, q.Subject.Groups = []string{"coach"}, []string{"library"}
+			q.Resource, q.Duration, q.TicketNumber = "https://books.example", time.Minute, "#7"
+		}, "coach", []string{"books:read"}},
+		{"a subject has no more than their roles give", func(q *policy.Request) {
+			q.Actor.Roles, q.Subject.Roles = []string{"coach"}, []string{"tester"}
+			q.Duration, q.TicketNumber = time.Minute, "#7"
+		}, "coach", []string{"openid"}},
+		{"a privileged subject", func(q *policy.Request) {
+			q.Actor.Roles, q.Subject.Roles = []string{"root", "admin"}, []string{"admin"}
+		}, "root", []string{"openid"}},
+		{"a reason of many lines", func(q *policy.Request) { q.Reason = "first\n\tsecond" }, "support", []string{"app:read", "openid", "profile"}},
+		{"a reason of 500 characters", func(q *policy.Request) { q.Reason = " " + strings.Repeat("é", 500) + " " }, "support",
+			[]string{"app:read", "openid", "profile"}},
+		{"people without an e-mail address", func(q *policy.Request) { q.Actor.Email, q.Subject.Email = "", "" }, "support",
+			[]string{"app:read", "openid", "profile"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			q := request()
+			tt.edit(&q)
+			r := rules(t, policy.Options{RequireSecondFactor: true, MaxAuthAge: 10 * time.Minute})
+			resource := q.Resource
+			if resource == "" {
+				resource = policy.DefaultResource
+			}
+			want := policy.Decision{
+				Allow: true, Mode: q.Mode, Scopes: tt.want, Resource: resource, MaxDuration: q.Duration,
+				Version: registry().Version(), Rules: []string{"role.allow:" + tt.role},
+			}
+			if diff := cmp.Diff(want, r.Decide(t.Context(), q)); diff != "" {
+				t.Errorf("Decide (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// denials has a case, or more, for every rule.
+var denials = []struct {
+	name string
+	edit func(*policy.Request)
+	want string // the rule
+}{
+	{"actor without issuer", func(q *policy.Request) { q.Actor.Issuer = "" }, "never.identity"},
+	{"actor without sub", func(q *policy.Request) { q.Actor.Party.Subject = "" }, "never.identity"},
+	{"subject without issuer", func(q *policy.Request) { q.Subject.Issuer = "" }, "never.identity"},
+	{"nobody", func(q *policy.Request) { q.Actor, q.Subject = policy.Person{}, policy.Person{} }, "never.identity"},
+	{"self", func(q *policy.Request) { q.Subject.Party = q.Actor.Party }, "never.self"},
+	{"self by e-mail", func(q *policy.Request) { q.Subject.Email = " ANN@Acme.Test" }, "never.self"},
+	{"actor disabled", func(q *policy.Request) { q.Actor.Enabled = false }, "never.actor_disabled"},
+	{"subject disabled", func(q *policy.Request) { q.Subject.Enabled = false }, "never.subject_disabled"},
+	{"subject protected", func(q *policy.Request) { q.Subject.Protected = true }, "never.protected"},
+	{"service", func(q *policy.Request) { q.ActorKind = oauth.ActorService }, "never.actor_kind"},
+	{"agent", func(q *policy.Request) { q.ActorKind = oauth.ActorAIAgent }, "never.actor_kind"},
+	{"no kind", func(q *policy.Request) { q.ActorKind = "" }, "never.actor_kind"},
+	{"no mode", func(q *policy.Request) { q.Mode = "" }, "never.mode"},
+	{"unknown mode", func(q *policy.Request) { q.Mode = "admin" }, "never.mode"},
+	{"no duration", func(q *policy.Request) { q.Duration = 0 }, "never.duration"},
+	{"negative duration", func(q *policy.Request) { q.Duration = -time.Minute }, "never.duration"},
+	{"over an hour", func(q *policy.Request) { q.Actor.Roles, q.Duration = []string{"admin"}, time.Hour+1 }, "never.duration"},
+	{"no reason", func(q *policy.Request) { q.Reason = "" }, "never.reason"},
+	{"reason of 9 characters and space", func(q *policy.Request) { q.Reason = "  éééééé789  " }, "never.reason"},
+	{"reason of 501 characters", func(q *policy.Request) { q.Reason = strings.Repeat("x", 501) }, "never.reason"},
+	{"reason with control", func(q *policy.Request) { q.Reason = "she cannot find\x1b[2J" }, "never.reason"},
+	{"reason with carriage return", func(q *policy.Request) { q.Reason = "she cannot find\r\nit" }, "never.reason"},
+	{"reason that is not UTF-8", func(q *policy.Request) { q.Reason = "she cannot find\xff" }, "never.reason"},
+	{"long ticket number", func(q *policy.Request) { q.TicketNumber = strings.Repeat("é", 65) }, "never.ticket_number"},
+	{"ticket number with newline", func(q *policy.Request) { q.TicketNumber = "1\n2" }, "never.ticket_number"},
+	{"ticket number that is not UTF-8", func(q *policy.Request) { q.TicketNumber = "\xff" }, "never.ticket_number"},
+	{"public client", func(q *policy.Request) { q.Client.Public = true }, "never.client"},
+	{"client without exchange", func(q *policy.Request) { q.Client.Exchange = false }, "never.client"},
+	{"unregistered resource", func(q *policy.Request) { q.Resource = "https://nowhere.example" }, "target.unknown"},
+	{"client without resources", func(q *policy.Request) { q.Client.Resources = nil }, "target.unknown"},
+	{"longer resource", func(q *policy.Request) { q.Resource = "https://books.example/" }, "target.unknown"},
+	{"another client's resource", func(q *policy.Request) { q.Resource = "https://other.example" }, "target.client"},
+	{"resource that knows no act", func(q *policy.Request) { q.Resource = "https://old.example" }, "target.accepts_act"},
+	{"without the page", func(q *policy.Request) { q.Via = policy.ViaUserID }, "never.via"},
+	{"no door", func(q *policy.Request) { q.Via = "" }, "never.via"},
+	{"no second factor", func(q *policy.Request) { q.AMR = []string{"pwd", "mfa2"} }, "need.second_factor"},
+	{"sign-in too old", func(q *policy.Request) { q.AuthTime = now.Add(-10*time.Minute - 1) }, "need.fresh_sign_in"},
+	{"sign-in unknown", func(q *policy.Request) { q.AuthTime, q.Now = time.Time{}, time.Time{} }, "need.fresh_sign_in"},
+	{"sign-in of the future", func(q *policy.Request) { q.AuthTime = now.Add(time.Minute + 1) }, "need.fresh_sign_in"},
+	{"no role", func(q *policy.Request) { q.Actor.Roles = nil }, "role.none"},
+	{"role that does not impersonate", func(q *policy.Request) { q.Actor.Roles = []string{"tester"} }, "role.none"},
+	{"unregistered role", func(q *policy.Request) { q.Actor.Roles = []string{"Support"} }, "role.none"},
+	{"another organisation", func(q *policy.Request) { q.Subject.Organisation = "globex" }, "role.organisation"},
+	{"staff to customers", func(q *policy.Request) { q.Actor.Organisation = "" }, "role.organisation"},
+	{"customers to staff", func(q *policy.Request) { q.Subject.Organisation = "" }, "role.organisation"},
+	{"not one of the subjects", func(q *policy.Request) { q.Actor.Roles = []string{"coach"} }, "role.subjects"},
+	{"privileged subject", func(q *policy.Request) { q.Subject.Roles = []string{"support"} }, "role.privileged"},
+	{"privileged subject, held but not allowed", func(q *policy.Request) {
+		q.Actor.Roles, q.Subject.Roles = []string{"admin"}, []string{"admin"}
+	}, "role.privileged"},
+	{"privileged subject, allowed but not held", func(q *policy.Request) {
+		q.Actor.Roles, q.Subject.Roles = []string{"root"}, []string{"root", "admin"}
+	}, "role.privileged"},
+	{"client for looking only", func(q *policy.Request) {
+		q.Actor.Roles, q.Mode, q.Client.ID = []string{"admin"}, oauth.ModeWrite, "kiosk"
+	}, "client.mode"},
+	{"role for looking only", func(q *policy.Request) { q.Mode = oauth.ModeWrite }, "role.mode"},
+	{"longer than the role", func(q *policy.Request) { q.Duration = 30*time.Minute + 1 }, "role.duration"},
+	{"longer than a role that says nothing", func(q *policy.Request) { q.Actor.Roles, q.Duration = []string{"root"}, 31*time.Minute }, "role.duration"},
+	{"no ticket number", func(q *policy.Request) {
+		q.Actor.Roles, q.Subject.Roles, q.Duration, q.TicketNumber = []string{"coach"}, []string{"tester"}, time.Minute, "  "
+	}, "role.ticket_number"},
+	{"the nearest of two roles", func(q *policy.Request) { q.Actor.Roles, q.Duration = []string{"coach", "support"}, time.Hour }, "role.duration"},
+	{"nothing asked for", func(q *policy.Request) { q.Scopes = []string{} }, "scope.none"},
+	{"nothing but what is never granted", func(q *policy.Request) {
+		q.Scopes = []string{"impersonate", "impersonation:write", "offline_access"}
+	}, "scope.none"},
+	{"nothing that the client has", func(q *policy.Request) { q.Client.Scopes = nil }, "scope.none"},
+	{"nothing that the resource has", func(q *policy.Request) { q.Resource = "https://books.example" }, "scope.none"},
+}
+
+// What the wire and the page make of a denial, where it is not a plain one.
+var (
+	refusals = map[string]policy.Refusal{
+		"never.client": policy.RefusalClient, "scope.none": policy.RefusalScope,
+		"target.unknown": policy.RefusalTarget, "target.client": policy.RefusalTarget, "target.accepts_act": policy.RefusalTarget,
+	}
+	needs = map[string][]policy.Need{
+		"need.second_factor": {policy.NeedStepUp}, "need.fresh_sign_in": {policy.NeedStepUp}, "role.ticket_number": {policy.NeedTicketNumber},
+	}
+)
+
+func TestDecideDenies(t *testing.T) {
+	t.Parallel()
+	for _, tt := range denials {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			q := request()
+			tt.edit(&q)
+			got := rules(t, policy.Options{RequireSecondFactor: true, MaxAuthAge: 10 * time.Minute}).Decide(t.Context(), q)
+			want := policy.Decision{
+				Version: registry().Version(), Rules: []string{tt.want},
+				Refusal: refusals[tt.want], Need: needs[tt.want], Advice: got.Advice,
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("Decide (-want +got):\n%s", diff)
+			}
+			if got.Advice == "" {
+				t.Error("Decide: no advice")
+			}
+		})
+	}
+}
+
+func TestEveryRuleHasACase(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{"error.context": true} // TestDecideAfterTheContextEnded
+	for _, tt := range denials {
+		seen[tt.want] = true
+	}
+	for _, id := range policy.RuleIDs() {
+		if !seen[id] {
+			t.Errorf("rule %s has no case in denials", id)
+		}
+	}
+}
+
+// An actor must not learn from the answer why somebody is out of reach.
+func TestAdviceTellsNothingOfTheSubject(t *testing.T) {
+	t.Parallel()
+	about := []string{"never.subject_disabled", "never.protected", "role.organisation", "role.subjects", "role.privileged"}
+	for _, tt := range denials {
+		if !slices.Contains(about, tt.want) {
+			continue
+		}
+		q := request()
+		tt.edit(&q)
+		if got, want := rules(t, policy.Options{}).Decide(t.Context(), q).Advice, "You cannot impersonate this user."; got != want {
+			t.Errorf("%s: Advice: got %q, want %q", tt.name, got, want)
+		}
+	}
+}
+
+func TestDecideAfterTheContextEnded(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	got := rules(t, policy.Options{}).Decide(ctx, request())
+	if got.Allow || !slices.Equal(got.Rules, []string{"error.context"}) {
+		t.Errorf("Decide: got %+v, want a denial by error.context", got)
+	}
+}
+
+// A page shows whom one could impersonate before the reason, the ticket number and the second sign-in.
+func TestPreviewAsksLess(t *testing.T) {
+	t.Parallel()
+	q := request()
+	q.Actor.Roles, q.Subject.Roles, q.Duration = []string{"coach"}, []string{"tester"}, time.Minute
+	q.Preview, q.Reason, q.AMR, q.AuthTime = true, "", nil, time.Time{}
+	r := rules(t, policy.Options{RequireSecondFactor: true, MaxAuthAge: 10 * time.Minute})
+	if got := r.Decide(t.Context(), q); !got.Allow {
+		t.Errorf("Decide with Preview: got %+v, want it allowed", got)
+	}
+	q.Subject.Protected = true
+	if got := r.Decide(t.Context(), q); got.Allow {
+		t.Errorf("Decide with Preview of a protected subject: got %+v, want a denial", got)
+	}
+}
+
+// Without options neither the second factor nor the age of the sign-in matters.
+func TestOptionsAreOffByDefault(t *testing.T) {
+	t.Parallel()
+	q := request()
+	q.AMR, q.AuthTime = nil, time.Time{}
+	if got := rules(t, policy.Options{}).Decide(t.Context(), q); !got.Allow {
+		t.Errorf("Decide: got %+v, want it allowed", got)
+	}
+}
+
+func TestZeroRegistryPermitsNothing(t *testing.T) {
+	t.Parallel()
+	r, err := policy.New(policy.Registry{}, policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Decide(t.Context(), request()); got.Allow {
+		t.Errorf("Decide: got %+v, want a denial", got)
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	r := rules(b, policy.Options{RequireSecondFactor: true, MaxAuthAge: 10 * time.Minute})
+	for _, bb := range []struct {
+		name string
+		edit func(*policy.Request)
+	}{
+		{"allow", func(*policy.Request) {}},
+		{"deny", func(q *policy.Request) { q.Subject.Roles = []string{"admin"} }},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			q, ctx := request(), b.Context()
+			bb.edit(&q)
+			b.ReportAllocs()
+			for b.Loop() {
+				r.Decide(ctx, q)
+			}
+		})
+	}
+}

@@ -1,0 +1,93 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/understudy-id/understudy/oauth"
+)
+
+// maxSkew is how far the clocks of two replicas may be apart before a sign-in of the future is taken for a mistake.
+const maxSkew = time.Minute
+
+// never gives the first of the rules that no registry lifts and that forbids q.
+func (r *Rules) never(q *Request) *rule {
+	switch {
+	case anonymous(q.Actor.Party) || anonymous(q.Subject.Party):
+		return &neverIdentity
+	case same(&q.Actor, &q.Subject):
+		return &neverSelf
+	case !q.Actor.Enabled:
+		return &neverActorDisabled
+	case !q.Subject.Enabled:
+		return &neverSubjectDisabled
+	case q.Subject.Protected:
+		return &neverProtected
+	case q.ActorKind != oauth.ActorUser:
+		return &neverActorKind
+	case !q.Mode.Valid():
+		return &neverMode
+	case q.Duration <= 0 || q.Duration > MaxDuration:
+		return &neverDuration
+	case !q.Preview && !validReason(q.Reason):
+		return &neverReason
+	case !validTicketNumber(q.TicketNumber):
+		return &neverTicketNumber
+	}
+	return nil
+}
+
+// target gives the resource that the token would be for, or why there can be none, and what else the door asks.
+func (r *Rules) target(q *Request) (Resource, *rule) {
+	if q.Client.Public || !q.Client.Exchange {
+		return Resource{}, &neverClient
+	}
+	uri := q.Resource
+	if uri == "" && len(q.Client.Resources) > 0 {
+		uri = q.Client.Resources[0]
+	}
+	resource, ok := r.registry.Resource(uri)
+	switch {
+	case !ok:
+		return Resource{}, &targetUnknown
+	case !slices.Contains(q.Client.Resources, uri):
+		return Resource{}, &targetClient
+	case !resource.AcceptsAct:
+		return Resource{}, &targetAct
+	case q.Via != ViaPage: // the other doors need rules of their own
+		return Resource{}, &neverVia
+	case q.Preview: // the actor signs in again when it is known for whom
+		return resource, nil
+	case r.options.RequireSecondFactor && !slices.Contains(q.AMR, "mfa"):
+		return Resource{}, &needSecondFactor
+	case r.options.MaxAuthAge > 0 && !fresh(q, r.options.MaxAuthAge):
+		return Resource{}, &needFreshSignIn
+	}
+	return resource, nil
+}
+
+func anonymous(p oauth.Party) bool { return p.Issuer == "" || p.Subject == "" }
+
+// same also compares addresses: one person with an account here and one upstream must not get around the rule.
+func same(a, b *Person) bool {
+	return a.Party == b.Party || strings.TrimSpace(a.Email) != "" && strings.EqualFold(strings.TrimSpace(a.Email), strings.TrimSpace(b.Email))
+}
+
+func fresh(q *Request, limit time.Duration) bool {
+	age := q.Now.Sub(q.AuthTime)
+	return !q.AuthTime.IsZero() && age >= -maxSkew && age <= limit
+}
+
+func validReason(s string) bool {
+	n := utf8.RuneCountInString(strings.TrimSpace(s))
+	return n >= MinReason && n <= MaxReason && utf8.ValidString(s) && !strings.ContainsFunc(s, func(c rune) bool {
+		return unicode.IsControl(c) && c != '\n' && c != '\t'
+	})
+}
+
+func validTicketNumber(s string) bool {
+	return utf8.RuneCountInString(s) <= MaxTicketNumber && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}

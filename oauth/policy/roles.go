@@ -1,0 +1,71 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+)
+
+// decidingRole gives the first of the actor's roles that covers q. If none does, it gives the rule at which the one
+// that came furthest failed: that is what the actor can do something about.
+func (r *Rules) decidingRole(q *Request) (*Role, *rule) {
+	nearest, refused := -1, &roleNone
+	for i := range r.registry.Roles {
+		role := &r.registry.Roles[i]
+		if role.Impersonate == nil || !role.heldBy(&q.Actor) {
+			continue
+		}
+		step, failed := r.covers(role.Impersonate, q)
+		if failed == nil {
+			return role, nil
+		}
+		if step > nearest {
+			nearest, refused = step, failed
+		}
+	}
+	return nil, refused
+}
+
+// covers holds q to the bounds of one role, those about the subject first. It gives the step that failed, and nil if none did.
+func (r *Rules) covers(m *Impersonate, q *Request) (step int, failed *rule) {
+	switch {
+	case m.Organisations != AnyOrganisation && q.Actor.Organisation != q.Subject.Organisation:
+		return 0, &roleOrganisation
+	case len(m.Subjects) > 0 && !r.holdsOne(&q.Subject, m.Subjects):
+		return 1, &roleSubjects
+	case !r.reaches(m, q):
+		return 2, &rolePrivileged
+	case !r.clientAllows(q):
+		return 3, &clientMode
+	case !m.allows(q.Mode):
+		return 4, &roleMode
+	case q.Duration > m.longest():
+		return 5, &roleDuration
+	case m.TicketNumber && !q.Preview && strings.TrimSpace(q.TicketNumber) == "":
+		return 6, &roleTicketNumber
+	}
+	return 0, nil
+}
+
+// holdsOne reports whether p holds a role of that name.
+func (r *Rules) holdsOne(p *Person, names []string) bool {
+	return slices.ContainsFunc(r.registry.Roles, func(role Role) bool {
+		return slices.Contains(names, role.Name) && role.heldBy(p)
+	})
+}
+
+// reaches reports whether the subject's privileged roles leave them within reach: there are none, or m reaches
+// privileged subjects and the actor holds every one of them too. Otherwise impersonation would be a way up.
+func (r *Rules) reaches(m *Impersonate, q *Request) bool {
+	for i := range r.registry.Roles {
+		role := &r.registry.Roles[i]
+		if role.Privileged && role.heldBy(&q.Subject) && (!m.Privileged || !role.heldBy(&q.Actor)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *Rules) clientAllows(q *Request) bool {
+	modes, limited := r.registry.Modes[q.Client.ID]
+	return !limited || includes(modes, q.Mode)
+}
