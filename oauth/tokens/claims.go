@@ -102,7 +102,8 @@ func (c Claims) wire() wire {
 	return w
 }
 
-// check holds for every token that we sign, and again for every one that we read.
+// check holds for every token that we sign, and again for every one that we read. A zero time, so a missing claim, lies
+// before 1970.
 func (c Claims) check() error {
 	switch {
 	case c.Issuer == "" || c.Subject == "" || c.Audience == "" || c.ClientID == "" || c.ID == "":

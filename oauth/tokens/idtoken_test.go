@@ -64,6 +64,9 @@ func TestIDTokenRefuses(t *testing.T) {
 			t.Errorf("%s: got %q, want an error", name, token)
 		}
 	}
+	if _, err := set.SignIDToken(map[string]any{"iss": issuer}); !errors.Is(err, tokens.ErrClaims) {
+		t.Errorf("no sub at all: got %v, want ErrClaims", err)
+	}
 	if _, err := set.SignIDToken(map[string]any{"iss": issuer, "sub": "x", "f": func() {}}); err == nil {
 		t.Error("a function as claim: no error")
 	}

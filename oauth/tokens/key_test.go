@@ -55,16 +55,23 @@ func TestOpenKeyRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What somebody with the sealing key could do by mistake: the right purpose around a wrong content.
-	around := func(k any) []byte {
+	around := func(id string, k any) []byte {
 		plain, err := x509.MarshalPKCS8PrivateKey(k)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return box.Seal("signing key ES256 "+key.ID, plain)
+		return box.Seal("signing key ES256 "+id, plain)
 	}
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
+	}
+	thumbprint, err := (&jose.JSONWebKey{Key: &p384.PublicKey}).Thumbprint(crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tokens.OpenKey(box, key.ID, tokens.ES256, around(key.ID, key.Private())); err != nil {
+		t.Fatalf("the form in which keys are stored has changed: %v", err)
 	}
 	tests := []struct {
 		name          string
@@ -76,8 +83,8 @@ func TestOpenKeyRefuses(t *testing.T) {
 		{"other id", box, other.ID, tokens.ES256, sealed},
 		{"other algorithm", box, key.ID, "ES384", sealed},
 		{"cut", box, key.ID, tokens.ES256, sealed[:len(sealed)-1]},
-		{"another key inside", box, key.ID, tokens.ES256, around(other.Private())},
-		{"another curve inside", box, key.ID, tokens.ES256, around(p384)},
+		{"another key inside", box, key.ID, tokens.ES256, around(key.ID, other.Private())},
+		{"another curve inside", box, b64(thumbprint), tokens.ES256, around(b64(thumbprint), p384)},
 		{"no key inside", box, key.ID, tokens.ES256, box.Seal("signing key ES256 "+key.ID, []byte("x"))},
 	}
 	for _, tt := range tests {

@@ -72,18 +72,15 @@ func parseClaims(payload []byte) (Claims, error) {
 		return Claims{}, err
 	}
 	var c Claims
-	var exp, iat bool
 	for _, m := range members {
 		if !c.set(m) {
 			return Claims{}, fmt.Errorf("%w: one of a wrong form or in disguise", ErrClaims)
 		}
-		exp = exp || m.name == "exp"
-		iat = iat || m.name == "iat"
 	}
-	if !exp || !iat {
-		return Claims{}, fmt.Errorf("%w: exp and iat are required", ErrClaims)
+	if err := c.check(); err != nil {
+		return Claims{}, err
 	}
-	return c, c.check()
+	return c, nil
 }
 
 // set takes one claim and reports whether it may stand there.
@@ -173,8 +170,8 @@ func (n node) time(to *time.Time) bool {
 	return n.kind == 0 && err == nil
 }
 
-// party takes an object of iss and sub alone. So a nested act is refused (the depth is 1), and null, {} and a string
-// cannot pass for "nobody".
+// party takes an object of iss and sub alone, and Claims.check wants both. So a nested act is refused (the depth is 1), and
+// null, {} and a string cannot pass for "nobody".
 func (n node) party(to **oauth.Party) bool {
 	p := new(oauth.Party)
 	*to = p
@@ -192,5 +189,5 @@ func (n node) party(to **oauth.Party) bool {
 			return false
 		}
 	}
-	return n.kind == '{' && len(n.members) == 2
+	return n.kind == '{'
 }

@@ -27,8 +27,7 @@ const (
 	maxMemoryKiB = 64 * 1024
 	maxPasses    = 8
 	maxLanes     = 4
-	maxBytes     = 64  // of salt and of key
-	maxPHC       = 256 // bytes of the whole string
+	maxBytes     = 64 // of salt and of key
 )
 
 // ErrPHC means that a stored string is not one that this package understands: the row is damaged or foreign.
@@ -73,7 +72,7 @@ func (d digest) String() string {
 // parse reads the PHC form. It takes only the one spelling that String gives, so that Sscanf's laxness does not matter.
 func parse(phc string) (digest, error) {
 	parts := strings.Split(phc, "$")
-	if len(phc) > maxPHC || len(parts) != 6 {
+	if len(parts) != 6 {
 		return digest{}, ErrPHC
 	}
 	var d digest
