@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/admin"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+func (a *app) clientCmd() *cobra.Command {
+	return a.group("client", "Clients: relying apps and APIs", a.clientAdd(), a.clientList(), a.clientRemove())
+}
+
+func (a *app) clientAdd() *cobra.Command {
+	n := admin.NewClient{Exchange: true}
+	var noExchange, stdin bool
+	var out string
+	cmd := &cobra.Command{Use: "add --id ID --name NAME --redirect-uri URI", Short: "Register a client and print its secret, once", Args: cobra.NoArgs}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&n.ID, "id", "", "client `ID`: 1 to 64 letters, digits, dots, dashes, underscores")
+	f.StringVar(&n.Name, "name", "", "`name` for people")
+	f.StringArrayVar(&n.RedirectURIs, "redirect-uri", nil, "where people come back to (`URI`); repeat for more")
+	f.StringArrayVar(&n.Resources, "resource", nil, "registered `resource` it may ask for, the first is its default (default: all)")
+	f.StringArrayVar(&n.Serves, "serves", nil, "registered `resource` that it is the server of, so that it may introspect")
+	f.StringArrayVar(&n.Scopes, "scope", nil, "`scope` it may ask for; repeat for more (default: all but the never-list, and impersonate)")
+	f.BoolVar(&n.Public, "public", false, "it can keep no secret; it cannot impersonate either")
+	f.BoolVar(&noExchange, "no-exchange", false, "it may not impersonate")
+	f.StringVar(&out, "secret-file", "", "write the fresh secret to this new `file` (mode 0600) instead of printing it")
+	f.BoolVar(&stdin, "secret-stdin", false, "take the secret from the first line of the standard input: at least 43 characters of base64url")
+	cmd.MarkFlagsMutuallyExclusive("secret-file", "secret-stdin", "public")
+	cmd.MarkFlagRequired("id")
+	cmd.MarkFlagRequired("name")
+	cmd.RunE = a.does(func(ctx context.Context, _ []string) error {
+		n.Exchange = !noExchange && !n.Public
+		if stdin {
+			s, err := firstLine(a.stdin, "secret")
+			if err != nil {
+				return err
+			}
+			n.Secret = oauth.Secret(s)
+		}
+		return a.withAdmin(ctx, true, func(ad *admin.Admin) error { return a.addClient(ctx, ad, n, out) })
+	})
+	return cmd
+}
+
+func (a *app) addClient(ctx context.Context, ad *admin.Admin, n admin.NewClient, file string) error {
+	if file != "" {
+		// Before the client: a client whose secret nobody has would be there for good.
+		n.Secret = oauth.NewSecret()
+		if err := writeSecret(file, string(n.Secret)); err != nil {
+			return fmt.Errorf("writing the secret: %w", err)
+		}
+	}
+	fresh := n.Secret == "" && !n.Public
+	secret, err := ad.AddClient(ctx, n)
+	if err != nil {
+		return err
+	}
+	if !fresh {
+		return a.say(map[string]string{"client_id": n.ID}, "added client %s", n.ID)
+	}
+	if a.output == outputJSON {
+		return a.printJSON(map[string]string{"client_id": n.ID, "client_secret": string(secret)})
+	}
+	fmt.Fprintf(a.stderr, "added client %s; its secret is shown this once:\n", n.ID)
+	_, err = fmt.Fprintln(a.stdout, string(secret))
+	return err
+}
+
+func (a *app) clientList() *cobra.Command {
+	return &cobra.Command{Use: "ls", Short: "List clients", Args: cobra.NoArgs, RunE: a.does(func(ctx context.Context, _ []string) error {
+		return a.withStore(ctx, func(st store.Store) error {
+			clients, err := st.ListClients(ctx)
+			if err != nil {
+				return fmt.Errorf("listing clients: %w", err)
+			}
+			return a.printClients(clients)
+		})
+	})}
+}
+
+func (a *app) clientRemove() *cobra.Command {
+	return &cobra.Command{Use: "rm ID", Short: "Remove a client and end its sessions; its ID is not free again", Args: cobra.ExactArgs(1),
+		RunE: a.does(func(ctx context.Context, args []string) error {
+			return a.withAdmin(ctx, false, func(ad *admin.Admin) error {
+				if err := ad.RemoveClient(ctx, args[0]); err != nil {
+					return err
+				}
+				return a.say(map[string]string{"client_id": args[0]}, "removed client %s", args[0])
+			})
+		})}
+}
+
+// clientOut is a client as -o json has it.
+type clientOut struct {
+	ID           string   `json:"client_id"`
+	Name         string   `json:"name"`
+	Public       bool     `json:"public"`
+	Exchange     bool     `json:"exchange"`
+	RedirectURIs []string `json:"redirect_uris"`
+	Resources    []string `json:"resources"`
+	Serves       []string `json:"serves"`
+	Scopes       []string `json:"scopes"`
+	Created      string   `json:"created"`
+}
+
+func (a *app) printClients(clients []store.Client) error {
+	out := make([]clientOut, 0, len(clients))
+	t := table{header: []string{"ID", "NAME", "MAY", "RESOURCES", "SERVES", "REDIRECT URIS"}}
+	for _, c := range clients {
+		out = append(out, clientOut{c.ID, c.Name, c.Public, c.Exchange, notNil(c.RedirectURIs), notNil(c.Resources), notNil(c.Serves), notNil(c.Scopes), stamp(c.Created)})
+		t.add(c.ID, c.Name, may(c), strings.Join(c.Resources, " "), strings.Join(c.Serves, " "), strings.Join(c.RedirectURIs, " "))
+	}
+	return a.print(map[string]any{"clients": out}, t)
+}
+
+func may(c store.Client) string {
+	switch {
+	case c.Public:
+		return "sign in (public)"
+	case c.Exchange:
+		return "sign in, impersonate"
+	}
+	return "sign in"
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"github.com/understudy-id/understudy/oauth/admin"
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+// hints tells what to do about an error, the first that fits. Errors that know better carry their own.
+var hints = []struct {
+	err  error
+	hint string
+}{
+	{directory.ErrNotFound, "understudy user ls lists users; give an ID or an e-mail address"},
+	{store.ErrNotFound, "understudy client ls, session ls and audit ls list what there is"},
+	{store.ErrExists, "understudy user ls and client ls list what there is; the ID of a removed client is not free again"},
+	{store.ErrUnavailable, "is the disk full, or another program busy with the database? Try again"},
+	{syscall.EADDRINUSE, "another program listens there; --listen and --private-listen name other ports"},
+	{fs.ErrPermission, "who owns the file, and who runs understudy?"},
+}
+
+func hintFor(err error) string {
+	var h *hintError
+	if errors.As(err, &h) {
+		return h.hint
+	}
+	if inv := new(admin.InvalidError); errors.As(err, &inv) {
+		return "nothing was changed"
+	}
+	for _, h := range hints {
+		if errors.Is(err, h.err) {
+			return h.hint
+		}
+	}
+	return "understudy config check tests the configuration"
+}

@@ -1,0 +1,191 @@
+package config
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// SealingKeySize is the length of the sealing key in bytes.
+const SealingKeySize = 32
+
+// Check judges the values. It returns what keeps the server from starting, empty if nothing does.
+func (l *Loaded) Check() []*Problem {
+	c := checker{l: l}
+	c.url()
+	c.listeners()
+	c.tls()
+	c.proxies()
+	c.sealingKey()
+	c.words()
+	c.lifetimes()
+	if err := l.Registry().Validate(); err != nil {
+		c.addAt(c.rulesAt(), err.Error(), "")
+	}
+	if l.Database == "" {
+		c.add("database", "must name a file", "")
+	}
+	if strings.Contains(l.Database, "://") {
+		c.add("database", "only a file of SQLite is supported", "")
+	}
+	return c.found
+}
+
+// checker collects problems.
+type checker struct {
+	l     *Loaded
+	found []*Problem
+}
+
+// add notes a problem of the value at path.
+func (c *checker) add(path, what, hint string) { c.addAt(c.at(path), path+" "+what, hint) }
+
+func (c *checker) addAt(where, what, hint string) {
+	c.found = append(c.found, &Problem{Where: where, What: what, Hint: hint})
+}
+
+func (c *checker) at(path string) string { return c.l.From(path) }
+
+func (c *checker) rulesAt() string {
+	for _, part := range []string{"roles", "scopes", "resources", "clients.modes"} {
+		if at := c.at(part); at != "default" {
+			return at
+		}
+	}
+	return "default"
+}
+
+// Loopback reports whether only this machine's users reach the public URL.
+func (c *Config) Loopback() bool {
+	u, err := url.Parse(c.PublicURL)
+	return err == nil && loopback(u.Hostname())
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func (c *checker) url() {
+	raw := c.l.PublicURL
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		c.add("public_url", fmt.Sprintf("%q must be an http or https URL", raw), "such as https://login.example.com")
+	case strings.TrimSuffix(u.Path, "/") != "" || u.RawQuery != "" || strings.Contains(raw, "#") || u.User != nil || strings.HasSuffix(raw, "/"):
+		c.add("public_url", fmt.Sprintf("%q must be scheme and host only, without a slash at the end", raw), "it is compared byte by byte as the issuer of every token")
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		c.add("public_url", fmt.Sprintf("%q must be https: sign-in cookies and tokens would travel in clear", raw), "set public_url to https and give tls.cert_file and tls.key_file, or trusted_proxies")
+	}
+}
+
+func (c *checker) https() bool { return strings.HasPrefix(c.l.PublicURL, "https://") }
+
+func (c *checker) listeners() {
+	host, ok := c.hostPort("listen", c.l.Listen)
+	if ok && !c.https() && !loopback(host) {
+		c.add("listen", fmt.Sprintf("%q is open to the network while public_url is http", c.l.Listen), "listen on 127.0.0.1, or set an https public_url")
+	}
+	if c.l.PrivateListen != "" {
+		c.hostPort("private_listen", c.l.PrivateListen)
+	}
+}
+
+func (c *checker) hostPort(path, addr string) (host string, ok bool) {
+	host, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		c.add(path, fmt.Sprintf("%q is not host:port", addr), "such as 127.0.0.1:8080")
+	}
+	return host, err == nil
+}
+
+func (c *checker) tls() {
+	cert, key := c.l.TLS.CertFile != "", c.l.TLS.KeyFile != ""
+	switch {
+	case cert && !key:
+		c.add("tls.key_file", "is missing beside tls.cert_file", "")
+	case key && !cert:
+		c.add("tls.cert_file", "is missing beside tls.key_file", "")
+	case cert && !c.https():
+		c.add("public_url", "must be https when tls.cert_file is set", "")
+	case c.https() && !cert && len(c.l.TrustedProxies) == 0:
+		c.add("public_url", "is https, but TLS ends neither here nor at a trusted proxy", "set tls.cert_file and tls.key_file, or trusted_proxies")
+	}
+}
+
+func (c *checker) proxies() {
+	for _, s := range c.l.TrustedProxies {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			c.add("trusted_proxies", fmt.Sprintf("%q is not a network", s), "such as 10.0.0.0/8 or 192.0.2.7/32")
+		} else if p.Bits() == 0 {
+			c.add("trusted_proxies", fmt.Sprintf("%q is everybody: any client could say that it is another", s), "name the proxy's own network")
+		}
+	}
+}
+
+// Proxies are the trusted proxies of a configuration that Check found nothing in.
+func (c *Config) Proxies() []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range c.TrustedProxies {
+		if p, err := netip.ParsePrefix(s); err == nil {
+			out = append(out, p.Masked())
+		}
+	}
+	return out
+}
+
+func (c *checker) sealingKey() {
+	if c.l.SealingKey == "" {
+		if !c.l.Loopback() {
+			c.add("sealing_key", "must be set when public_url is not localhost", "openssl rand -base64 32 makes one; give it as UNDERSTUDY_SEALING_KEY or sealing_key_file")
+		}
+		return
+	}
+	if _, err := c.l.Key(); err != nil {
+		c.add("sealing_key", err.Error(), "openssl rand -base64 32 makes one")
+	}
+}
+
+// Key is the sealing key's bytes. It returns an error if SealingKey is not the base64 of SealingKeySize bytes.
+func (c *Config) Key() ([]byte, error) {
+	key, err := base64.StdEncoding.DecodeString(string(c.SealingKey))
+	if err != nil {
+		return nil, fmt.Errorf("is not base64")
+	}
+	if len(key) != SealingKeySize {
+		return nil, fmt.Errorf("has %d bytes, not %d", len(key), SealingKeySize)
+	}
+	return key, nil
+}
+
+func (c *checker) words() {
+	c.oneOf("sign_in.second_factor", c.l.SignIn.SecondFactor, SecondFactorRequired, SecondFactorOptional)
+	c.oneOf("log.level", c.l.Log.Level, "debug", "info", "warn", "error")
+	c.oneOf("log.format", c.l.Log.Format, "text", "json")
+	if u, err := url.Parse(c.l.SupportURL); c.l.SupportURL != "" && (err != nil || !slices.Contains([]string{"http", "https", "mailto"}, u.Scheme)) {
+		c.add("support_url", fmt.Sprintf("%q must be an http, https or mailto URL", c.l.SupportURL), "")
+	}
+}
+
+func (c *checker) oneOf(path, value string, words ...string) {
+	if !slices.Contains(words, value) {
+		c.add(path, fmt.Sprintf("%q must be one of %s", value, strings.Join(words, ", ")), "")
+	}
+}
+
+func (c *checker) lifetimes() {
+	for _, f := range c.l.Fields() {
+		if d, ok := f.Value().(time.Duration); ok && d <= 0 {
+			c.add(f.Path, fmt.Sprintf("%s must be longer than zero", d), "")
+		}
+	}
+}

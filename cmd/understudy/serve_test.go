@@ -1,0 +1,184 @@
+package main_test
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth/store/sqlite"
+)
+
+// serving is a server process.
+type serving struct {
+	cmd             *exec.Cmd
+	public, private string // host:port
+	rest            chan string
+}
+
+// line is a line of its log.
+type line struct {
+	Msg     string `json:"msg"`
+	Listen  string `json:"listen"`
+	Private string `json:"private_listen"`
+}
+
+// understudy is the command in dir, with env beside the path.
+func understudy(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "understudy", args...) // TestMain puts it in the path
+	cmd.Dir, cmd.Env = dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+	return cmd
+}
+
+// start runs a server on free ports until the test ends, and returns when it says that it serves.
+func start(t *testing.T, dir string, args ...string) *serving {
+	t.Helper()
+	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--private-listen", "127.0.0.1:0", "--log-format", "json"}, args...)
+	s := &serving{cmd: understudy(t, dir, args...), rest: make(chan string, 1)}
+	out, err := s.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.cmd.Process.Kill(); s.cmd.Wait() })
+	log, said := bufio.NewReader(out), ""
+	for s.public == "" {
+		text, err := log.ReadString('\n')
+		if said += text; err != nil {
+			t.Fatalf("the server ended: %v; it said:\n%s", err, said)
+		}
+		var l line
+		if json.Unmarshal([]byte(text), &l) == nil && l.Msg == "serving" {
+			s.public, s.private = l.Listen, l.Private
+		}
+	}
+	go func() { b, _ := io.ReadAll(log); s.rest <- string(b) }()
+	return s
+}
+
+func TestServe(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := start(t, dir)
+	for _, url := range []string{"http://" + s.private + "/readyz", "http://" + s.private + "/healthz", "http://" + s.public + "/.well-known/openid-configuration"} {
+		res, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("%s: got %s, want 200", url, res.Status)
+		}
+	}
+	if res, err := http.Get("http://" + s.public + "/readyz"); err != nil || res.StatusCode != http.StatusNotFound {
+		t.Errorf("readyz in public: got %v, %v, want 404", res, err)
+	}
+	for _, args := range [][]string{{"user", "add", "--email", "ann@acme.test", "--name", "Ann"}, {"user", "ls"}, {"migrate", "up"}} {
+		if out, err := understudy(t, dir, args...).CombinedOutput(); err != nil {
+			t.Errorf("beside the server, %v: %v\n%s", args, err, out)
+		}
+	}
+	wantRefused(t, understudy(t, dir, "serve", "--listen", "127.0.0.1:0", "--private-listen", ""), "another server is using understudy.db", "hint: stop the other server")
+	wantRefused(t, understudy(t, dir, "serve", "--database", "other.db", "--private-listen", "", "--listen", s.public),
+		"listen "+s.public+" cannot be used: listen tcp "+s.public+": bind: address already in use", "hint: another program listens there")
+	s.stop(t)
+}
+
+// stop ends the server as a supervisor would.
+func (s *serving) stop(t *testing.T) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	said := <-s.rest
+	if err := s.cmd.Wait(); err != nil || !strings.Contains(said, `"msg":"stopping"`) {
+		t.Errorf("after SIGTERM: got %v, want exit 0; it said:\n%s", err, said)
+	}
+}
+
+func wantRefused(t *testing.T, cmd *exec.Cmd, want ...string) {
+	t.Helper()
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Errorf("%v: got no error", cmd.Args)
+	}
+	for _, w := range want {
+		if !strings.Contains(string(out), w) {
+			t.Errorf("%v: got\n%s\nwant it to say %q", cmd.Args, out, w)
+		}
+	}
+}
+
+func TestServeRefusesDemo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, "understudy.db"), Migrate: true, Reserve: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.SetMarker(t.Context(), "demo"); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, understudy(t, dir, "serve"), "understudy.db is a demo database: its passwords are public", "hint: --database names another")
+}
+
+func TestServeTLS(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	pool := certificate(t, dir)
+	s := start(t, dir, "--public-url", "https://localhost:8443", "--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem")
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	res, err := client.Get("https://" + s.public + "/.well-known/openid-configuration")
+	if err != nil || res.StatusCode != http.StatusOK || res.TLS.Version < tls.VersionTLS12 {
+		t.Errorf("got %v, %v, want 200 over TLS", res, err)
+	}
+	s.stop(t)
+}
+
+// certificate writes a self-signed one for 127.0.0.1.
+func certificate(t *testing.T, dir string) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	for name, data := range map[string][]byte{"cert.pem": cert, "key.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(cert)
+	return pool
+}

@@ -1,0 +1,6 @@
+package main
+
+import "golang.org/x/sys/unix"
+
+// The requests that read and write a terminal's settings.
+const getTermios, setTermios = unix.TCGETS, unix.TCSETS
