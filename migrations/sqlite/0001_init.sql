@@ -176,7 +176,6 @@ CREATE TABLE return_token (
     given      TEXT NOT NULL DEFAULT '' -- the id of the grant that its use gave
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX return_token_by_session ON return_token (session);
 CREATE INDEX return_token_open ON return_token (session) WHERE used_at IS NULL AND void_at IS NULL;
 CREATE INDEX return_token_by_end ON return_token (expires_at);
 

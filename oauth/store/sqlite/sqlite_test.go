@@ -36,3 +36,8 @@ func TestContract(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) store.Store { return fresh(t) })
 }
+
+func TestConcurrency(t *testing.T) {
+	t.Parallel()
+	storetest.RunConcurrency(t, func(t *testing.T) store.Store { return fresh(t) })
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -229,5 +230,5 @@ func (w *writer) one(ctx context.Context, j *job) error {
 // rollback leaves the connection clean. Some failures have rolled back already: then SQLite refuses, and that is fine.
 func (w *writer) rollback(ctx context.Context, why error) error {
 	_, _ = w.conn.exec(ctx, "ROLLBACK")
-	return failed("committing", errors.Join(store.ErrUnavailable, why))
+	return fmt.Errorf("committing: %w: %w", store.ErrUnavailable, why)
 }
