@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -73,7 +74,12 @@ func (a *app) listEntries(ctx context.Context, st store.Store, q store.EntryQuer
 	for _, e := range page {
 		o := entryJSON(e)
 		out = append(out, o)
-		t.add(o.Time, o.Kind, o.Actor.String(), o.Subject.String(), o.Client, o.Session, o.why(), o.ID)
+		actor, err1 := today(ctx, who, o.Actor)
+		subject, err2 := today(ctx, who, o.Subject)
+		if err := errors.Join(err1, err2); err != nil {
+			return err
+		}
+		t.add(o.Time, o.Kind, actor, subject, o.Client, o.Session, o.why(), o.ID)
 	}
 	if err := a.print(map[string]any{"entries": out, "next": next}, t); err != nil || a.output == outputJSON {
 		return err
@@ -149,6 +155,15 @@ func (p party) String() string {
 		return "cli:" + p.Subject
 	}
 	return p.Subject
+}
+
+// today is p for a column, with the address that the user has now if the entry has none.
+func today(ctx context.Context, who *people, p party) (string, error) {
+	if p.Email != "" || p.Issuer == "cli" || p.Subject == "" {
+		return p.String(), nil
+	}
+	found, err := who.get(ctx, p.Subject)
+	return found.String(), err
 }
 
 // full is for a line.
