@@ -130,15 +130,20 @@ func (h *Handler) PopulateTokenEndpointResponse(ctx context.Context, r fosite.Ac
 func wire(err error) error {
 	switch {
 	case errors.Is(err, ErrRefused):
-		return fosite.ErrInvalidRequest.WithDescription(RefusedText).WithWrap(err).WithDebug(err.Error())
+		return say(fosite.ErrInvalidRequest, RefusedText).WithWrap(err).WithDebug(err.Error())
 	case errors.Is(err, ErrTarget):
 		return ErrInvalidTarget.WithWrap(err).WithDebug(err.Error())
 	case errors.Is(err, ErrScope):
-		return fosite.ErrInvalidScope.WithDescription("No scope that was asked for can be had.").WithWrap(err).WithDebug(err.Error())
+		return say(fosite.ErrInvalidScope, "No scope that was asked for can be had.").WithWrap(err).WithDebug(err.Error())
 	case errors.Is(err, ErrClient):
-		return fosite.ErrUnauthorizedClient.WithDescription("This client may not use token exchange.").WithWrap(err).WithDebug(err.Error())
+		return say(fosite.ErrUnauthorizedClient, "This client may not use token exchange.").WithWrap(err).WithDebug(err.Error())
 	case errors.Is(err, ErrUnavailable):
-		return fosite.ErrTemporarilyUnavailable.WithDescription("The service cannot answer now; nothing was issued.").WithWrap(err).WithDebug(err.Error())
+		return say(fosite.ErrTemporarilyUnavailable, "The service cannot answer now; nothing was issued.").WithWrap(err).WithDebug(err.Error())
 	}
 	return fosite.ErrServerError.WithWrap(err).WithDebug(err.Error())
+}
+
+// say gives e our words alone: fosite's hint, which it would append, guesses at causes that have nothing to do with an exchange.
+func say(e *fosite.RFC6749Error, text string) *fosite.RFC6749Error {
+	return e.WithDescription(text).WithHint("")
 }

@@ -103,7 +103,7 @@ func checkTarget(form url.Values, p *parameters) error {
 func checkScope(form url.Values, p *parameters) error {
 	scope, err := oauth.ParseScope(form.Get("scope"))
 	if err != nil {
-		return fosite.ErrInvalidScope.WithDescription("scope: tokens are printable ASCII without quote or backslash, with one space between (RFC 6749 section 3.3).")
+		return say(fosite.ErrInvalidScope, "scope: tokens are printable ASCII without quote or backslash, with one space between (RFC 6749 section 3.3).")
 	}
 	p.scope = scope
 	return nil
@@ -111,5 +111,5 @@ func checkScope(form url.Values, p *parameters) error {
 
 // invalid names the parameter and the rule, never the value.
 func invalid(parameter, rule string) error {
-	return fosite.ErrInvalidRequest.WithDescription(parameter + ": " + rule + ".")
+	return say(fosite.ErrInvalidRequest, parameter+": "+rule+".")
 }
