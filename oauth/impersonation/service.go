@@ -77,6 +77,7 @@ func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millise
 // (RFC 8693 §2.2.2): Error and Decision.Rules are for the log and the trail only.
 type Refusal struct{ Decision policy.Decision }
 
+// Error names the rules, for the log: it must not reach the wire.
 func (r *Refusal) Error() string {
 	return fmt.Sprintf("impersonation: refused: %v", r.Decision.Rules)
 }

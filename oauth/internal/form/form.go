@@ -37,6 +37,7 @@ type Error struct {
 	Rule string
 }
 
+// Error names the parameter, if any, and the rule.
 func (e *Error) Error() string {
 	if e.Parameter == "" {
 		return e.Rule
