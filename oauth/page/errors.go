@@ -67,7 +67,7 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, doing string, err e
 		p.badRequest(w, r, broken.Status, broken.Parameter, broken.Rule)
 	case errors.Is(err, ErrTooMany):
 		p.Error(w, r, ErrorView{
-			Status: http.StatusTooManyRequests, Title: text("busy.title"), Text: text("busy.text") + " " + text("busy.wait1"), RetryAfter: time.Minute,
+			Status: http.StatusTooManyRequests, Title: text("busy.title"), Text: text("busy.text") + " " + text("busy.wait"), RetryAfter: time.Minute,
 		})
 	default:
 		p.log(r, doing, err)

@@ -22,13 +22,14 @@ func refusal(advice string, need ...policy.Need) error {
 	return &impersonation.Refusal{Decision: policy.Decision{Advice: advice, Need: need, Rules: []string{"never.shown"}}}
 }
 
+var hostile = user("usr_x", "</title><script>alert(1)</script>\u202eevil\u2069 \U0001F469\u200d\U0001F4BB\n\"x\"", "x'\"<b>@acme.test")
+
 // TestPages is every state of /impersonate, whole.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	both := func(r policy.Request) policy.Decision {
 		return policy.Decision{Allow: r.Duration <= 30*time.Minute, MaxDuration: r.Duration}
 	}
-	hostile := user("usr_x", "</title><script>alert(1)</script>\u202eevil\u2069 \U0001F469\u200d\U0001F4BB\n\"x\"", "x'\"<b>@acme.test")
 	cases := []struct {
 		name   string
 		bend   func(*bench)
@@ -44,7 +45,7 @@ func TestPages(t *testing.T) {
 		{"ask", nil, get("subject", "usr_bob", "q", "bob"), 200},
 		{"ask-full", func(b *bench) { b.decide = both }, get("subject", "usr_marta", "reason", "\nAsked by phone", "ticket_number", "SUP-2"), 200},
 		{"ask-hostile", func(b *bench) { b.users.all = append(b.users.all, hostile); b.client.Name = "<i>\u202eApp" }, get("subject", "usr_x"), 200},
-		{"ask-errors", nil, post("reason", "bug </textarea>"[:3], "ticket_number", strings.Repeat("x", 65), "mode", "write", "minutes", "7"), 422},
+		{"ask-errors", nil, post("reason", "</texta>", "ticket_number", strings.Repeat("x", 65), "mode", "write", "minutes", "7"), 422},
 		{"ask-ticket-needed", func(b *bench) { b.refuse = refusal("", policy.NeedTicketNumber) }, post("ticket_number", ""), 422},
 		{"denied", func(b *bench) { b.refuse = refusal("Bob must <agree> first.", policy.NeedConsent) }, post(), 403},
 		{"denied-step-up", func(b *bench) { b.refuse = refusal("This needs a second factor.", policy.NeedStepUp) }, post(), 403},
@@ -116,6 +117,9 @@ func TestOtherPages(t *testing.T) {
 		}, 422},
 		{"signed-out", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.SignedOut(w, r, page.SignedOutView{SignIn: "/sign-in"})
+		}, 200},
+		{"home", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Home(w, r, page.Who{User: hostile})
 		}, 200},
 		{"error", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.Error(w, r, page.ErrorView{Status: 418, Title: "No <tea>", Text: "A & B", RequestID: "req_9", Back: page.Link{URL: "/", Text: "Back"}})

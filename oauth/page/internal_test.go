@@ -1,6 +1,8 @@
 package page
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -78,10 +80,25 @@ func TestOrigin(t *testing.T) {
 // TestMessages holds that each message is used and each use has one.
 func TestMessages(t *testing.T) {
 	t.Parallel()
-	used := map[string]bool{"find.one": true} // through plural
+	used := make(map[string]bool)
 	collect := func(text, pattern string) {
 		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
 			used[m[1]] = true
+		}
+	}
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range sources {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f != "messages.go" && !strings.HasSuffix(f, "_test.go") {
+			collect(string(b), `\b(?:text|markup)\("([a-z0-9.]+)"[,)]`)
+			collect(string(b), `\bplural\([^"]*"([a-z0-9.]+)"`)
+			collect(string(b), `\bplural\([^"]*"[a-z0-9.]+", "([a-z0-9.]+)"`)
 		}
 	}
 	files, err := templateFiles.ReadDir("templates")
@@ -102,6 +119,12 @@ func TestMessages(t *testing.T) {
 	for key := range used {
 		if _, ok := messages[key]; !ok {
 			t.Errorf("no message %q", key)
+		}
+	}
+	made := regexp.MustCompile(`^(status|text)\.\d+$|^ask\.(read|write)(\.hint)?$`) // keys that are put together
+	for key := range messages {
+		if !used[key] && !made.MatchString(key) {
+			t.Errorf("nothing says %q", key)
 		}
 	}
 }

@@ -100,8 +100,7 @@ var messages = map[string]string{
 
 	"busy.title": "Too many searches",
 	"busy.text":  "You searched very often in a short time.",
-	"busy.wait":  "Wait %d minutes, then try again.",
-	"busy.wait1": "Wait 1 minute, then try again.",
+	"busy.wait":  "Wait 1 minute, then try again.",
 
 	"directory.title": "The user directory did not answer",
 	"directory.text":  "Nothing was recorded against any user. Try again in a moment.",

@@ -150,7 +150,7 @@ func readTarget(q *request, v url.Values) error {
 // readPrefill reads what a deep link may fill in and what the search sends. A search that is too short or too long is
 // the person's doing, so it is left to the page.
 func readPrefill(q *request, v url.Values) error {
-	q.subject, q.reason, q.ticketNumber = v.Get("subject"), v.Get("reason"), v.Get("ticket_number")
+	q.subject, q.reason, q.ticketNumber = v.Get("subject"), strings.TrimSpace(v.Get("reason")), strings.TrimSpace(v.Get("ticket_number"))
 	q.search, q.after = strings.TrimSpace(v.Get("q")), v.Get("after")
 	if q.subject != "" {
 		if err := isText("subject", q.subject, maxID); err != nil {

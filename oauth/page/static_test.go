@@ -3,7 +3,6 @@ package page_test
 import (
 	"net/http"
 	"net/http/httptest"
-	"regexp"
 	"strings"
 	"testing"
 )
@@ -11,7 +10,7 @@ import (
 func TestStatic(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	sheet := regexp.MustCompile(`/static/us\.[0-9a-f]{16}\.css`).FindString(body(t, b.serve(t, get())))
+	sheet := sheet.FindString(body(t, b.serve(t, get())))
 	got := b.serve(t, httptest.NewRequest(http.MethodGet, sheet, nil))
 	if got.StatusCode != http.StatusOK || got.Header.Get("Content-Type") != "text/css; charset=utf-8" ||
 		got.Header.Get("Cache-Control") != "public, max-age=31536000, immutable" || got.Header.Get("X-Content-Type-Options") != "nosniff" {
