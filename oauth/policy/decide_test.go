@@ -181,6 +181,7 @@ var denials = []struct {
 	{"staff to customers", func(q *policy.Request) { q.Actor.Organisation = "" }, "role.organisation"},
 	{"customers to staff", func(q *policy.Request) { q.Subject.Organisation = "" }, "role.organisation"},
 	{"not one of the subjects", func(q *policy.Request) { q.Actor.Roles = []string{"coach"} }, "role.subjects"},
+	{"subject with a role that nobody registered", func(q *policy.Request) { q.Subject.Roles = []string{"dropped"} }, "role.privileged"},
 	{"privileged subject", func(q *policy.Request) { q.Subject.Roles = []string{"support"} }, "role.privileged"},
 	{"privileged subject, held but not allowed", func(q *policy.Request) {
 		q.Actor.Roles, q.Subject.Roles = []string{"admin"}, []string{"admin"}

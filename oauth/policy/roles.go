@@ -62,7 +62,18 @@ func (r *Rules) reaches(m *Impersonate, q *Request) bool {
 			return false
 		}
 	}
+	for _, name := range q.Subject.Roles {
+		if !r.registered(name) && (!m.Privileged || !slices.Contains(q.Actor.Roles, name)) {
+			return false
+		}
+	}
 	return true
+}
+
+// registered reports whether the registry knows a role. One that it does not know counts as privileged: whoever drops a role from
+// the configuration must not open its holders.
+func (r *Rules) registered(name string) bool {
+	return slices.ContainsFunc(r.registry.Roles, func(role Role) bool { return role.Name == name })
 }
 
 func (r *Rules) clientAllows(q *Request) bool {
