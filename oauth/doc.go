@@ -45,6 +45,9 @@
 //	oauth/directory        users, groups, organisations
 //	oauth/tokens           signing keys, JWKS, RFC 9068 sign and strict verify
 //	oauth/audit            the entry of the audit trail and its canonical bytes
+//	oauth/admin            what an operator may do, each act with its entry
+//	oauth/internal/form    reads strangers' parameters strictly, before fosite does
+//	oauth/internal/seal    seals secrets; internal/password and internal/totp check people's
 //	oauth/internal/chaos   kills real servers and checks what must hold afterwards
 //	migrations             the schema, embedded
 //

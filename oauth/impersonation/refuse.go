@@ -100,22 +100,21 @@ func (s *Service) refuse(ctx context.Context, r refused) {
 	people(&e, r.actor, r.subject)
 	e.Client, e.Session, e.Request, e.Policy = r.client, r.session, r.requestID, r.refusal.Decision.Version
 	e.Set("rule", rules)
-	e.Set("mode", string(r.mode))
-	e.Set("ticket_number", r.ticketNumber)
-	e.SetPersonal("reason", clipReason(r.reason))
+	e.Set("mode", clip(string(r.mode), policy.MaxTicketNumber))
+	e.Set("ticket_number", clip(r.ticketNumber, policy.MaxTicketNumber))
+	e.SetPersonal("reason", clip(r.reason, policy.MaxReason))
 	s.record(ctx, e)
 }
 
-// clipReason keeps a refused reason within what an accepted one may have: too long may be why it was refused.
-func clipReason(reason string) string {
-	if n := 0; len(reason) > policy.MaxReason {
-		for i := range reason {
-			if n++; n > policy.MaxReason {
-				return reason[:i]
-			}
+// clip keeps what was refused within what an accepted one may have: too long may be why it was refused.
+func clip(text string, most int) string {
+	n := 0
+	for i := range text {
+		if n++; n > most {
+			return text[:i]
 		}
 	}
-	return reason
+	return text
 }
 
 func (s *Service) recordFolded(ctx context.Context, client string, count int, now time.Time) {

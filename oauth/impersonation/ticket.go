@@ -98,7 +98,9 @@ func (s *Service) name(f *Facts) { s.withIssuer(f.Actor); s.withIssuer(f.Subject
 func (s *Service) standing(f Facts, now time.Time) *Refusal {
 	switch {
 	case len(f.Kills) > 0:
-		return deny("kill." + string(f.Kills[0].Scope))
+		ref := deny("kill." + string(f.Kills[0].Scope))
+		ref.Decision.Advice = "Impersonation is switched off at the moment."
+		return ref
 	case f.Client == nil:
 		return deny("client.unknown")
 	case f.Actor == nil:
@@ -106,7 +108,9 @@ func (s *Service) standing(f Facts, now time.Time) *Refusal {
 	case f.Subject == nil:
 		return deny("subject.unknown")
 	case !f.Login.Alive(now, s.life.LoginIdle) || f.Login.User != f.Actor.Subject:
-		return deny("login.dead")
+		ref := deny("login.dead")
+		ref.Decision.Need, ref.Decision.Advice = []policy.Need{policy.NeedStepUp}, "Your sign-in is over."
+		return ref
 	}
 	return nil
 }
