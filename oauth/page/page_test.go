@@ -124,7 +124,7 @@ func (b *syncBuffer) Write(p []byte) (int, error) {
 }
 
 func user(id, name, email string) directory.User {
-	return directory.User{ID: id, Name: name, Email: email, Organisation: "Acme Ltd", Roles: []string{"customer"}, Enabled: true}
+	return directory.User{ID: id, Name: name, Email: email, Organisation: "Acme Ltd", Enabled: true}
 }
 
 func setup(t *testing.T) *bench {
