@@ -44,7 +44,7 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/internal/seal", "", ""},
 	{"oauth/internal/password", "", "golang.org/x/crypto"},
 	{"oauth/internal/totp", "", "github.com/pquerna/otp"},
-	{"oauth/internal/chaos", "oauth oauth/audit oauth/impersonation oauth/store oauth/store/sqlite", ""},
+	{"oauth/internal/chaos", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store oauth/store/sqlite", ""},
 
 	{"oauth/rp", "oauth", ""},
 	{"conformance", "", ""},
