@@ -56,6 +56,7 @@ func (s *Service) stop(ctx context.Context, r StopRequest) (*Stopped, error) {
 		return nil, err
 	}
 	s.withIssuer(facts.Actor)
+	s.withIssuer(facts.Subject)
 	if ref := s.mayStop(facts, r, now); ref != nil {
 		return nil, s.refuseStop(ctx, facts, r, ref, now)
 	}
@@ -71,7 +72,7 @@ func (s *Service) stop(ctx context.Context, r StopRequest) (*Stopped, error) {
 	if err := s.store.Stop(ctx, w); err != nil {
 		return nil, err
 	}
-	s.log.InfoContext(ctx, label(facts.Actor)+" stopped impersonating", "actor", facts.Session.Actor, "subject", facts.Session.Subject,
+	s.log.InfoContext(ctx, label(facts.Actor)+" stopped impersonating "+label(facts.Subject), "actor", facts.Session.Actor, "subject", facts.Session.Subject,
 		"session", facts.Session.ID, "app", facts.Session.Client, "mode", facts.Session.Mode, "ticket_number", facts.Session.TicketNumber, "request_id", r.RequestID)
 	if next == nil {
 		return nil, ErrNothingLeft
@@ -110,7 +111,7 @@ func (s *Service) nextToken(f StopFacts, now time.Time) *ActorToken {
 
 func (s *Service) stopEntry(f StopFacts, next *ActorToken, r StopRequest, now time.Time) audit.Entry {
 	e := audit.New(audit.KindStop, now)
-	people(&e, f.Actor, nil)
+	people(&e, f.Actor, f.Subject)
 	e.Actor, e.Subject = s.party(f.Session.Actor), s.party(f.Session.Subject)
 	e.Client, e.Session, e.Request, e.Policy = f.Session.Client, f.Session.ID, r.RequestID, f.Session.Policy
 	e.Set("ended_before", string(f.Session.EndReason))

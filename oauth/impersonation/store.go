@@ -207,8 +207,9 @@ type ActorToken struct {
 // StopFacts is what a stop stands on.
 type StopFacts struct {
 	Session Session
-	Login   *Login // nil if gone
-	Actor   *policy.Person
+	Login   *Login         // nil if gone
+	Actor   *policy.Person // nil if gone, like Subject
+	Subject *policy.Person
 	Expires time.Time // of the return token
 	Used    time.Time // zero: not yet
 	Void    bool      // a kill or a revocation took it away

@@ -99,7 +99,10 @@ func (c *conn) loadStop(ctx context.Context, h oauth.Hash) (f impersonation.Stop
 	if f.Login, err = optional(c.login(ctx, selectLogin, f.Session.Login)); err != nil {
 		return f, err
 	}
-	f.Actor, err = optional(c.person(ctx, f.Session.Actor))
+	if f.Actor, err = optional(c.person(ctx, f.Session.Actor)); err != nil {
+		return f, err
+	}
+	f.Subject, err = optional(c.person(ctx, f.Session.Subject))
 	return f, err
 }
 

@@ -15,7 +15,7 @@ var stopCases = []testCase{
 		f, err := k.store.LoadStop(k.Context(), w.Return)
 		k.ok(err)
 		k.same("the session", f.Session, w.Session)
-		if f.Expires != w.ReturnEnds || !f.Used.IsZero() || f.Void || f.Given != "" || f.Actor.Subject != ann || f.Login.ID != k.login {
+		if f.Expires != w.ReturnEnds || !f.Used.IsZero() || f.Void || f.Given != "" || f.Actor.Subject != ann || f.Subject.Subject != w.Session.Subject || f.Login.ID != k.login {
 			k.Errorf("got %+v, want a fresh return token of ann's", f)
 		}
 		stop := k.stopWrite(w)
