@@ -171,11 +171,12 @@ func pick[T any](t *rapid.T, from []T, label string) T {
 	return from[rapid.IntRange(0, len(from)-1).Draw(t, label)]
 }
 
-func (m *machine) signIn(t *rapid.T) { m.login(m.ref.users[pick(t, m.users, "user")]) }
+func (m *machine) signIn(t *rapid.T) { m.login(t, m.ref.users[pick(t, m.users, "user")]) }
 
-func (m *machine) login(u *refUser) *refLogin {
+func (m *machine) login(t *rapid.T, u *refUser) *refLogin {
 	secret, now := oauth.NewSecret(), m.ref.now
-	l := &refLogin{id: oauth.NewID("lgn"), cookie: "__Host-op=" + string(secret), user: u, used: now, expires: now.Add(8 * time.Hour)}
+	lasts := time.Duration(pick(t, []int{8 * 60, 8 * 60, 13}, "login minutes")) * time.Minute
+	l := &refLogin{id: oauth.NewID("lgn"), cookie: "__Host-op=" + string(secret), user: u, used: now, expires: now.Add(lasts)}
 	m.must(m.store.CreateLogin(context.Background(), store.LoginWrite{Write: m.write(), Cookie: secret.Hash(), Login: impersonation.Login{
 		ID: l.id, User: u.id, AuthTime: now, AMR: []string{"pwd"}, Created: now, LastUsed: now, Expires: l.expires,
 	}}))
@@ -262,26 +263,67 @@ func fields(scope string) []string {
 
 // begin does all that a start takes, in one go; what is there already is used again.
 func (m *machine) begin(t *rapid.T) {
-	actor, client := m.ref.users[pick(t, m.users[:3], "actor")], pick(t, m.clients, "client")
-	l := m.lastLogin(actor)
-	own := m.lastToken(l, client)
-	if own == nil {
-		if own = m.token(l, client, m.ref.clients[client].scope, pick(t, m.ref.clients[client].resources, "own resource")); own == nil {
-			return
-		}
-	}
-	if ticket := m.ticket(t, l, client, m.ref.users[pick(t, m.users[3:], "subject")]); ticket != nil {
-		m.try(attempt{ticket: ticket, actor: own, client: client, verifier: true})
+	if a := m.prepare(t); a != nil {
+		m.try(*a)
 	}
 }
 
-func (m *machine) lastLogin(u *refUser) *refLogin {
+// prepare gives a start that should do, nil if there is no getting there.
+func (m *machine) prepare(t *rapid.T) *attempt {
+	actor, client := m.ref.users[pick(t, m.users[:3], "actor")], pick(t, m.clients, "client")
+	l := m.lastLogin(t, actor)
+	own := m.lastToken(l, client)
+	if own == nil {
+		if own = m.token(l, client, m.ref.clients[client].scope, pick(t, m.ref.clients[client].resources, "own resource")); own == nil {
+			return nil
+		}
+	}
+	ticket := m.ticket(t, l, client, m.ref.users[pick(t, m.users[3:], "subject")])
+	if ticket == nil {
+		return nil
+	}
+	return &attempt{ticket: ticket, actor: own, client: client, verifier: true}
+}
+
+// mixUp is a start that should do, but for one part.
+func (m *machine) mixUp(t *rapid.T) {
+	good := m.prepare(t)
+	if good == nil {
+		return
+	}
+	a, client := *good, good.client
+	switch rapid.IntRange(0, 6).Draw(t, "part") {
+	case 0:
+		a.verifier = false
+	case 1:
+		a.scope = []string{"app:read", "app:write", "openid", "profile"}
+	case 2:
+		a.scope = []string{pick(t, []string{"openid", "impersonate", "impersonation:write", "admin:everything"}, "scope")}
+	case 3:
+		a.resource = pick(t, []string{resource, secondResource}, "resource")
+	case 4:
+		a.client = pick(t, m.clients, "client")
+	case 5: // the same person, signed in elsewhere
+		a.actor = m.token(m.login(t, a.actor.login.user), client, m.ref.clients[client].scope, resource)
+	case 6: // another person, signed in
+		if l := m.lastLogin(t, m.ref.users[pick(t, m.users[:3], "other")]); m.ref.alive(l) {
+			a.actor = m.token(l, client, m.ref.clients[client].scope, resource)
+		}
+	}
+	if a.actor == nil {
+		return
+	}
+	m.try(a)
+	m.try(*good) // spent only if that was a start; then this is its second use
+}
+
+func (m *machine) lastLogin(t *rapid.T, u *refUser) *refLogin {
 	for _, l := range slices.Backward(m.logins) {
 		if l.user == u && m.ref.alive(l) {
 			return l
 		}
 	}
-	return m.login(u)
+	return m.login(t, u)
 }
 
 func (m *machine) lastToken(l *refLogin, client string) *refToken {
@@ -293,21 +335,13 @@ func (m *machine) lastToken(l *refLogin, client string) *refToken {
 	return nil
 }
 
-// start mixes parts up.
+// start joins whatever there is: old tickets, tokens of anybody.
 func (m *machine) start(t *rapid.T) {
 	ticket := pick(t, m.ref.tickets, "ticket")
-	a := attempt{ticket: ticket, client: ticket.client, verifier: rapid.IntRange(0, 5).Draw(t, "verifier") > 0}
-	if rapid.IntRange(0, 2).Draw(t, "fitting") > 0 {
-		a.actor = m.lastToken(ticket.login, ticket.client)
-	}
-	if a.actor == nil {
+	a := attempt{ticket: ticket, client: ticket.client, verifier: true, actor: m.lastToken(ticket.login, ticket.client)}
+	if a.actor == nil || rapid.Bool().Draw(t, "any") {
 		a.actor = pick(t, m.ref.tokens, "actor")
 	}
-	if rapid.IntRange(0, 3).Draw(t, "elsewhere") == 0 {
-		a.client = pick(t, m.clients, "client")
-	}
-	a.scope = fields(pick(t, []string{"", "", "", "openid", "app:read app:write openid", "impersonate", "admin:everything", "impersonation:write"}, "scope"))
-	a.resource = pick(t, []string{"", "", resource, secondResource}, "resource")
 	m.try(a)
 }
 
@@ -586,7 +620,7 @@ func TestModel(t *testing.T) {
 			}()
 			rt.Repeat(map[string]func(*rapid.T){
 				"": m.check, "sign in": m.signIn, "get token": m.getToken, "get ticket": m.getTicket, "begin": m.begin, "begin again": m.begin, "begin and stop": m.loop, "start": m.start,
-				"start again": m.start, "stop": m.stop, "stop again": m.stop, "revoke": m.revoke, "misuse": m.misuse, "advance": m.advance, "advance again": m.advance,
+				"mix up": m.mixUp, "mix up again": m.mixUp, "stop": m.stop, "stop again": m.stop, "revoke": m.revoke, "misuse": m.misuse, "advance": m.advance, "advance again": m.advance,
 				"sign out": m.signOut, "enable": m.setEnabled, "protect": m.setProtected, "kill": m.kill, "lift": m.lift, "lift again": m.lift,
 			})
 			m.trail()
