@@ -165,34 +165,3 @@ func check(t *testing.T, path string, acknowledged []impersonation.StartWrite) {
 		}
 	}
 }
-
-// A caller who leaves while somebody else holds the file's lock is told at once, and what they asked for never happens
-// unless it had begun; the lock's time-out is ErrUnavailable and the writer goes on.
-func TestLeave(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "a.db")
-	s := open(t, sqlite.Config{Path: path, Migrate: true, Reserve: -1})
-	conn, err := raw(t, path).Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := conn.ExecContext(t.Context(), `BEGIN IMMEDIATE`); err != nil {
-		t.Fatal(err)
-	}
-	first := make(chan error, 1) // it has begun, and waits for the lock
-	go func() { first <- s.UseOnce(t.Context(), "space", "first", now, now) }()
-	ctx, cancel := context.WithCancel(t.Context())
-	left := make(chan error, 1)
-	go func() { left <- s.UseOnce(ctx, "space", "left", now, now) }()
-	cancel()
-	if err := <-left; err == nil {
-		t.Error("a caller who left was told that it happened")
-	}
-	if _, err := conn.ExecContext(t.Context(), `COMMIT`); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-first; err != nil {
-		t.Errorf("the one who waited: %v", err)
-	}
-}

@@ -12,3 +12,21 @@ func LimitPages(s *Store, pages int) error {
 		return err
 	})
 }
+
+// Occupy keeps the writer busy with a job until release is called. It returns once the job has begun.
+func Occupy(s *Store) (release func()) {
+	begun, end, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.update(context.Background(), "being busy", func(context.Context, *conn) error {
+			close(begun)
+			<-end
+			return nil
+		})
+	}()
+	<-begun
+	return func() { close(end); <-done }
+}
+
+// Waiting is how many writes wait for their turn.
+func Waiting(s *Store) int { return len(s.write.jobs) }

@@ -202,7 +202,7 @@ var startCases = []testCase{
 
 // guards changes one thing at a time between the read and the write of a start.
 func (k *kit) guards() {
-	g := k.grant()
+	var g store.Grant
 	for _, c := range []struct {
 		name   string
 		change func()
@@ -232,6 +232,7 @@ func (k *kit) guards() {
 		{"revoked actor token", func() { k.ok(k.store.RevokeGrant(k.Context(), g.ID, k.now)) }},
 		{"client removed", func() { k.ok(k.store.DeleteClient(k.Context(), app, k.endWrite(impersonation.ScopeClient, app))) }},
 	} {
+		g = k.grant() // for each change, since some of them revoke it
 		key := k.key()
 		key.ActorJTI = g.JTI
 		w := k.startOn(k.load(key), k.ticket())

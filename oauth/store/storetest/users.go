@@ -111,6 +111,9 @@ var userCases = []testCase{
 		if s := k.stored(w.Session.ID); s.EndReason != impersonation.EndDisabled {
 			k.Errorf("session: got %q, want disabled", s.EndReason)
 		}
+		if e := k.entries(store.EntryQuery{Kind: audit.KindEnd}); len(e) != 1 || e[0].Entry.Request != change.RequestID {
+			k.Errorf("got %v, want one entry of the end, under the request of the change", e)
+		}
 		if l, err := k.store.Login(k.Context(), k.login); err != nil || l.Ended != k.now {
 			k.Errorf("login: got %v, %v; want ended", l.Ended, err)
 		}
