@@ -1,0 +1,131 @@
+package chaos_test
+
+import (
+	"bufio"
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth/internal/chaos"
+)
+
+// echo answers each line with itself. It gives its address.
+func echo(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				for r := bufio.NewReader(c); ; {
+					line, err := r.ReadString('\n')
+					if err != nil {
+						return
+					}
+					c.Write([]byte(line))
+				}
+			}()
+		}
+	}()
+	return ln.Addr().String()
+}
+
+// say sends a line and waits for it to come back, at most wait.
+func say(c net.Conn, wait time.Duration) error {
+	c.SetDeadline(time.Now().Add(wait))
+	if _, err := c.Write([]byte("hello\n")); err != nil {
+		return err
+	}
+	return hear(c)
+}
+
+func hear(c net.Conn) error {
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err == nil && line != "hello\n" {
+		return errors.New("another line: " + line)
+	}
+	return err
+}
+
+func dial(t *testing.T, p *chaos.Proxy) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", p.Addr)
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+const long = 10 * time.Second // for what must come, on a busy machine
+
+func TestProxyCut(t *testing.T) {
+	t.Parallel()
+	p := chaos.NewProxy(t, echo(t))
+	c := dial(t, p)
+	must(t, say(c, long))
+	p.Cut()
+	if err := say(c, long); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("over a cut connection: got %v; want a reset", err)
+	}
+	refuses(t, p)
+	p.Heal()
+	must(t, say(dial(t, p), long))
+}
+
+func TestProxyBlackHole(t *testing.T) {
+	t.Parallel()
+	p := chaos.NewProxy(t, echo(t))
+	c := dial(t, p)
+	must(t, say(c, long))
+	p.BlackHole()
+	if err := say(c, 300*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("into the hole: got %v; want no answer", err)
+	}
+	p.Heal()
+	c.SetDeadline(time.Now().Add(long))
+	if err := hear(c); err != nil {
+		t.Errorf("what was held back: %v; want it passed on", err)
+	}
+}
+
+func TestProxyDelay(t *testing.T) {
+	t.Parallel()
+	p := chaos.NewProxy(t, echo(t))
+	c := dial(t, p)
+	p.Delay(time.Second)
+	begin := time.Now()
+	must(t, say(c, long))
+	if took := time.Since(begin); took < 2*time.Second {
+		t.Errorf("there and back took %s; want a second each way", took)
+	}
+}
+
+// TestProxyNobody: a target that does not listen is a reset, not a wait.
+func TestProxyNobody(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	p := chaos.NewProxy(t, ln.Addr().String())
+	ln.Close()
+	refuses(t, p)
+}
+
+// refuses demands that a new connection is reset: at once or with its first line, as the system sees it.
+func refuses(t *testing.T, p *chaos.Proxy) {
+	t.Helper()
+	c, err := net.Dial("tcp", p.Addr)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	if err := say(c, long); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a new connection: got %v; want a reset", err)
+	}
+}
