@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/store"
 )
 
 const (
@@ -27,13 +28,13 @@ const (
 
 // Touch implements impersonation.Store.
 func (s *Store) Touch(ctx context.Context, sid string, now time.Time) error {
-	l, err := s.LoadSession(ctx, sid)
+	one, err := s.Session(ctx, sid)
 	switch {
-	case errors.Is(err, impersonation.ErrNotFound):
+	case errors.Is(err, store.ErrNotFound):
 		return nil
 	case err != nil:
 		return err
-	case !l.Session.Ended.IsZero(), !moved(l.Session.LastActive, now):
+	case !one.Ended.IsZero(), !moved(one.LastActive, now):
 		return nil
 	}
 	return s.update(ctx, "touching a session", func(ctx context.Context, c *conn) error {

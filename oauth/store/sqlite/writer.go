@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -162,7 +163,7 @@ func (w *writer) commit(batch []*job) {
 		batch = refuse(batch, errNoRoom)
 	}
 	err := w.try(batch)
-	if full(err) && w.reserve.release() {
+	if full(err) && slices.ContainsFunc(batch, func(j *job) bool { return j.urgent }) && w.reserve.release() {
 		batch = refuse(batch, err)
 		err = w.try(batch)
 	}

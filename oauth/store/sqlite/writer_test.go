@@ -88,13 +88,20 @@ func TestCloseAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := open(t, sqlite.Config{Path: path, Reserve: -1})
+	written := 0
 	for i := range errs {
 		err := <-errs[i]
+		if err == nil {
+			written++
+		}
 		if err != nil && !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%d: got %v, want nil or ErrUnavailable", i, err)
 		}
 		if used := errors.Is(again.UseOnce(t.Context(), "space", fmt.Sprint(i), now, now), store.ErrSpent); used != (err == nil) {
 			t.Errorf("%d: answered %v, and written is %v", i, err, used)
 		}
+	}
+	if written < n/2 {
+		t.Errorf("%d were written, want at least the %d that had been taken before Close", written, n/2)
 	}
 }
