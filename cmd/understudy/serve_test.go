@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -38,10 +39,13 @@ type line struct {
 	Private string `json:"private_listen"`
 }
 
-// understudy is the command in dir, with env beside the path.
+// understudy is the command in dir, without our environment. It is killed after a minute: a server that should have been
+// refused would run for ever.
 func understudy(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "understudy", args...) // TestMain puts it in the path
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, "understudy", args...) // TestMain puts it in the path
 	cmd.Dir, cmd.Env = dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
 	return cmd
 }
