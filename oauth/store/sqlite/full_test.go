@@ -56,6 +56,9 @@ func TestFullDisk(t *testing.T) {
 	if refused == 0 {
 		t.Fatal("the disk never was full")
 	}
+	if _, err := os.Stat(path + ".reserve"); err != nil {
+		t.Errorf("the reserve went for what stops nothing: %v", err)
+	}
 	for i, w := range started {
 		stop := impersonation.StopWrite{Write: impersonation.Write{Now: now, Entries: []audit.Entry{audit.New(audit.KindStop, now)}}, Return: w.Return, Session: w.Session.ID}
 		if err := s.Stop(t.Context(), stop); err != nil {
