@@ -92,9 +92,13 @@ func checkTarget(form url.Values, p *parameters) error {
 	default:
 		return ErrInvalidTarget.WithDescription("resource: one token is for one resource; give one value of resource or audience.")
 	}
+	name := "resource"
+	if !form.Has(name) {
+		name = "audience"
+	}
 	u, err := url.Parse(values[0])
 	if err != nil || !u.IsAbs() || u.Fragment != "" || values[0][len(values[0])-1] == '#' {
-		return ErrInvalidTarget.WithDescription("resource: must be an absolute URI without fragment (RFC 8707 section 2).")
+		return ErrInvalidTarget.WithDescription(name + ": must be an absolute URI without fragment (RFC 8707 section 2).")
 	}
 	p.resource = values[0]
 	return nil
