@@ -49,6 +49,10 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) grant(ctx context.Context, r *http.Request) (fosite.AccessResponder, error) {
+	// Package tokenexchange knows no tickets, so it cannot know what goes with one.
+	if f := r.PostForm; f.Get("subject_token_type") == string(oauth.TokenTypeTicket) && !f.Has("code_verifier") {
+		return nil, invalidRequest("code_verifier", "is required with a ticket (RFC 7636 section 4.5)")
+	}
 	req, err := s.provider.NewAccessRequest(ctx, r, new(TokenSession))
 	if err != nil {
 		return nil, err
