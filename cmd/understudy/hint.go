@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/understudy-id/understudy/oauth/admin"
+	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/store"
 )
@@ -19,9 +20,13 @@ var hints = []struct {
 	{store.ErrNotFound, "understudy client ls, session ls and audit ls list what there is"},
 	{store.ErrExists, "understudy user ls and client ls list what there is; the ID of a removed client is not free again"},
 	{store.ErrUnavailable, "is the disk full, or another program busy with the database? Try again"},
+	{audit.ErrOpening, tampered},
+	{audit.ErrForm, tampered},
 	{syscall.EADDRINUSE, "another program listens there; --listen and --private-listen name other ports"},
 	{fs.ErrPermission, "who owns the file, and who runs understudy?"},
 }
+
+const tampered = "an entry was changed after it was written: keep a copy of the database as it is"
 
 func hintFor(err error) string {
 	var h *hintError

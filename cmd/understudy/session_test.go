@@ -1,0 +1,126 @@
+package main_test
+
+import (
+	"database/sql"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/store/sqlite"
+)
+
+// runs runs the command and gives what it prints.
+func runs(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	out, err := understudy(t, dir, args...).Output()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, err.(*exec.ExitError).Stderr)
+	}
+	return string(out)
+}
+
+// live writes a session of ann over john that a server would have started.
+func live(t *testing.T, dir string) string {
+	t.Helper()
+	ctx, now := t.Context(), time.Now().UTC().Truncate(time.Millisecond)
+	st, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "understudy.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	write := impersonation.Write{Now: now, RequestID: oauth.NewID("req")}
+	l := impersonation.Login{ID: oauth.NewID("lgn"), User: "ann", AuthTime: now, Created: now, LastUsed: now, Expires: now.Add(time.Hour)}
+	if err := st.CreateLogin(ctx, store.LoginWrite{Write: write, Login: l, Cookie: oauth.NewSecret().Hash()}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := st.LoadStart(ctx, impersonation.StartKey{Client: "app", Actor: "ann", Subject: "john", Login: l.ID, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := impersonation.Session{
+		ID: oauth.NewID("imp"), Audit: oauth.NewID("aud"), Client: "app", Actor: "ann", Subject: "john", Login: l.ID, Mode: oauth.ModeRead,
+		Resource: policy.DefaultResource, Reason: "no report\x1b[2J tab", Via: policy.ViaUserID, JTI: oauth.NewID("tok"),
+		Started: now, Expires: now.Add(time.Hour), LastActive: now, LoginExpires: l.Expires,
+	}
+	if err := st.Start(ctx, impersonation.StartWrite{Write: write, Guard: f.Guard, Session: s}); err != nil {
+		t.Fatal(err)
+	}
+	return s.ID
+}
+
+func TestSessionEnd(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	runs(t, dir, "client", "add", "--id", "app", "--name", "App", "--redirect-uri", "https://app.test/cb")
+	runs(t, dir, "user", "add", "--id", "ann", "--email", "ann@acme.test", "--name", "Ann Bell", "--role", "admin")
+	runs(t, dir, "user", "add", "--id", "john", "--email", "john@acme.test", "--name", "John Doe")
+	sid := live(t, dir)
+	want(t, runs(t, dir, "session", "ls"), `(?m)^`+sid+` +ann@acme.test +john@acme.test +app +read +\S+Z +\S+Z +- +no report�\[2J tab$`)
+	want(t, runs(t, dir, "session", "ls", "--subject", "john@acme.test", "-o", "json"), `"name": "John Doe"`)
+	if out := runs(t, dir, "session", "ls", "--actor", "john@acme.test"); strings.Contains(out, sid) {
+		t.Errorf("sessions by another actor: got\n%s", out)
+	}
+	want(t, runs(t, dir, "session", "end", sid, "--reason", "case closed"), `^ended 1 of the live sessions\n$`)
+	if out := runs(t, dir, "session", "ls"); strings.Contains(out, sid) {
+		t.Errorf("live sessions: got the ended one:\n%s", out)
+	}
+	want(t, runs(t, dir, "session", "ls", "--all"), sid+` .* \S+Z operator +no report`)
+	want(t, runs(t, dir, "audit", "ls", "--session", sid), `impersonation.end +cli:\S+ +john@acme.test +app +`+sid+` +case closed `)
+}
+
+func want(t *testing.T, got, pattern string) {
+	t.Helper()
+	if !regexp.MustCompile(pattern).MatchString(got) {
+		t.Errorf("got\n%s\nwant a match for %s", got, pattern)
+	}
+}
+
+func TestAuditShow(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	runs(t, dir, "user", "add", "--id", "ann", "--email", "ann@acme.test", "--name", "Ann Bell")
+	id := regexp.MustCompile(`aud_[a-z2-7]{26}`).FindString(runs(t, dir, "audit", "ls"))
+	whole := runs(t, dir, "audit", "show", id)
+	want(t, whole, `(?m)^subject +ann@acme.test ann at http://localhost:8080$`)
+	want(t, whole, `(?m)^canonical +\{"actor":\{"iss":"cli",.*"id":"`+id+`".*\}$`)
+	want(t, whole, `(?m)^opening +\{"subject_email":\{"salt":"[A-Za-z0-9_-]{22}","value":"ann@acme.test"\}`)
+	want(t, runs(t, dir, "audit", "show", id, "-o", "json"), `"canonical": "\{\\"actor\\"`)
+
+	forge(t, dir)
+	wantRefused(t, understudy(t, dir, "audit", "show", id), "opening does not fit the entry", "hint: an entry was changed")
+}
+
+// forge changes an address in the trail, as somebody with the database's file could.
+func forge(t *testing.T, dir string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(dir, "understudy.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.Query(`SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_entry'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	statements := []string{}
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		statements = append(statements, "DROP TRIGGER "+name)
+	}
+	statements = append(statements, `UPDATE audit_entry SET opening = CAST(replace(CAST(opening AS TEXT), 'ann@acme.test', 'eve@acme.test') AS BLOB)`)
+	for _, s := range statements {
+		if _, err := db.Exec(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
