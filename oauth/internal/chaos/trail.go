@@ -83,6 +83,11 @@ func (w *world) grown(seen *Seen) {
 
 // canaries is I9.
 func (w *world) canaries() {
+	var all strings.Builder // of the trail: searched whole first, since there are many secrets and many entries
+	for _, e := range w.entries {
+		all.Write(e.Canonical)
+		all.Write(e.Opening)
+	}
 	for _, secret := range w.options.Canaries {
 		if secret == "" {
 			w.report("I9", "Canaries", "has an empty one, which stands everywhere: the test did not get what it wanted")
@@ -93,17 +98,24 @@ func (w *world) canaries() {
 				w.report("I9", name, "has secret %s in clear", fingerprint(secret))
 			}
 		}
-		for _, e := range w.entries {
-			if stands(string(e.Canonical), secret) || stands(string(e.Opening), secret) {
-				w.report("I9", e.Entry.ID, "has secret %s in clear", fingerprint(secret))
-			}
+		if stands(all.String(), secret) {
+			w.whichEntry(secret)
+		}
+	}
+}
+
+func (w *world) whichEntry(secret string) {
+	for _, e := range w.entries {
+		if stands(string(e.Canonical), secret) || stands(string(e.Opening), secret) {
+			w.report("I9", e.Entry.ID, "has secret %s in clear", fingerprint(secret))
 		}
 	}
 }
 
 // stands finds a secret as it is and as a URL spells it.
 func stands(text, secret string) bool {
-	return strings.Contains(text, secret) || strings.Contains(text, url.QueryEscape(secret))
+	escaped := url.QueryEscape(secret)
+	return strings.Contains(text, secret) || escaped != secret && strings.Contains(text, escaped)
 }
 
 // fingerprint names a secret without showing it.
