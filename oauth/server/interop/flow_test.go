@@ -164,7 +164,7 @@ func (h *house) verify(token string) (header, claims map[string]any) {
 	defer resp.Body.Close()
 	var set jose.JSONWebKeySet
 	must(h.t, json.NewDecoder(resp.Body).Decode(&set))
-	jws, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256})
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
 	must(h.t, err)
 	found := set.Key(jws.Signatures[0].Header.KeyID)
 	if len(found) != 1 || !found[0].IsPublic() || found[0].Use != "sig" {
