@@ -15,21 +15,6 @@ import (
 	"github.com/understudy-id/understudy/oauth/store/sqlite"
 )
 
-// smallDisk is a directory on a disk of its own, of size bytes.
-func smallDisk(t *testing.T, size string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size+",mode=0700"); err != nil {
-		t.Skipf("a small disk needs the right to mount one: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 // TestFullDisk fills the disk beside a running store. Starts are refused, stops go on, and when there is room again
 // everything goes on, with a new reserve.
 func TestFullDisk(t *testing.T) {
