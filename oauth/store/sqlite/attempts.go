@@ -61,7 +61,7 @@ func (a attempts) answer() store.Attempt {
 
 // Attempt implements store.Logins.
 func (s *Store) Attempt(ctx context.Context, key oauth.Hash, now time.Time) (out store.Attempt, err error) {
-	err = s.view(ctx, "reading sign-in failures", func(ctx context.Context, c *conn) error {
+	err = s.look(ctx, "reading sign-in failures", func(ctx context.Context, c *conn) error {
 		a, err := c.attempts(ctx, key, now)
 		out = a.answer()
 		return err

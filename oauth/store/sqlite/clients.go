@@ -33,7 +33,7 @@ func (c *conn) client(ctx context.Context, id string) (*store.Client, error) {
 
 // Client implements store.Clients.
 func (s *Store) Client(ctx context.Context, id string) (out store.Client, err error) {
-	err = s.view(ctx, "reading a client", func(ctx context.Context, c *conn) error {
+	err = s.look(ctx, "reading a client", func(ctx context.Context, c *conn) error {
 		found, err := c.client(ctx, id)
 		if err == nil {
 			out = *found

@@ -44,7 +44,7 @@ func (s *Store) GrantByJTI(ctx context.Context, jti string) (store.Grant, error)
 }
 
 func (s *Store) findGrant(ctx context.Context, query string, key any) (g store.Grant, err error) {
-	err = s.view(ctx, "reading a grant", func(ctx context.Context, c *conn) error {
+	err = s.look(ctx, "reading a grant", func(ctx context.Context, c *conn) error {
 		return c.row(ctx, query, []any{key}, []any{&g.ID, &g.Client, &g.User, &g.Login, &g.RedirectURI, items{&g.Scope}, &g.Audience, &g.Nonce,
 			hash{&g.CodeHash}, &g.CodeChallenge, at{&g.AuthTime}, &g.ACR, items{&g.AMR}, at{&g.Created}, at{&g.CodeExpires}, at{&g.CodeUsed},
 			text{&g.JTI}, at{&g.Issued}, at{&g.Expires}, at{&g.Revoked}})

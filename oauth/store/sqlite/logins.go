@@ -32,7 +32,7 @@ func (c *conn) login(ctx context.Context, query string, key any) (*impersonation
 }
 
 func (s *Store) findLogin(ctx context.Context, query string, key any) (out impersonation.Login, err error) {
-	err = s.view(ctx, "reading a login", func(ctx context.Context, c *conn) error {
+	err = s.look(ctx, "reading a login", func(ctx context.Context, c *conn) error {
 		l, err := c.login(ctx, query, key)
 		if err == nil {
 			out = *l

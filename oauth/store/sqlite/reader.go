@@ -38,31 +38,54 @@ func (r *readers) close() {
 	}
 }
 
-// view runs f in one read transaction: all its statements see the same state, which is that of the last commit.
-func (s *Store) view(ctx context.Context, doing string, f func(context.Context, *conn) error) error {
-	return failed(doing, s.read.view(ctx, f))
+// look runs f, which is one statement that finds by an index, on a connection without a transaction. Look-ups run without the
+// caller's context: they are over before a goroutine that watches it would be set up.
+func (s *Store) look(ctx context.Context, doing string, f func(context.Context, *conn) error) error {
+	return failed(doing, s.read.with(ctx, func(c *conn) error { return f(context.WithoutCancel(ctx), c) }))
 }
 
-func (r *readers) view(ctx context.Context, f func(context.Context, *conn) error) error {
+// view runs f in one read transaction: all its look-ups see the same state, which is that of the last commit.
+func (s *Store) view(ctx context.Context, doing string, f func(context.Context, *conn) error) error {
+	return s.list(ctx, doing, func(ctx context.Context, c *conn) error { return f(context.WithoutCancel(ctx), c) })
+}
+
+// list is view for what may read many rows: it ends when the caller's context does.
+func (s *Store) list(ctx context.Context, doing string, f func(context.Context, *conn) error) error {
+	return failed(doing, s.read.with(ctx, func(c *conn) error {
+		if _, err := c.exec(context.Background(), "BEGIN"); err != nil {
+			return errors.Join(errSpoilt, err)
+		}
+		err := f(ctx, c)
+		// Without the caller's context: the transaction must end also when the call was given up.
+		if _, end := c.exec(context.Background(), "COMMIT"); end != nil {
+			err = errors.Join(errSpoilt, err, end)
+		}
+		return err
+	}))
+}
+
+// errSpoilt means that a connection may still be in a transaction: the next read opens another.
+var errSpoilt = errors.New("the connection is spoilt")
+
+// with runs f on a free connection.
+func (r *readers) with(ctx context.Context, f func(*conn) error) error {
 	c, err := r.take(ctx)
 	if err != nil {
 		return err
 	}
-	err = f(ctx, c)
+	err = f(c)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = store.ErrNotFound
 	}
-	// Without the caller's context: the transaction must end also when the call was given up.
-	if _, end := c.exec(context.Background(), "COMMIT"); end != nil {
+	if errors.Is(err, errSpoilt) {
 		c.close()
-		c = nil // the next read opens another
-		err = errors.Join(err, end)
+		c = nil
 	}
 	r.free <- c
 	return err
 }
 
-// take gives a connection with a transaction open on it.
+// take gives a free connection.
 func (r *readers) take(ctx context.Context) (*conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -78,21 +101,17 @@ func (r *readers) take(ctx context.Context) (*conn, error) {
 	case <-r.done:
 		return nil, errClosed
 	case c := <-r.free:
-		return r.begin(ctx, c)
+		return r.open(ctx, c)
 	}
 }
 
-func (r *readers) begin(ctx context.Context, c *conn) (_ *conn, err error) {
-	if c == nil {
-		if c, err = newConn(ctx, r.db); err != nil {
-			r.free <- nil
-			return nil, err
-		}
+func (r *readers) open(ctx context.Context, c *conn) (*conn, error) {
+	if c != nil {
+		return c, nil
 	}
-	if _, err := c.exec(context.Background(), "BEGIN"); err != nil {
-		c.close()
+	c, err := newConn(ctx, r.db)
+	if err != nil {
 		r.free <- nil
-		return nil, err
 	}
-	return c, nil
+	return c, err
 }

@@ -61,7 +61,7 @@ func (s *Store) Search(ctx context.Context, q directory.Query) (page []directory
 	if !q.AnyOrganisation {
 		query, args = searchOwn, append(args, q.Organisation)
 	}
-	err = s.view(ctx, "searching users", func(ctx context.Context, c *conn) error {
+	err = s.list(ctx, "searching users", func(ctx context.Context, c *conn) error {
 		return c.each(ctx, query, args, func(r *sql.Rows) error {
 			var u directory.User
 			err := r.Scan(userDest(&u)...)

@@ -49,7 +49,7 @@ func (s *Store) Touch(ctx context.Context, sid string, now time.Time) error {
 
 // Expired implements impersonation.Store.
 func (s *Store) Expired(ctx context.Context, now, idle time.Time, limit int) (out []impersonation.Session, err error) {
-	err = s.view(ctx, "listing expired sessions", func(ctx context.Context, c *conn) error {
+	err = s.list(ctx, "listing expired sessions", func(ctx context.Context, c *conn) error {
 		out, err = c.sessions(ctx, selectExpired, now.UnixMilli(), idle.UnixMilli(), limit)
 		return err
 	})

@@ -70,7 +70,7 @@ func (s *Store) Entries(ctx context.Context, q store.EntryQuery) (page []store.S
 	if err != nil {
 		return nil, "", failed("reading the trail", err)
 	}
-	err = s.view(ctx, "reading the trail", func(ctx context.Context, c *conn) error {
+	err = s.list(ctx, "reading the trail", func(ctx context.Context, c *conn) error {
 		return c.each(ctx, f.query, f.args, func(r *sql.Rows) error {
 			var e store.StoredEntry
 			if err := r.Scan(&e.Seq, &e.Canonical, &e.Opening); err != nil {
@@ -105,7 +105,7 @@ func open(page []store.StoredEntry) (err error) {
 func (s *Store) Entry(ctx context.Context, id string) (store.StoredEntry, error) {
 	one := make([]store.StoredEntry, 1)
 	e := &one[0]
-	err := s.view(ctx, "reading an entry", func(ctx context.Context, c *conn) error {
+	err := s.look(ctx, "reading an entry", func(ctx context.Context, c *conn) error {
 		return c.row(ctx, selectEntry, []any{id}, []any{&e.Seq, &e.Canonical, &e.Opening})
 	})
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *Store) Sessions(ctx context.Context, q store.SessionQuery) (page []impe
 		return nil, "", failed("listing sessions", err)
 	}
 	var seqs []int64
-	err = s.view(ctx, "listing sessions", func(ctx context.Context, c *conn) error {
+	err = s.list(ctx, "listing sessions", func(ctx context.Context, c *conn) error {
 		return c.each(ctx, f.query, f.args, func(r *sql.Rows) error {
 			var one impersonation.Session
 			var seq int64
@@ -153,7 +153,7 @@ func (s *Store) Sessions(ctx context.Context, q store.SessionQuery) (page []impe
 
 // Kills implements store.Trail.
 func (s *Store) Kills(ctx context.Context) (out []impersonation.Kill, err error) {
-	err = s.view(ctx, "reading kills", func(ctx context.Context, c *conn) error {
+	err = s.look(ctx, "reading kills", func(ctx context.Context, c *conn) error {
 		return c.each(ctx, selectKills, nil, func(r *sql.Rows) error {
 			var k impersonation.Kill
 			err := r.Scan(&k.Scope, &k.ID, &k.Reason, &k.By, at{&k.At})
@@ -166,7 +166,7 @@ func (s *Store) Kills(ctx context.Context) (out []impersonation.Kill, err error)
 
 // Outbox implements store.Trail.
 func (s *Store) Outbox(ctx context.Context, after int64, limit int) (out []store.StoredEvent, err error) {
-	err = s.view(ctx, "reading the outbox", func(ctx context.Context, c *conn) error {
+	err = s.list(ctx, "reading the outbox", func(ctx context.Context, c *conn) error {
 		return c.each(ctx, selectOutbox, []any{after, limit}, func(r *sql.Rows) error {
 			var e store.StoredEvent
 			err := r.Scan(&e.Position, &e.Kind, &e.Session, &e.Actor, &e.Subject, &e.Client, &e.Reason, at{&e.Time})

@@ -139,7 +139,7 @@ func (c *conn) endFor(ctx context.Context, w impersonation.Write, userID string,
 
 // Credentials implements store.Users.
 func (s *Store) Credentials(ctx context.Context, userID string) (out store.Credentials, err error) {
-	err = s.view(ctx, "reading credentials", func(ctx context.Context, c *conn) error {
+	err = s.look(ctx, "reading credentials", func(ctx context.Context, c *conn) error {
 		return c.row(ctx, selectCredentials, []any{userID}, []any{&out.Password, &out.TOTP})
 	})
 	return out, err
@@ -178,7 +178,7 @@ func (c *conn) setCredentials(ctx context.Context, w store.CredentialsWrite) err
 
 // Organisations implements store.Users.
 func (s *Store) Organisations(ctx context.Context) (out []string, err error) {
-	err = s.view(ctx, "listing organisations", func(ctx context.Context, c *conn) error {
+	err = s.list(ctx, "listing organisations", func(ctx context.Context, c *conn) error {
 		return c.each(ctx, selectOrganisations, nil, func(r *sql.Rows) error {
 			var name string
 			err := r.Scan(&name)
