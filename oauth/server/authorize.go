@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -182,10 +181,15 @@ func (s *Server) loginSuffices(login *impersonation.Login, f url.Values) (bool, 
 	return true, nil
 }
 
-// returnTo is this request again, for after the sign-in: without prompt, which the sign-in will have answered.
+// returnTo is this request again, for after the sign-in: without prompt, which the sign-in will have answered, and without what
+// this endpoint does not know, such as a secret sent to the wrong place.
 func returnTo(r *http.Request, f url.Values) string {
-	q := maps.Clone(f)
-	delete(q, "prompt")
+	q := make(url.Values)
+	for _, name := range []string{"client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge", "code_challenge_method", "resource", "max_age"} {
+		if f.Has(name) {
+			q[name] = f[name]
+		}
+	}
 	return r.URL.Path + "?" + q.Encode()
 }
 

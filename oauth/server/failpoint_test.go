@@ -112,7 +112,7 @@ func signOut(h *house, login string) {
 // broken fails one method of a store.
 type broken struct {
 	store.Store
-	start, stop, end, record, loadSession error
+	start, stop, end, loadSession error
 }
 
 func (b *broken) Start(ctx context.Context, w impersonation.StartWrite) error {
