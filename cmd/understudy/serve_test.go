@@ -39,11 +39,11 @@ type line struct {
 	Private string `json:"private_listen"`
 }
 
-// understudy is the command in dir, without our environment. It is killed after a minute: a server that should have been
+// understudy is the command in dir, without our environment. It is killed after five minutes: a server that should have been
 // refused would run for ever.
 func understudy(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, "understudy", args...) // TestMain puts it in the path
 	cmd.Dir, cmd.Env = dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
