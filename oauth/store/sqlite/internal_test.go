@@ -25,7 +25,7 @@ func TestPlans(t *testing.T) {
 		countChanged, selectRequest, selectSession, selectLive, selectExpired, consumeTicket, countOthers, selectTicket, useReturn, stopSession, selectReturn,
 		insertNext, selectUser, selectUserByEmail, searchUsers, searchOwn, selectOrganisations, endUserLogins, revokeUserGrant, selectClient,
 		deleteClientGrants, deleteTickets, selectLogin, selectLoginByCookie, endLogin, revokeLogin, touchLogin, selectGrantByCode, selectGrantByJTI,
-		selectHeld, spendCode, revokeGrant, selectAttempt, sweepAttempts, sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepSeen,
+		selectHeld, selectPeople, selectEpochs, spendCode, revokeGrant, selectAttempt, sweepAttempts, sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepSeen,
 		selectEntry, selectOutbox, touchSession, touchItsLogin,
 	}
 	for _, q := range endings {
@@ -55,7 +55,7 @@ func TestPlans(t *testing.T) {
 // plan is what SQLite would do, its steps separated by bars.
 func (s *Store) plan(t *testing.T, query string) string {
 	t.Helper()
-	args := make([]any, 20) // more than any query takes
+	args := make([]any, 3*guarded+8) // more than any query takes
 	rows, err := s.reads.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)

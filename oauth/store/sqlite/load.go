@@ -64,10 +64,7 @@ func (c *conn) parties(ctx context.Context, client, actor, subject string) (pc *
 	if registered != nil {
 		pc = &registered.Client
 	}
-	if pa, err = optional(c.person(ctx, actor)); err != nil {
-		return nil, nil, nil, err
-	}
-	ps, err = optional(c.person(ctx, subject))
+	pa, ps, err = c.people(ctx, actor, subject)
 	return pc, pa, ps, err
 }
 
@@ -99,10 +96,7 @@ func (c *conn) loadStop(ctx context.Context, h oauth.Hash) (f impersonation.Stop
 	if f.Login, err = optional(c.login(ctx, selectLogin, f.Session.Login)); err != nil {
 		return f, err
 	}
-	if f.Actor, err = optional(c.person(ctx, f.Session.Actor)); err != nil {
-		return f, err
-	}
-	f.Subject, err = optional(c.person(ctx, f.Session.Subject))
+	f.Actor, f.Subject, err = c.people(ctx, f.Session.Actor, f.Session.Subject)
 	return f, err
 }
 

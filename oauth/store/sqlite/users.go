@@ -18,6 +18,7 @@ const (
 		(SELECT json_group_array(name) FROM (SELECT g.name FROM user_group g WHERE g.user_id = app_user.id ORDER BY g.position))`
 
 	selectUser        = `SELECT ` + userColumns + ` FROM app_user WHERE id = ?`
+	selectPeople      = `SELECT ` + userColumns + ` FROM app_user WHERE id IN (?, ?)`
 	selectUserByEmail = `SELECT ` + userColumns + ` FROM app_user WHERE email_key = ?`
 
 	insertUser = `INSERT INTO app_user (id, email, email_key, name, search_key, organisation, roles, attributes, enabled, protected,
@@ -54,16 +55,29 @@ func userDest(u *directory.User) []any {
 		at{&u.Created}, at{&u.Updated}, at{&u.LastSignIn}, items{&u.Groups}}
 }
 
-// person is a user as a decision sees one; sql.ErrNoRows.
-func (c *conn) person(ctx context.Context, id string) (*policy.Person, error) {
-	u, err := c.user(ctx, selectUser, id)
-	if err != nil {
-		return nil, err
-	}
+// people reads two users as a decision sees them, each nil if there is no such user.
+func (c *conn) people(ctx context.Context, a, b string) (pa, pb *policy.Person, err error) {
+	err = c.each(ctx, selectPeople, []any{a, b}, func(r *sql.Rows) error {
+		u := new(directory.User)
+		if err := r.Scan(userDest(u)...); err != nil {
+			return err
+		}
+		if u.ID == a {
+			pa = person(u)
+		}
+		if u.ID == b {
+			pb = person(u)
+		}
+		return nil
+	})
+	return pa, pb, err
+}
+
+func person(u *directory.User) *policy.Person {
 	p := &policy.Person{Name: u.Name, Email: u.Email, Organisation: u.Organisation, Groups: u.Groups, Roles: u.Roles, Attributes: u.Attributes,
 		Enabled: u.Enabled, Protected: u.Protected, SecondFactor: u.SecondFactor}
 	p.Subject = u.ID
-	return p, nil
+	return p
 }
 
 // CreateUser implements store.Users.
