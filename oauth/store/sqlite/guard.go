@@ -11,57 +11,81 @@ import (
 	"github.com/understudy-id/understudy/oauth/policy"
 )
 
-// guarded is how many epochs can concern one impersonation: the instance, the client, the actor, the subject, and the organisations
-// of both. A shorter guard is filled up with keys that no row has.
-const guarded = 6
+// slots are the scopes of the epochs that can concern one impersonation; the organisations are those of both persons.
+var slots = [...]impersonation.EpochScope{impersonation.ScopeInstance, impersonation.ScopeClient, impersonation.ScopeActor, impersonation.ScopeSubject,
+	impersonation.ScopeOrganisation, impersonation.ScopeOrganisation}
 
 var (
 	// countChanged counts what is not as it was read. A row that is not there stands for 0, and rows are never deleted, so only
 	// rows that are there can differ. A login or a grant that is gone counts as ended. The keys are bound one by one: a list as
 	// JSON made this statement a quarter of the cost of a start.
 	countChanged = `SELECT
-		(SELECT count(*) FROM epoch WHERE ` + anyOf(guarded, `(scope = ? AND id = ? AND (n <> ? OR killed_at IS NOT NULL))`) + `)
-		+ (SELECT count(*) FROM authz_version WHERE ` + anyOf(2, `(organisation = ? AND n <> ?)`) + `)
+		(SELECT count(*) FROM epoch WHERE ` + anySlot(`AND (n <> ? OR killed_at IS NOT NULL)`) + `)
+		+ (SELECT count(*) FROM authz_version WHERE organisation = ? AND n <> ? OR organisation = ? AND n <> ?)
 		+ (? <> '' AND NOT EXISTS (SELECT 1 FROM login WHERE id = ? AND ended_at IS NULL))
 		+ (? <> '' AND NOT EXISTS (SELECT 1 FROM oauth_grant WHERE jti = ? AND revoked_at IS NULL))`
 
-	selectEpochs = `SELECT scope, id, n, killed_at, killed_by, reason FROM epoch WHERE ` + anyOf(guarded, `(scope = ? AND id = ?)`)
+	// countChangedOrOthers also counts the other living sessions of the same login and client.
+	countChangedOrOthers = countChanged + `
+		+ (SELECT count(*) FROM impersonation_session WHERE login = ? AND client = ? AND ended_at IS NULL AND expires_at > ?)`
+
+	selectEpochs = `SELECT scope, id, n, killed_at, killed_by, reason FROM epoch WHERE ` + anySlot(``)
 )
 
-// anyOf joins n times the condition by OR, which SQLite answers by n searches of the index.
-func anyOf(n int, condition string) string {
-	return strings.Repeat(condition+" OR ", n-1) + condition
+// anySlot is the condition that a row is that of some slot, each with its own rest. SQLite answers it by a search a slot.
+func anySlot(rest string) string {
+	var or []string
+	for _, scope := range slots {
+		or = append(or, `(scope = '`+string(scope)+`' AND id = ? `+rest+`)`)
+	}
+	return strings.Join(or, " OR ")
 }
 
-const (
-	selectAuthz = `SELECT organisation, n FROM authz_version WHERE organisation IN (?, ?)`
-
-	bumpAuthz = `INSERT INTO authz_version (organisation, n) VALUES (?, 1) ON CONFLICT (organisation) DO UPDATE SET n = n + 1`
-)
-
-// hold answers impersonation.ErrChanged if anything in g is not what it was.
-func (c *conn) hold(ctx context.Context, g impersonation.Guard) error {
-	if len(g.Epochs) > guarded || len(g.Authz) > 2 {
-		return fmt.Errorf("%w: a guard of %d epochs and %d organisations", errRefused, len(g.Epochs), len(g.Authz))
-	}
-	args := make([]any, 0, 3*guarded+8)
-	for i := range guarded {
-		var e impersonation.Epoch
-		if i < len(g.Epochs) {
-			e = g.Epochs[i]
+// inSlots puts each epoch into the slot of its scope. A slot that stays nil binds NULL, which equals nothing.
+func inSlots(epochs []impersonation.Epoch) (out [len(slots)]*impersonation.Epoch, err error) {
+next:
+	for i := range epochs {
+		for at, scope := range slots {
+			if out[at] == nil && scope == epochs[i].Scope {
+				out[at] = &epochs[i]
+				continue next
+			}
 		}
-		args = append(args, string(e.Scope), e.ID, e.N)
+		return out, fmt.Errorf("%w: an epoch of scope %q too many", errRefused, epochs[i].Scope)
+	}
+	return out, nil
+}
+
+const bumpAuthz = `INSERT INTO authz_version (organisation, n) VALUES (?, 1) ON CONFLICT (organisation) DO UPDATE SET n = n + 1`
+
+// hold answers impersonation.ErrChanged if anything in g is not what it was. query is countChanged or a longer one, which
+// binds more.
+func (c *conn) hold(ctx context.Context, query string, g impersonation.Guard, more ...any) error {
+	epochs, err := inSlots(g.Epochs)
+	if err != nil {
+		return err
+	}
+	if len(g.Authz) > 2 {
+		return fmt.Errorf("%w: a guard of %d organisations", errRefused, len(g.Authz))
+	}
+	args := make([]any, 0, 2*len(slots)+8+len(more))
+	for _, e := range epochs {
+		if e == nil {
+			args = append(args, nil, nil)
+		} else {
+			args = append(args, e.ID, e.N)
+		}
 	}
 	for i := range 2 {
 		if i < len(g.Authz) {
 			args = append(args, g.Authz[i].Organisation, g.Authz[i].N)
 		} else {
-			args = append(args, nil, nil) // NULL equals nothing; "" would be the staff's organisation
+			args = append(args, nil, nil)
 		}
 	}
-	args = append(args, g.Login, g.Login, g.ActorJTI, g.ActorJTI)
+	args = append(append(args, g.Login, g.Login, g.ActorJTI, g.ActorJTI), more...)
 	var changed int64
-	if err := c.row(ctx, countChanged, args, []any{&changed}); err != nil {
+	if err := c.row(ctx, query, args, []any{&changed}); err != nil {
 		return err
 	}
 	if changed > 0 {
@@ -91,13 +115,15 @@ func reach(client, actor, subject string, people ...*policy.Person) []impersonat
 
 // epochs fills in what the keys have come to, and gives the kills that are on. A key without a row was never killed.
 func (c *conn) epochs(ctx context.Context, keys []impersonation.Epoch) (kills []impersonation.Kill, err error) {
-	args := make([]any, 0, 2*guarded)
-	for i := range guarded {
-		var e impersonation.Epoch
-		if i < len(keys) {
-			e = keys[i]
+	slotted, err := inSlots(keys)
+	if err != nil {
+		return nil, err
+	}
+	args := make([]any, len(slotted))
+	for i, e := range slotted {
+		if e != nil {
+			args[i] = e.ID
 		}
-		args = append(args, string(e.Scope), e.ID)
 	}
 	return kills, c.each(ctx, selectEpochs, args, func(r *sql.Rows) error {
 		var k impersonation.Kill
@@ -112,31 +138,6 @@ func (c *conn) epochs(ctx context.Context, keys []impersonation.Epoch) (kills []
 		}
 		if !k.At.IsZero() {
 			kills = append(kills, k)
-		}
-		return nil
-	})
-}
-
-// authz reads the version of each person's organisation, "" included, each once.
-func (c *conn) authz(ctx context.Context, people ...*policy.Person) ([]impersonation.Version, error) {
-	var out []impersonation.Version
-	for _, p := range people {
-		if p != nil && !slices.ContainsFunc(out, func(v impersonation.Version) bool { return v.Organisation == p.Organisation }) {
-			out = append(out, impersonation.Version{Organisation: p.Organisation})
-		}
-	}
-	if len(out) == 0 {
-		return nil, nil
-	}
-	return out, c.each(ctx, selectAuthz, []any{out[0].Organisation, out[len(out)-1].Organisation}, func(r *sql.Rows) error {
-		var v impersonation.Version
-		if err := r.Scan(&v.Organisation, &v.N); err != nil {
-			return err
-		}
-		for i := range out {
-			if out[i].Organisation == v.Organisation {
-				out[i].N = v.N
-			}
 		}
 		return nil
 	})

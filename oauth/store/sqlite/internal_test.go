@@ -22,10 +22,10 @@ func TestPlans(t *testing.T) {
 	}
 	defer s.Close()
 	queries := []string{
-		countChanged, selectRequest, selectSession, selectLive, selectExpired, consumeTicket, countOthers, selectTicket, useReturn, stopSession, selectReturn,
+		countChanged, countChangedOrOthers, selectRequest, selectSession, selectLive, selectExpired, consumeTicket, selectTicket, useReturn, stopSession, selectReturn,
 		insertNext, selectUser, selectUserByEmail, searchUsers, searchOwn, selectOrganisations, endUserLogins, revokeUserGrant, selectClient,
 		deleteClientGrants, deleteTickets, selectLogin, selectLoginByCookie, endLogin, revokeLogin, touchLogin, selectGrantByCode, selectGrantByJTI,
-		selectHeld, selectPeople, selectEpochs, spendCode, revokeGrant, selectAttempt, sweepAttempts, sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepSeen,
+		selectHolder, selectPeople, selectEpochs, spendCode, revokeGrant, selectAttempt, sweepAttempts, sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepSeen,
 		selectEntry, selectOutbox, touchSession, touchItsLogin,
 	}
 	for _, q := range endings {
@@ -55,7 +55,7 @@ func TestPlans(t *testing.T) {
 // plan is what SQLite would do, its steps separated by bars.
 func (s *Store) plan(t *testing.T, query string) string {
 	t.Helper()
-	args := make([]any, 3*guarded+8) // more than any query takes
+	args := make([]any, 3*len(slots)+8) // more than any query takes
 	rows, err := s.reads.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)

@@ -11,7 +11,8 @@ import (
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
-const selectHeld = `SELECT EXISTS (SELECT 1 FROM oauth_grant WHERE jti = ? AND revoked_at IS NULL)`
+// selectHolder reads a login, and whether a grant that is not revoked has the token jti.
+const selectHolder = `SELECT ` + loginColumns + `, EXISTS (SELECT 1 FROM oauth_grant WHERE jti = ?2 AND revoked_at IS NULL) FROM login WHERE id = ?1`
 
 // LoadStart implements impersonation.Store.
 func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impersonation.Facts, err error) {
@@ -29,43 +30,38 @@ func (c *conn) loadStart(ctx context.Context, k impersonation.StartKey) (f imper
 		}
 		k.Client, k.Actor, k.Subject, k.Login = f.Ticket.Client, f.Ticket.Actor, f.Ticket.Subject, f.Ticket.Login
 	}
-	if f.Client, f.Actor, f.Subject, err = c.parties(ctx, k.Client, k.Actor, k.Subject); err != nil {
+	if f.Client, err = c.registered(ctx, k.Client); err != nil {
 		return f, err
 	}
-	if f.Login, err = optional(c.login(ctx, selectLogin, k.Login)); err != nil {
+	if f.Actor, f.Subject, f.Guard.Authz, err = c.people(ctx, k.Actor, k.Subject); err != nil {
+		return f, err
+	}
+	if f.Login, f.ActorToken, err = c.holder(ctx, k.Login, k.ActorJTI); err != nil {
 		return f, err
 	}
 	if f.Live, err = c.sessions(ctx, selectLive, k.Login, k.Client); err != nil {
 		return f, err
 	}
-	if f.ActorToken, err = c.holdsToken(ctx, k.ActorJTI); err != nil {
-		return f, err
-	}
 	f.Guard.Login, f.Guard.ActorJTI = k.Login, k.ActorJTI
 	f.Guard.Epochs = reach(k.Client, k.Actor, k.Subject, f.Actor, f.Subject)
-	if f.Kills, err = c.epochs(ctx, f.Guard.Epochs); err != nil {
-		return f, err
-	}
-	f.Guard.Authz, err = c.authz(ctx, f.Actor, f.Subject)
+	f.Kills, err = c.epochs(ctx, f.Guard.Epochs)
 	return f, err
 }
 
-// holdsToken tells whether a grant that is not revoked has the token jti.
-func (c *conn) holdsToken(ctx context.Context, jti string) (held bool, err error) {
-	return held, c.row(ctx, selectHeld, []any{jti}, []any{&held})
+// holder reads a login, nil if there is none, and whether it still holds the token jti.
+func (c *conn) holder(ctx context.Context, login, jti string) (l *impersonation.Login, held bool, err error) {
+	l = new(impersonation.Login)
+	l, err = optional(l, c.row(ctx, selectHolder, []any{login, jti}, append(loginDest(l), &held)))
+	return l, held, err
 }
 
-// parties reads who takes part; nil for who does not exist.
-func (c *conn) parties(ctx context.Context, client, actor, subject string) (pc *policy.Client, pa, ps *policy.Person, err error) {
-	registered, err := optional(c.client(ctx, client))
-	if err != nil {
-		return nil, nil, nil, err
+// registered reads a client, nil if it does not exist.
+func (c *conn) registered(ctx context.Context, id string) (*policy.Client, error) {
+	found, err := optional(c.client(ctx, id))
+	if err != nil || found == nil {
+		return nil, err
 	}
-	if registered != nil {
-		pc = &registered.Client
-	}
-	pa, ps, err = c.people(ctx, actor, subject)
-	return pc, pa, ps, err
+	return &found.Client, nil
 }
 
 // optional turns a missing row into nil.
@@ -96,7 +92,7 @@ func (c *conn) loadStop(ctx context.Context, h oauth.Hash) (f impersonation.Stop
 	if f.Login, err = optional(c.login(ctx, selectLogin, f.Session.Login)); err != nil {
 		return f, err
 	}
-	f.Actor, f.Subject, err = c.people(ctx, f.Session.Actor, f.Session.Subject)
+	f.Actor, f.Subject, _, err = c.people(ctx, f.Session.Actor, f.Session.Subject)
 	return f, err
 }
 
@@ -113,7 +109,10 @@ func (c *conn) loadSession(ctx context.Context, sid string) (l impersonation.Liv
 	if l.Session, err = c.session(ctx, sid); err != nil {
 		return l, err
 	}
-	if l.Client, l.Actor, l.Subject, err = c.parties(ctx, l.Session.Client, l.Session.Actor, l.Session.Subject); err != nil {
+	if l.Client, err = c.registered(ctx, l.Session.Client); err != nil {
+		return l, err
+	}
+	if l.Actor, l.Subject, _, err = c.people(ctx, l.Session.Actor, l.Session.Subject); err != nil {
 		return l, err
 	}
 	if l.Login, err = optional(c.login(ctx, selectLogin, l.Session.Login)); err != nil {

@@ -27,8 +27,11 @@ const (
 // login finds one; sql.ErrNoRows.
 func (c *conn) login(ctx context.Context, query string, key any) (*impersonation.Login, error) {
 	l := new(impersonation.Login)
-	return l, c.row(ctx, query, []any{key}, []any{&l.ID, &l.User, at{&l.AuthTime}, &l.ACR, items{&l.AMR}, at{&l.Created}, at{&l.LastUsed},
-		at{&l.Expires}, at{&l.Ended}})
+	return l, c.row(ctx, query, []any{key}, loginDest(l))
+}
+
+func loginDest(l *impersonation.Login) []any {
+	return []any{&l.ID, &l.User, at{&l.AuthTime}, &l.ACR, items{&l.AMR}, at{&l.Created}, at{&l.LastUsed}, at{&l.Expires}, at{&l.Ended}}
 }
 
 func (s *Store) findLogin(ctx context.Context, query string, key any) (out impersonation.Login, err error) {

@@ -14,16 +14,16 @@ const (
 
 	consumeTicket = `UPDATE ticket SET used_at = ?, session = ? WHERE hash = ? AND used_at IS NULL`
 
-	countOthers = `SELECT count(*) FROM impersonation_session WHERE login = ? AND client = ? AND ended_at IS NULL AND expires_at > ?`
-
 	insertReturn = `INSERT INTO return_token (hash, session, expires_at) VALUES (?, ?, ?)`
 )
 
 // Start implements impersonation.Store.
 func (s *Store) Start(ctx context.Context, w impersonation.StartWrite) error {
 	return s.update(ctx, "starting", func(ctx context.Context, c *conn) error {
-		if done, err := c.started(ctx, w); done || err != nil {
-			return err
+		if w.Ticket.IsZero() { // nothing to consume tells a replay from the first time
+			if done, err := c.started(ctx, w); done || err != nil {
+				return err
+			}
 		}
 		return c.start(ctx, w)
 	})
@@ -40,10 +40,7 @@ func (c *conn) started(ctx context.Context, w impersonation.StartWrite) (bool, e
 }
 
 func (c *conn) start(ctx context.Context, w impersonation.StartWrite) error {
-	if err := c.consume(ctx, w); err != nil {
-		return err
-	}
-	if err := c.hold(ctx, w.Guard); err != nil {
+	if done, err := c.consume(ctx, w); done || err != nil {
 		return err
 	}
 	for _, id := range w.Supersedes {
@@ -51,7 +48,8 @@ func (c *conn) start(ctx context.Context, w impersonation.StartWrite) error {
 			return err
 		}
 	}
-	if err := c.alone(ctx, w); err != nil {
+	// Two starts that did not see each other count as a change too.
+	if err := c.hold(ctx, countChangedOrOthers, w.Guard, w.Session.Login, w.Session.Client, w.Now.UnixMilli()); err != nil {
 		return err
 	}
 	if err := c.addSession(ctx, w.RequestID, w.Session); err != nil {
@@ -65,28 +63,19 @@ func (c *conn) start(ctx context.Context, w impersonation.StartWrite) error {
 	return c.record(ctx, w.Entries, w.Events)
 }
 
-// consume uses the ticket up, if there is one.
-func (c *conn) consume(ctx context.Context, w impersonation.StartWrite) error {
+// consume uses the ticket up, if there is one. A ticket that this very write consumed before is done: nothing is left to write.
+func (c *conn) consume(ctx context.Context, w impersonation.StartWrite) (done bool, err error) {
 	if w.Ticket.IsZero() {
-		return nil
+		return false, nil
 	}
 	n, err := c.exec(ctx, consumeTicket, w.Now.UnixMilli(), w.Session.ID, w.Ticket[:])
-	if err == nil && n == 0 {
-		return impersonation.ErrSpent
+	if err != nil || n > 0 {
+		return false, err
 	}
-	return err
-}
-
-// alone answers ErrChanged if another session of the same login and client lives: two starts that did not see each other.
-func (c *conn) alone(ctx context.Context, w impersonation.StartWrite) error {
-	var others int64
-	if err := c.row(ctx, countOthers, []any{w.Session.Login, w.Session.Client, w.Now.UnixMilli()}, []any{&others}); err != nil {
-		return err
+	if done, err = c.started(ctx, w); done || err != nil {
+		return done, err
 	}
-	if others > 0 {
-		return impersonation.ErrChanged
-	}
-	return nil
+	return false, impersonation.ErrSpent
 }
 
 // superseded is the end of session id by the start w. Who ended it is who starts, as the entry of the start names them.

@@ -18,7 +18,7 @@ const (
 // IssueTicket implements impersonation.Store.
 func (s *Store) IssueTicket(ctx context.Context, w impersonation.TicketWrite) error {
 	return s.update(ctx, "issuing a ticket", func(ctx context.Context, c *conn) error {
-		if err := c.hold(ctx, w.Guard); err != nil {
+		if err := c.hold(ctx, countChanged, w.Guard); err != nil {
 			return err
 		}
 		t := w.Ticket

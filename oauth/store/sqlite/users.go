@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/understudy-id/understudy/oauth/directory"
@@ -17,8 +18,9 @@ const (
 	userColumns = `id, email, name, organisation, roles, attributes, enabled, protected, totp IS NOT NULL, created_at, updated_at, last_sign_in_at,
 		(SELECT json_group_array(name) FROM (SELECT g.name FROM user_group g WHERE g.user_id = app_user.id ORDER BY g.position))`
 
-	selectUser        = `SELECT ` + userColumns + ` FROM app_user WHERE id = ?`
-	selectPeople      = `SELECT ` + userColumns + ` FROM app_user WHERE id IN (?, ?)`
+	selectUser   = `SELECT ` + userColumns + ` FROM app_user WHERE id = ?`
+	selectPeople = `SELECT ` + userColumns + `, coalesce((SELECT v.n FROM authz_version v WHERE v.organisation = app_user.organisation), 0)
+		FROM app_user WHERE id IN (?, ?)`
 	selectUserByEmail = `SELECT ` + userColumns + ` FROM app_user WHERE email_key = ?`
 
 	insertUser = `INSERT INTO app_user (id, email, email_key, name, search_key, organisation, roles, attributes, enabled, protected,
@@ -55,12 +57,16 @@ func userDest(u *directory.User) []any {
 		at{&u.Created}, at{&u.Updated}, at{&u.LastSignIn}, items{&u.Groups}}
 }
 
-// people reads two users as a decision sees them, each nil if there is no such user.
-func (c *conn) people(ctx context.Context, a, b string) (pa, pb *policy.Person, err error) {
+// people reads two users as a decision sees them, each nil if there is no such user, and the authz_version of each of their
+// organisations, "" included.
+func (c *conn) people(ctx context.Context, a, b string) (pa, pb *policy.Person, authz []impersonation.Version, err error) {
 	err = c.each(ctx, selectPeople, []any{a, b}, func(r *sql.Rows) error {
-		u := new(directory.User)
-		if err := r.Scan(userDest(u)...); err != nil {
+		u, v := new(directory.User), impersonation.Version{}
+		if err := r.Scan(append(userDest(u), &v.N)...); err != nil {
 			return err
+		}
+		if v.Organisation = u.Organisation; !slices.Contains(authz, v) {
+			authz = append(authz, v)
 		}
 		if u.ID == a {
 			pa = person(u)
@@ -70,7 +76,7 @@ func (c *conn) people(ctx context.Context, a, b string) (pa, pb *policy.Person, 
 		}
 		return nil
 	})
-	return pa, pb, err
+	return pa, pb, authz, err
 }
 
 func person(u *directory.User) *policy.Person {
