@@ -85,7 +85,7 @@ func (e *Entry) check() error {
 	case !validName(e.ID, ""):
 		return fmt.Errorf("%w: id: must be 1 to %d of a-z 0-9 _", ErrForm, MaxName)
 	case !validName(string(e.Kind), "."):
-		return fmt.Errorf("%w: kind: must be 1 to %d of a-z 0-9 _ .", ErrForm, MaxName)
+		return fmt.Errorf("%w: kind: must be 1 to %d of a-z, 0-9, underscore and dot", ErrForm, MaxName)
 	case e.Time.IsZero() || y < 1 || y > 9999: // RFC 3339 has four digits for the year
 		return fmt.Errorf("%w: time: missing or outside the years 1 to 9999", ErrForm)
 	case e.Time.Nanosecond()%int(time.Millisecond) != 0:

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"sync"
 	"testing"
 
@@ -181,7 +182,7 @@ func TestKeyDoesNotPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	set := newKeySet(t, key)
-	decimal := key.Private().D.String() //nolint:staticcheck // what fmt would print, if it did
+	decimal := new(big.Int).SetBytes(scalar).String() // what fmt would print, if it did
 	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
 		for _, value := range []any{key, &key, set, *set} {
 			text := fmt.Sprintf(format, value)
