@@ -26,7 +26,6 @@ const (
 
 	KindSignIn       Kind = "login.start"
 	KindSignOut      Kind = "login.end"
-	KindLockOut      Kind = "login.locked"
 	KindTOTPEnrolled Kind = "user.totp"
 
 	KindUserAdd      Kind = "user.add"

@@ -20,7 +20,6 @@ import (
 type Lifetimes struct {
 	Ticket      time.Duration
 	Idle        time.Duration // a session without activity for this long ends
-	Login       time.Duration // the longest life of a login; bounds nothing here, but every actor token
 	LoginIdle   time.Duration // a login without use for this long is dead
 	ReturnExtra time.Duration // how long a return token outlives its session, so that the way back works when time ran out
 	DoubleClick time.Duration // a return token that comes again within this revokes nothing

@@ -69,7 +69,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.service, err = impersonation.New(impersonation.Config{
 		Issuer: s.issuer, Store: s.store, Decider: rules, Now: s.now, Logger: s.log,
 		Lifetimes: impersonation.Lifetimes{
-			Ticket: s.life.Ticket, Idle: s.life.ImpersonationIdle, Login: s.life.Login, LoginIdle: s.life.LoginIdle,
+			Ticket: s.life.Ticket, Idle: s.life.ImpersonationIdle, LoginIdle: s.life.LoginIdle,
 			ReturnExtra: s.life.ReturnExtra, DoubleClick: s.life.DoubleClick,
 		},
 	})

@@ -87,7 +87,7 @@ func lived(t *testing.T) (*sqlite.Store, chaos.Options) {
 	must(t, err)
 	svc, err := impersonation.New(impersonation.Config{
 		Issuer: issuer, Store: st, Decider: decider, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
-		Lifetimes: impersonation.Lifetimes{Ticket: time.Minute, Idle: time.Hour, Login: time.Hour, LoginIdle: time.Hour, ReturnExtra: time.Minute, DoubleClick: time.Minute},
+		Lifetimes: impersonation.Lifetimes{Ticket: time.Minute, Idle: time.Hour, LoginIdle: time.Hour, ReturnExtra: time.Minute, DoubleClick: time.Minute},
 	})
 	must(t, err)
 	now := time.Now().UTC().Truncate(time.Millisecond)
