@@ -13,6 +13,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/internal/form"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
@@ -47,6 +48,16 @@ func (s *Server) client(ctx context.Context, id string) (*client, error) {
 		return nil, err
 	}
 	return &client{c}, nil
+}
+
+// clientForm reads the form that a client posts, and finds out which client it is.
+func (s *Server) clientForm(w http.ResponseWriter, r *http.Request, rules form.Rules) (*client, url.Values, error) {
+	f, err := form.Body(w, r, rules)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := s.authenticateClient(r, f)
+	return c, f, err
 }
 
 // authenticateClient finds out which client sends r, by exactly one of client_secret_basic, client_secret_post and, for a

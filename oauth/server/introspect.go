@@ -45,12 +45,7 @@ type introspection struct {
 // introspect is POST /oauth2/introspect. Only the client that a token was issued to and the server of its resource get an active
 // answer; fosite's own endpoint answers anybody.
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
-	f, err := form.Body(w, r, form.Rules{})
-	if err != nil {
-		s.writeError(w, r, err)
-		return
-	}
-	c, err := s.authenticateClient(r, f)
+	c, f, err := s.clientForm(w, r, form.Rules{})
 	switch {
 	case err != nil:
 		s.writeError(w, r, err)

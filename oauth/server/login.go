@@ -106,15 +106,19 @@ func (s *Server) destination(ctx context.Context, returnTo string) (app, redirec
 	return c.Name, q.Get("redirect_uri")
 }
 
+// pageForm reads the query and the body of a form of our own.
+func pageForm(w http.ResponseWriter, r *http.Request) (query, body url.Values, err error) {
+	if query, err = form.Query(r, form.Rules{}); err != nil {
+		return nil, nil, err
+	}
+	body, err = form.PageBody(w, r, form.Rules{})
+	return query, body, err
+}
+
 // signIn is POST /sign-in: e-mail address and password. An unknown user, a wrong password and a disabled account look alike and
 // take alike long.
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
-	q, err := form.Query(r, form.Rules{})
-	if err != nil {
-		s.errorPage(w, r, err)
-		return
-	}
-	f, err := form.PageBody(w, r, form.Rules{})
+	q, f, err := pageForm(w, r)
 	if err != nil {
 		s.errorPage(w, r, err)
 		return

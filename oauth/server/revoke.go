@@ -17,12 +17,7 @@ var errForeignToken = &wireError{Status: http.StatusBadRequest, Code: "unauthori
 // revoke is POST /oauth2/revoke (RFC 7009), the portable way to stop: revoking an impersonation token, or the return token that
 // came with it, ends the session. What is unknown or over already is 200; a store that fails is 503 and never 200.
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
-	f, err := form.Body(w, r, form.Rules{})
-	if err != nil {
-		s.writeError(w, r, err)
-		return
-	}
-	c, err := s.authenticateClient(r, f)
+	c, f, err := s.clientForm(w, r, form.Rules{})
 	if err != nil {
 		s.writeError(w, r, err)
 		return

@@ -99,12 +99,7 @@ func (s *Server) codeView(r *http.Request, q url.Values) page.SecondFactorView {
 
 // signInCode is POST /sign-in/code.
 func (s *Server) signInCode(w http.ResponseWriter, r *http.Request) {
-	q, err := form.Query(r, form.Rules{})
-	if err != nil {
-		s.errorPage(w, r, err)
-		return
-	}
-	f, err := form.PageBody(w, r, form.Rules{})
+	q, f, err := pageForm(w, r)
 	if err != nil {
 		s.errorPage(w, r, err)
 		return

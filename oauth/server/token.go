@@ -16,12 +16,7 @@ var exchangeRules = form.Rules{Repeatable: []string{"resource", "audience"}}
 
 // token is POST /oauth2/token.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
-	f, err := form.Body(w, r, exchangeRules)
-	if err != nil {
-		s.writeError(w, r, err)
-		return
-	}
-	c, err := s.authenticateClient(r, f)
+	c, f, err := s.clientForm(w, r, exchangeRules)
 	if err != nil {
 		s.writeError(w, r, err)
 		return
