@@ -176,24 +176,34 @@ func TestSignInKeepsAll(t *testing.T) {
 	}
 }
 
-// TestStepUpKeepsAll holds that who must sign in again finds the form as it was.
+// TestStepUpKeepsAll holds that who must sign in again, or set up a second factor first, finds the form as it was.
 func TestStepUpKeepsAll(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	var back string
-	b.cfg.SignInURL = func(to string) string { back = to; return "/sign-in" }
-	b.refuse = refusal("Second factor.", policy.NeedStepUp)
-	b.serve(t, post())
-	u, err := url.Parse(back)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(query("subject", "usr_bob", "reason", "Cannot see the last invoice", "ticket_number", "SUP-1"), u.Query()); diff != "" {
-		t.Errorf("comes back with (-want +got):\n%s", diff)
-	}
-	b.refuse = nil
-	if text := body(t, b.serve(t, httptest.NewRequest(http.MethodGet, back, nil))); !strings.Contains(text, "Cannot see the last invoice</textarea>") {
-		t.Errorf("the reason is lost:\n%s", text)
+	for _, enrolled := range []bool{true, false} {
+		b := setup(t)
+		var again, enrol, back string
+		b.cfg.SignInURL = func(to string) string { again = to; return "/sign-in" }
+		b.cfg.SecondFactorURL = func(to string) string { enrol = to; return "/sign-in/second-factor" }
+		b.who.User.SecondFactor = enrolled
+		b.refuse = refusal("Second factor.", policy.NeedStepUp)
+		b.serve(t, post())
+		if back = again; !enrolled {
+			back = enrol
+		}
+		if (again != "") != enrolled || (enrol != "") == enrolled {
+			t.Fatalf("enrolled %v: sign in again %q, enrol %q", enrolled, again, enrol)
+		}
+		u, err := url.Parse(back)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(query("subject", "usr_bob", "reason", "Cannot see the last invoice", "ticket_number", "SUP-1"), u.Query()); diff != "" {
+			t.Errorf("comes back with (-want +got):\n%s", diff)
+		}
+		b.refuse = nil
+		if text := body(t, b.serve(t, httptest.NewRequest(http.MethodGet, back, nil))); !strings.Contains(text, "Cannot see the last invoice</textarea>") {
+			t.Errorf("the reason is lost:\n%s", text)
+		}
 	}
 }
 

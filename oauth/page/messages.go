@@ -83,6 +83,8 @@ var messages = map[string]string{
 	"denied.advice":  "Impersonation is not possible at the moment. Ask who administers understudy.",
 	"denied.stepup":  "Sign in again with your second factor, then come back to this form. What you typed is kept.",
 	"denied.signin":  "Sign in again",
+	"denied.factor":  "You have none yet. Set one up, then come back to this form. What you typed is kept.",
+	"denied.enrol":   "Set up a second factor",
 	"denied.other":   "Choose another user",
 	"denied.nothing": "Nothing was started. The attempt is on record.",
 

@@ -53,7 +53,9 @@ type Config struct {
 	SignedIn func(*http.Request) (Who, bool, error)
 	// SignInURL is where to sign in, or to sign in again, before coming back to returnTo: path and query of a page.
 	SignInURL func(returnTo string) string
-	Directory directory.Directory
+	// SecondFactorURL is where to set up a second factor before coming back to returnTo.
+	SecondFactorURL func(returnTo string) string
+	Directory       directory.Directory
 	// Decider is asked with Preview set, to leave out users who cannot be impersonated, and how.
 	Decider policy.Decider
 	// MayImpersonate tells whether this actor could impersonate anybody at all.
@@ -115,6 +117,7 @@ func (c Config) check() error {
 		{"Issuer", c.Issuer != ""},
 		{"SignedIn", c.SignedIn != nil},
 		{"SignInURL", c.SignInURL != nil},
+		{"SecondFactorURL", c.SecondFactorURL != nil},
 		{"Directory", c.Directory != nil},
 		{"Decider", c.Decider != nil},
 		{"MayImpersonate", c.MayImpersonate != nil},

@@ -143,10 +143,11 @@ func setup(t *testing.T) *bench {
 		Name:   "Billing portal", RedirectURIs: []string{callback, "javascript:alert(1)", "https://x;y.example/", "https://app.example/cb#f"},
 	}
 	b.cfg = page.Config{
-		Issuer:    issuer,
-		SignedIn:  func(*http.Request) (page.Who, bool, error) { return b.who, b.signed, nil },
-		SignInURL: func(to string) string { return "/sign-in?" + url.Values{"return_to": {to}}.Encode() },
-		Directory: &b.users, Decider: b, Tickets: b,
+		Issuer:          issuer,
+		SignedIn:        func(*http.Request) (page.Who, bool, error) { return b.who, b.signed, nil },
+		SignInURL:       func(to string) string { return "/sign-in?" + url.Values{"return_to": {to}}.Encode() },
+		SecondFactorURL: func(to string) string { return "/sign-in/second-factor?" + url.Values{"return_to": {to}}.Encode() },
+		Directory:       &b.users, Decider: b, Tickets: b,
 		MayImpersonate:  func(p policy.Person) bool { return slices.Contains(p.Roles, "support") },
 		AnyOrganisation: func(policy.Person) bool { return false },
 		Clients: func(_ context.Context, id string) (page.Client, error) {
@@ -262,6 +263,7 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 	for want, bend := range map[string]func(*page.Config){
 		"Issuer":          func(c *page.Config) { c.Issuer = "" },
 		"SignedIn":        func(c *page.Config) { c.SignedIn = nil },
+		"SecondFactorURL": func(c *page.Config) { c.SecondFactorURL = nil },
 		"Directory":       func(c *page.Config) { c.Directory = nil },
 		"MayImpersonate":  func(c *page.Config) { c.MayImpersonate = nil },
 		"AnyOrganisation": func(c *page.Config) { c.AnyOrganisation = nil },

@@ -115,6 +115,7 @@ type deniedPage struct {
 	Heading template.HTML
 	Advice  string
 	SignIn  string // link, "" if signing in again would not help
+	Enrol   string // link, "" if a second factor is there or would not help
 	Nothing bool   // say that the attempt is on record
 	Change  string // link to the search
 	Action  string // of the cancel form
@@ -128,7 +129,11 @@ func (v *visit) denied(u directory.User, d policy.Decision) {
 		page.Advice = text("denied.advice")
 	}
 	if slices.Contains(d.Need, policy.NeedStepUp) {
-		page.SignIn = v.p.cfg.SignInURL(v.here())
+		if v.who.User.SecondFactor {
+			page.SignIn = v.p.cfg.SignInURL(v.here())
+		} else { // signing in again by password alone would lead back to this page
+			page.Enrol = v.p.cfg.SecondFactorURL(v.here())
+		}
 	}
 	v.show("denied", frame{status: http.StatusForbidden, Title: text("denied.title", name), Failed: true, Narrow: true, Page: page})
 }

@@ -185,6 +185,11 @@ func totpPurpose(userID string) string { return "totp:" + userID }
 // freshFor is how recent a sign-in must be to enrol a second factor: an open browser must not be enough.
 const freshFor = 5 * time.Minute
 
+// secondFactorURL is the page to enrol on, from which one goes on to returnTo.
+func (s *Server) secondFactorURL(returnTo string) string {
+	return "/sign-in/second-factor?" + url.Values{"return_to": {returnTo}}.Encode()
+}
+
 // enrolling finds who may enrol now; it has answered if ok is false. Who has a second factor already changes it by the operator.
 func (s *Server) enrolling(w http.ResponseWriter, r *http.Request) (login *impersonation.Login, user directory.User, ok bool) {
 	login, user, err := s.signedIn(r)
@@ -192,7 +197,7 @@ func (s *Server) enrolling(w http.ResponseWriter, r *http.Request) (login *imper
 	case err != nil:
 		s.errorPage(w, r, err)
 	case login == nil || s.clock().Sub(login.AuthTime) > freshFor:
-		seeOther(w, s.signInURL("/sign-in/second-factor"))
+		seeOther(w, s.signInURL(r.URL.RequestURI()))
 	case user.SecondFactor:
 		s.errorPage(w, r, &wireError{Status: http.StatusConflict, Code: "invalid_request",
 			Description: "A second factor is set up for this account already. An operator can take it away, if you lost it."})
@@ -203,6 +208,10 @@ func (s *Server) enrolling(w http.ResponseWriter, r *http.Request) (login *imper
 }
 
 func (s *Server) showEnrol(w http.ResponseWriter, r *http.Request) {
+	if _, err := form.Query(r, form.Rules{}); err != nil {
+		s.errorPage(w, r, err)
+		return
+	}
 	_, user, ok := s.enrolling(w, r)
 	if !ok {
 		return
@@ -225,12 +234,13 @@ func (s *Server) enrolPage(w http.ResponseWriter, r *http.Request, status int, p
 		s.errorPage(w, r, err)
 		return
 	}
-	s.pages.Enrol(w, r, status, page.EnrolView{Action: "/sign-in/second-factor", Secret: p.Secret, Link: p.Link, QR: png, Failed: failed})
+	_, uri := s.destination(r.Context(), safeReturn(r.URL.Query().Get("return_to")))
+	s.pages.Enrol(w, r, status, page.EnrolView{Action: r.URL.RequestURI(), RedirectURI: uri, Secret: p.Secret, Link: p.Link, QR: png, Failed: failed})
 }
 
 // enrol is POST /sign-in/second-factor: the first code proves that the app has the secret. The login goes on as one by two factors.
 func (s *Server) enrol(w http.ResponseWriter, r *http.Request) {
-	f, err := form.PageBody(w, r, form.Rules{})
+	q, f, err := pageForm(w, r)
 	if err != nil {
 		s.errorPage(w, r, err)
 		return
@@ -241,7 +251,7 @@ func (s *Server) enrol(w http.ResponseWriter, r *http.Request) {
 	}
 	p := s.pendingOf(r, purposeEnrol)
 	if p == nil || p.User != user.ID {
-		seeOther(w, "/sign-in/second-factor")
+		seeOther(w, r.URL.RequestURI())
 		return
 	}
 	ctx, now := r.Context(), s.clock()
@@ -264,5 +274,5 @@ func (s *Server) enrol(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err)
 		return
 	}
-	s.completeSignIn(w, r, user, withSecondFactor, "/")
+	s.completeSignIn(w, r, user, withSecondFactor, safeReturn(q.Get("return_to")))
 }
