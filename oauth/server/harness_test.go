@@ -66,7 +66,7 @@ type house struct {
 	logs  *strings.Builder
 	http  *http.Client
 	// handler is what the server serves.
-	handler http.Handler
+	handler, private http.Handler
 	// secrets of the clients
 	secrets map[string]string
 }
@@ -114,7 +114,7 @@ func setup(t testing.TB, o options) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.handler = s.Handler()
+	h.handler, h.private = s.Handler(), s.Private()
 	srv.Config.Handler = h.handler
 	srv.Start()
 
@@ -308,6 +308,13 @@ func (h *house) ticketDirect(cookie, client, subject string) string {
 		h.t.Fatalf("impersonate: %d %s", w.Code, w.Body)
 	}
 	return u.Query().Get("ticket")
+}
+
+// recorded is a GET without a socket.
+func recorded(h http.Handler, path string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w
 }
 
 func startForm(ticket, actor string) url.Values {
