@@ -35,7 +35,7 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"migrations", "", "github.com/pressly/goose/v3"},
 
 	{"oauth/page", "oauth oauth/directory oauth/impersonation oauth/internal/form oauth/policy", ""},
-	{"oauth/admin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store " +
+	{"oauth/admin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store oauth/tokens " +
 		"oauth/internal/password oauth/internal/seal oauth/internal/totp", ""},
 	{"oauth/server", "oauth oauth/audit oauth/directory oauth/impersonation oauth/page oauth/policy oauth/store oauth/tokenexchange oauth/tokens " +
 		"oauth/internal/form oauth/internal/password oauth/internal/seal oauth/internal/totp", "github.com/ory/fosite golang.org/x/time"},

@@ -115,13 +115,10 @@ func (a *app) withAdmin(ctx context.Context, create bool, f func(*admin.Admin) e
 }
 
 func newAdmin(l *config.Loaded, st store.Store) (*admin.Admin, error) {
-	key, err := sealingKey(l)
-	if err != nil {
-		return nil, err
-	}
 	return admin.New(admin.Config{
-		Store: st, Registry: l.Registry(), Issuer: l.PublicURL, SealingKey: key, Now: time.Now,
-		By: oauth.Party{Issuer: "cli", Subject: osUser()},
+		Store: st, Registry: l.Registry(), Issuer: l.PublicURL, Now: time.Now,
+		SealingKey: func(ctx context.Context) ([]byte, error) { return sealingKey(ctx, l, st) },
+		By:         oauth.Party{Issuer: "cli", Subject: osUser()},
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
 // hints tells what to do about an error, the first that fits. Errors that know better carry their own.
@@ -20,6 +21,7 @@ var hints = []struct {
 	{store.ErrNotFound, "understudy client ls, session ls and audit ls list what there is"},
 	{store.ErrExists, "understudy user ls and client ls list what there is; the ID of a removed client is not free again"},
 	{store.ErrUnavailable, "is the disk full, or another program busy with the database? Try again"},
+	{tokens.ErrKey, "is it the server's key? Look at UNDERSTUDY_SEALING_KEY, sealing_key_file and the file .key beside the database"},
 	{audit.ErrOpening, tampered},
 	{audit.ErrForm, tampered},
 	{syscall.EADDRINUSE, "another program listens there; --listen and --private-listen name other ports"},

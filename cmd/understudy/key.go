@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -11,22 +12,32 @@ import (
 
 	"github.com/understudy-id/understudy/cmd/understudy/internal/config"
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/store"
 )
 
-// sealingKey is the configured key, or on localhost the one in a file beside the database, made at first use.
-func sealingKey(l *config.Loaded) ([]byte, error) {
+// sealingKey is the configured key, or on localhost the one in a file beside the database, made at first use. A database
+// that has a signing key has been used: a fresh key would open nothing in it, and hide that the file is lost.
+func sealingKey(ctx context.Context, l *config.Loaded, st store.Store) ([]byte, error) {
 	if l.SealingKey != "" {
 		return l.Key()
 	}
 	path := l.Database + ".key"
 	key, err := readKey(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := makeKey(path); err != nil {
-			return nil, fmt.Errorf("making the sealing key: %w", err)
-		}
-		key, err = readKey(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
 	}
-	return key, err
+	used, err := st.SigningKeys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading signing keys: %w", err)
+	}
+	if len(used) > 0 {
+		return nil, withHint(fmt.Errorf("the sealing key %s is gone, and %s cannot be used without it", path, l.Database),
+			"put the file back, or give the key as UNDERSTUDY_SEALING_KEY or sealing_key_file")
+	}
+	if err := makeKey(path); err != nil {
+		return nil, fmt.Errorf("making the sealing key: %w", err)
+	}
+	return readKey(path)
 }
 
 func readKey(path string) ([]byte, error) {

@@ -54,7 +54,7 @@ func (a *app) serve(ctx context.Context, l *config.Loaded) (err error) {
 }
 
 func (a *app) server(ctx context.Context, l *config.Loaded, st *sqlite.Store, log *slog.Logger) (*server.Server, error) {
-	key, err := sealingKey(l)
+	key, err := sealingKey(ctx, l, st)
 	if err != nil {
 		return nil, err
 	}

@@ -131,6 +131,36 @@ func wantRefused(t *testing.T, cmd *exec.Cmd, want ...string) {
 	}
 }
 
+// Whoever seals with another key than the server's is refused, and no fresh key file hides that the old one is gone.
+func TestSealingKeyOfServer(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	start(t, dir).stop(t)
+	if out, err := understudy(t, dir, "user", "add", "--email", "ann@acme.test", "--name", "Ann").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	totp, serve := []string{"user", "totp", "ann@acme.test"}, []string{"serve", "--listen", "127.0.0.1:0", "--private-listen", ""}
+	key := filepath.Join(dir, "understudy.db.key")
+	if err := os.Rename(key, key+".away"); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{totp, serve} {
+		wantRefused(t, understudy(t, dir, args...), "the sealing key understudy.db.key is gone", "hint: put the file back")
+		other := understudy(t, dir, args...)
+		other.Env = append(other.Env, "UNDERSTUDY_SEALING_KEY="+strings.Repeat("A", 43)+"=")
+		wantRefused(t, other, "tokens: not a usable key", "hint: is it the server's key?")
+	}
+	if _, err := os.Stat(key); !os.IsNotExist(err) {
+		t.Errorf("key file: got %v, want none", err)
+	}
+	if err := os.Rename(key+".away", key); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := understudy(t, dir, totp...).CombinedOutput(); err != nil {
+		t.Errorf("with the server's key: %v\n%s", err, out)
+	}
+}
+
 func TestServeRefusesDemo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -19,7 +19,6 @@ import (
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/internal/password"
-	"github.com/understudy-id/understudy/oauth/internal/seal"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
 )
@@ -36,8 +35,9 @@ type Config struct {
 	By oauth.Party
 	// Passwords hashes passwords; nil makes a pool of its own.
 	Passwords *password.Pool
-	// SealingKey is the server's own, 32 bytes: it seals the secrets of second factors. Nil refuses EnrolTOTP.
-	SealingKey []byte
+	// SealingKey gives the server's own, 32 bytes, once there is something to seal: the secrets of second factors. Nil
+	// refuses EnrolTOTP.
+	SealingKey func(context.Context) ([]byte, error)
 	// Now defaults to time.Now.
 	Now func() time.Time
 	// Logger gets one INFO line an act; it defaults to none.
@@ -47,10 +47,9 @@ type Config struct {
 // Admin does what an operator asks. It is safe for concurrent use.
 type Admin struct {
 	Config
-	box *seal.Box // nil without a SealingKey
 }
 
-// New checks c. It returns an *InvalidError for a field that must be set, or a key of the wrong length.
+// New checks c. It returns an *InvalidError for a field that must be set.
 func New(c Config) (*Admin, error) {
 	switch {
 	case c.Store == nil:
@@ -69,14 +68,7 @@ func New(c Config) (*Admin, error) {
 	if c.Passwords == nil {
 		c.Passwords = password.New(0, 0)
 	}
-	if c.SealingKey == nil {
-		return &Admin{Config: c}, nil
-	}
-	box, err := seal.New(c.SealingKey)
-	if err != nil {
-		return nil, invalid("SealingKey", "%v", err)
-	}
-	return &Admin{Config: c, box: box}, nil
+	return &Admin{Config: c}, nil
 }
 
 // InvalidError says which field breaks which rule. Nothing was written.

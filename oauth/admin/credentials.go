@@ -11,8 +11,10 @@ import (
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/internal/password"
+	"github.com/understudy-id/understudy/oauth/internal/seal"
 	"github.com/understudy-id/understudy/oauth/internal/totp"
 	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
 // SetPassword gives a user a new password and ends their logins, grants and the sessions in which they are the actor.
@@ -57,10 +59,12 @@ func (a *Admin) setCredentials(ctx context.Context, u directory.User, kind audit
 
 // EnrolTOTP gives a user a second factor (RFC 6238) in place of what they had, and returns its secret, 32 characters of
 // base32, and the otpauth URL that holds it, for an authenticator app. Neither can be shown again: the store has it
-// sealed. Replacing one ends what stands on the old one, as RemoveTOTP does. directory.ErrNotFound.
+// sealed. Replacing one ends what stands on the old one, as RemoveTOTP does. It returns directory.ErrNotFound,
+// tokens.ErrKey for a SealingKey that is not the server's, or what Config.SealingKey does.
 func (a *Admin) EnrolTOTP(ctx context.Context, userID string) (secret oauth.Secret, link string, err error) {
-	if a.box == nil {
-		return "", "", invalid("SealingKey", "must be set to enrol a second factor")
+	box, err := a.box(ctx)
+	if err != nil {
+		return "", "", err
 	}
 	u, err := a.Store.Get(ctx, userID)
 	if err != nil {
@@ -70,12 +74,37 @@ func (a *Admin) EnrolTOTP(ctx context.Context, userID string) (secret oauth.Secr
 	if err != nil {
 		return "", "", invalid("email", "%v", err)
 	}
-	sealed := a.box.Seal("totp:"+u.ID, []byte(text))
+	sealed := box.Seal("totp:"+u.ID, []byte(text))
 	w := store.CredentialsWrite{TOTP: &sealed}
 	if err := a.setCredentials(ctx, u, audit.KindTOTPEnrolled, "enrolled", w, u.SecondFactor); err != nil {
 		return "", "", err
 	}
 	return oauth.Secret(text), link, nil
+}
+
+// box is the server's own. One of another key would lock the user out unseen: the server could not open what it sealed.
+func (a *Admin) box(ctx context.Context) (*seal.Box, error) {
+	if a.SealingKey == nil {
+		return nil, invalid("SealingKey", "must be set to enrol a second factor")
+	}
+	key, err := a.SealingKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	box, err := seal.New(key)
+	if err != nil {
+		return nil, invalid("SealingKey", "%v", err)
+	}
+	sealed, err := a.Store.SigningKeys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading signing keys: %w", err)
+	}
+	for _, k := range sealed {
+		if _, err := tokens.OpenKey(box, k.ID, k.Algorithm, k.Sealed); err != nil {
+			return nil, fmt.Errorf("the sealing key is not the server's: %w", err)
+		}
+	}
+	return box, nil
 }
 
 // TOTPIssuer is the name that authenticator apps show.

@@ -1,17 +1,22 @@
 package admin_test
 
 import (
+	"bytes"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/internal/password"
 	"github.com/understudy-id/understudy/oauth/internal/seal"
 	ourtotp "github.com/understudy-id/understudy/oauth/internal/totp"
+	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
 const phrase = "correct horse battery"
@@ -80,6 +85,40 @@ func TestTOTP(t *testing.T) {
 		t.Error("an authenticator's code does not fit the stored secret")
 	}
 	b.removeTOTP(ann.ID, sid)
+}
+
+func TestEnrolTOTPRefusesKey(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ann := b.user("ann@acme.test")
+	box, _ := seal.New(make([]byte, 32))
+	key, err := tokens.GenerateES256()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := key.Seal(box)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := store.SigningKey{ID: key.ID, Algorithm: key.Algorithm, Sealed: sealed, Created: time.Now()}
+	if err := b.st.AddSigningKey(t.Context(), k, true, impersonation.Write{Now: time.Now(), RequestID: oauth.NewID("req")}); err != nil {
+		t.Fatal(err)
+	}
+	before := len(b.entries())
+	b.SealingKey = sealing(bytes.Repeat([]byte{1}, 32))
+	if _, _, err := b.EnrolTOTP(t.Context(), ann.ID); !errors.Is(err, tokens.ErrKey) {
+		t.Errorf("another key than the server's: got %v, want %v", err, tokens.ErrKey)
+	}
+	b.SealingKey = sealing(make([]byte, 16))
+	_, _, err = b.EnrolTOTP(t.Context(), ann.ID)
+	b.wantInvalid(err, "SealingKey", before)
+	b.SealingKey = nil
+	_, _, err = b.EnrolTOTP(t.Context(), ann.ID)
+	b.wantInvalid(err, "SealingKey", before)
+	b.SealingKey = sealing(make([]byte, 32))
+	if _, _, err := b.EnrolTOTP(t.Context(), ann.ID); err != nil {
+		t.Errorf("the server's key: got %v", err)
+	}
 }
 
 func (b *bundle) removeTOTP(userID, sid string) {
