@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -9,9 +10,9 @@ import (
 // Options are rules for the whole installation, beside its registry.
 type Options struct {
 	// RequireSecondFactor asks that the actor signed in with one: "mfa" in AMR (RFC 8176).
-	RequireSecondFactor bool
+	RequireSecondFactor bool `json:"require_second_factor"`
 	// MaxAuthAge is how long ago the actor may have signed in. Zero: any time.
-	MaxAuthAge time.Duration
+	MaxAuthAge time.Duration `json:"max_auth_age"`
 }
 
 // Rules is the Decider that this project ships. Make it with New. It is immutable, and safe for concurrent use.
@@ -31,8 +32,28 @@ func New(reg Registry, o Options) (*Rules, error) {
 	if o.MaxAuthAge < 0 {
 		return nil, fmt.Errorf("policy: Options.MaxAuthAge: %v, must not be negative", o.MaxAuthAge)
 	}
-	return &Rules{registry: reg, options: o, version: reg.Version()}, nil
+	r := &Rules{registry: reg, options: o}
+	r.version = version(r.Document())
+	return r, nil
 }
+
+// Document is all that the rules go by, as JSON: what a policy version stands for. Without options it is the registry's.
+func (r *Rules) Document() []byte {
+	if r.options == (Options{}) {
+		return r.registry.Document()
+	}
+	b, err := json.Marshal(struct {
+		Options  Options         `json:"options"`
+		Registry json.RawMessage `json:"registry"`
+	}{r.options, r.registry.Document()})
+	if err != nil {
+		panic(fmt.Errorf("policy: encoding values of our own: %w", err))
+	}
+	return b
+}
+
+// Version names Document, as Registry.Version does: every Decision carries it.
+func (r *Rules) Version() string { return r.version }
 
 // Registry gives what New was given.
 func (r *Rules) Registry() Registry { return r.registry }

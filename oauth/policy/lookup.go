@@ -29,13 +29,15 @@ func (g Registry) Document() []byte {
 
 // Version names the registry: "pol_" and 26 characters of lower-case base32, from the SHA-256 of Document. It changes with
 // any change. 130 bits, since an entry of the trail rests on it: nobody may find two registries with one name.
-func (g Registry) Version() string {
-	sum := sha256.Sum256(g.Document())
+func (g Registry) Version() string { return version(g.Document()) }
+
+func version(document []byte) string {
+	sum := sha256.Sum256(document)
 	return "pol_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:26]
 }
 
 // RolesOf gives the registered roles that p holds, in the registry's order: those assigned, those that a group confers,
-// and RoleUser. A role that is not registered confers nothing and protects nobody.
+// and RoleUser. A role that is not registered confers nothing, and counts as privileged where a subject holds it.
 func (g Registry) RolesOf(p Person) []Role {
 	var held []Role
 	for i := range g.Roles {

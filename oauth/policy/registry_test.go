@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -188,5 +189,24 @@ func TestResource(t *testing.T) {
 	}
 	if got, ok := registry().Resource("https://OLD.example"); ok {
 		t.Errorf("Resource in another letter case: got %+v, want none", got)
+	}
+}
+
+// TestVersionOfOptions: what the options demand is part of the policy, so a change of them has a version of its own.
+func TestVersionOfOptions(t *testing.T) {
+	t.Parallel()
+	seen := make(map[string]bool)
+	for _, o := range []policy.Options{{}, {RequireSecondFactor: true}, {MaxAuthAge: time.Hour}, {RequireSecondFactor: true, MaxAuthAge: time.Hour}} {
+		r, err := policy.New(policy.Default(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[r.Version()] || !json.Valid(r.Document()) {
+			t.Errorf("%+v: version %s again, or no document: %s", o, r.Version(), r.Document())
+		}
+		seen[r.Version()] = true
+		if o == (policy.Options{}) && r.Version() != policy.Default().Version() {
+			t.Errorf("without options: got %s, want the registry's own %s", r.Version(), policy.Default().Version())
+		}
 	}
 }

@@ -37,18 +37,17 @@ type Server struct {
 	log       *slog.Logger
 	now       func() time.Time
 	proxies   proxies
-	second    bool // a second factor is required
+	rules     *policy.Rules
 
-	keys        *tokens.KeySet
-	service     *impersonation.Service
-	provider    *fosite.Fosite
-	pages       *page.Pages
-	metadata    []byte
-	strangers   *rate.Limiter // log lines about requests without client authentication
-	searches    *limits
-	handler     http.Handler
-	private     http.Handler
-	fingerprint string // version of the registry
+	keys      *tokens.KeySet
+	service   *impersonation.Service
+	provider  *fosite.Fosite
+	pages     *page.Pages
+	metadata  []byte
+	strangers *rate.Limiter // log lines about requests without client authentication
+	searches  *limits
+	handler   http.Handler
+	private   http.Handler
 }
 
 // New makes a server: it puts the registry on record, makes the first signing key where there is none, and opens the keys.
@@ -62,7 +61,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	s := &Server{
 		issuer: c.PublicURL, store: c.Store, registry: c.Registry, life: c.Lifetimes, box: c.Box, passwords: c.Passwords, log: c.Logger,
-		now: c.Now, proxies: c.TrustedProxies, second: c.RequireSecondFactor, fingerprint: c.Registry.Version(),
+		now: c.Now, proxies: c.TrustedProxies, rules: rules,
 		strangers: rate.NewLimiter(1, 10), // one line a second tells as much as a thousand
 		searches:  newLimits(searchesPerMinute),
 	}
@@ -163,10 +162,10 @@ func (s *Server) clock() time.Time { return s.now().UTC().Truncate(time.Millisec
 func (s *Server) putPolicy(ctx context.Context) error {
 	now := s.clock()
 	e := audit.New(audit.KindPolicy, now)
-	e.Actor.Issuer, e.Actor.Subject, e.Policy = "cli", "serve", s.fingerprint
-	wrote, err := s.store.PutPolicy(ctx, s.fingerprint, s.registry.Document(), impersonation.Write{Entries: []audit.Entry{e}, Now: now})
+	e.Actor.Issuer, e.Actor.Subject, e.Policy = "cli", "serve", s.rules.Version()
+	wrote, err := s.store.PutPolicy(ctx, s.rules.Version(), s.rules.Document(), impersonation.Write{Entries: []audit.Entry{e}, Now: now})
 	if wrote {
-		s.log.InfoContext(ctx, "the policy changed", "version", s.fingerprint)
+		s.log.InfoContext(ctx, "the policy changed", "version", s.rules.Version())
 	}
 	return err
 }
