@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/understudy-id/understudy/oauth/admin"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/store"
 )
@@ -47,7 +48,7 @@ func (p *people) get(ctx context.Context, id string) (person, error) {
 
 // id turns what an operator typed, an ID or an e-mail address, into an ID. What nobody has is taken for an ID.
 func (p *people) id(ctx context.Context, who string) (string, error) {
-	u, err := p.st.ByEmail(ctx, who)
+	u, err := admin.FindUser(ctx, p.st, who)
 	if errors.Is(err, directory.ErrNotFound) {
 		return who, nil
 	}

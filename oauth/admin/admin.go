@@ -84,12 +84,17 @@ func invalid(field, format string, args ...any) error {
 	return &InvalidError{field, fmt.Sprintf(format, args...)}
 }
 
-// User finds by ID or by e-mail address. directory.ErrNotFound.
-func (a *Admin) User(ctx context.Context, who string) (directory.User, error) {
-	u, err := a.Store.Get(ctx, who)
-	if errors.Is(err, directory.ErrNotFound) {
-		u, err = a.Store.ByEmail(ctx, who)
+// User is FindUser in the Store.
+func (a *Admin) User(ctx context.Context, who string) (directory.User, error) { return FindUser(ctx, a.Store, who) }
+
+// FindUser finds whom an operator means by who: an e-mail address if it has an "@", which no ID that AddUser takes has,
+// and an ID otherwise. directory.ErrNotFound.
+func FindUser(ctx context.Context, d directory.Directory, who string) (directory.User, error) {
+	find := d.Get
+	if strings.Contains(who, "@") {
+		find = d.ByEmail
 	}
+	u, err := find(ctx, who)
 	if err != nil {
 		return directory.User{}, fmt.Errorf("user %q: %w", who, err)
 	}

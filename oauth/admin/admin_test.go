@@ -214,6 +214,7 @@ func TestAddUserRefuses(t *testing.T) {
 		{"no address", "email", admin.NewUser{Name: "Ann"}},
 		{"no name", "name", admin.NewUser{Email: "a@acme.test", Name: " "}},
 		{"name that turns the line around", "name", admin.NewUser{Email: "a@acme.test", Name: "nna\u202e"}},
+		{"id like an address", "id", admin.NewUser{ID: "ann@acme.test", Email: "a@acme.test", Name: "Ann"}},
 		{"id with a space", "id", admin.NewUser{ID: "a b", Email: "a@acme.test", Name: "Ann"}},
 		{"more groups than an entry holds", "groups", admin.NewUser{Email: "a@acme.test", Name: "Ann", Groups: manyGroups()}},
 		{"role that nobody registered", "role", admin.NewUser{Email: "a@acme.test", Name: "Ann", Roles: []string{"root"}}},

@@ -19,7 +19,7 @@ import (
 
 // NewUser is a user to add.
 type NewUser struct {
-	// ID defaults to a fresh one; see directory.User.ID.
+	// ID defaults to a fresh one; see directory.User.ID. It must not contain "@", so that FindUser can tell the two apart.
 	ID string
 	// Email and Name must be set; see directory.User.
 	Email, Name string
@@ -47,6 +47,9 @@ func (a *Admin) AddUser(ctx context.Context, n NewUser) (directory.User, error) 
 	}
 	if u.ID == "" {
 		u.ID = directory.NewID()
+	}
+	if strings.Contains(u.ID, "@") {
+		return directory.User{}, invalid("id", `must not contain "@": it would read as an e-mail address`)
 	}
 	if err := a.checkUser(u); err != nil {
 		return directory.User{}, err
