@@ -120,7 +120,7 @@ func TestDecideAllows(t *testing.T) {
 			}
 			want := policy.Decision{
 				Allow: true, Mode: q.Mode, Scopes: tt.want, Resource: resource, MaxDuration: q.Duration,
-				Version: registry().Version(), Rules: []string{"role.allow:" + tt.role},
+				Version: r.Version(), Rules: []string{"role.allow:" + tt.role},
 			}
 			if diff := cmp.Diff(want, r.Decide(t.Context(), q)); diff != "" {
 				t.Errorf("Decide (-want +got):\n%s", diff)
@@ -225,9 +225,10 @@ func TestDecideDenies(t *testing.T) {
 			t.Parallel()
 			q := request()
 			tt.edit(&q)
-			got := rules(t, policy.Options{RequireSecondFactor: true, MaxAuthAge: 10 * time.Minute}).Decide(t.Context(), q)
+			r := rules(t, policy.Options{RequireSecondFactor: true, MaxAuthAge: 10 * time.Minute})
+			got := r.Decide(t.Context(), q)
 			want := policy.Decision{
-				Version: registry().Version(), Rules: []string{tt.want},
+				Version: r.Version(), Rules: []string{tt.want},
 				Refusal: refusals[tt.want], Need: needs[tt.want], Advice: got.Advice,
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
