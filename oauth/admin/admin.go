@@ -7,7 +7,6 @@ package admin
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -85,7 +84,9 @@ func invalid(field, format string, args ...any) error {
 }
 
 // User is FindUser in the Store.
-func (a *Admin) User(ctx context.Context, who string) (directory.User, error) { return FindUser(ctx, a.Store, who) }
+func (a *Admin) User(ctx context.Context, who string) (directory.User, error) {
+	return FindUser(ctx, a.Store, who)
+}
 
 // FindUser finds whom an operator means by who: an e-mail address if it has an "@", which no ID that AddUser takes has,
 // and an ID otherwise. directory.ErrNotFound.
