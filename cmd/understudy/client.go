@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -60,6 +62,10 @@ func (a *app) addClient(ctx context.Context, ad *admin.Admin, n admin.NewClient,
 	}
 	fresh := n.Secret == "" && !n.Public
 	secret, err := ad.AddClient(ctx, n)
+	if invalid := new(admin.InvalidError); file != "" && (errors.As(err, &invalid) || errors.Is(err, store.ErrExists)) {
+		// After any other error the client may be there all the same.
+		err = errors.Join(err, os.Remove(file))
+	}
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ type NewClient struct {
 	Resources []string
 	// Serves are the registered resources of which it is the server.
 	Serves []string
-	// Scopes it may ask for. Nil: every registered one whose class is not never, and impersonate.
+	// Scopes it may ask for, each registered or impersonate. Nil: every registered one whose class is not never, and impersonate.
 	Scopes []string
 	// Public clients have no secret, and so no Exchange.
 	Public bool
@@ -116,6 +116,15 @@ func (a *Admin) clientScopes() []string {
 	return out
 }
 
+// scopeNames are those that a client may have.
+func (a *Admin) scopeNames() []string {
+	out := []string{oauth.ScopeImpersonate}
+	for _, s := range a.Registry.Scopes {
+		out = append(out, s.Name)
+	}
+	return tidy(out)
+}
+
 var clientID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 func (a *Admin) checkClient(n NewClient) error {
@@ -139,7 +148,7 @@ func (a *Admin) checkClient(n NewClient) error {
 			return err
 		}
 	}
-	return firstErr(a.checkResources("resource", n.Resources), a.checkResources("serves", n.Serves), checkScopes(n.Scopes), checkSecret(n.Secret))
+	return firstErr(a.checkResources("resource", n.Resources), a.checkResources("serves", n.Serves), a.checkScopes(n.Scopes), checkSecret(n.Secret))
 }
 
 // maxURIs leaves all redirect URIs of a client room in one field of its audit entry.
@@ -186,13 +195,17 @@ func (a *Admin) checkResources(field string, uris []string) error {
 	return nil
 }
 
-func checkScopes(scopes []string) error {
+func (a *Admin) checkScopes(scopes []string) error {
+	known := a.scopeNames()
 	for _, s := range scopes {
 		if !oauth.ValidScopeToken(s) {
 			return invalid("scope", "%q is not a scope-token of RFC 6749 §3.3", s)
 		}
 		if s == oauth.ScopeImpersonationWrite {
 			return invalid("scope", "%q cannot be asked for: the ticket's mode decides", s)
+		}
+		if !slices.Contains(known, s) {
+			return invalid("scope", "%q is not registered (registered: %s)", s, strings.Join(known, ", "))
 		}
 	}
 	return nil

@@ -99,6 +99,7 @@ func TestAddClientRefuses(t *testing.T) {
 		{"foreign resource", "resource", func(n *admin.NewClient) { n.Resources = []string{"https://other.test"} }},
 		{"foreign resource to serve", "serves", func(n *admin.NewClient) { n.Serves = []string{"https://other.test"} }},
 		{"scope with a space", "scope", func(n *admin.NewClient) { n.Scopes = []string{"a b"} }},
+		{"scope that nobody registered", "scope", func(n *admin.NewClient) { n.Scopes = []string{"openid", "bogus"} }},
 		{"the marker of write mode", "scope", func(n *admin.NewClient) { n.Scopes = []string{oauth.ScopeImpersonationWrite} }},
 		{"public and exchange", "public", func(n *admin.NewClient) { n.Public = true }},
 		{"public and a secret", "secret", func(n *admin.NewClient) { n.Public, n.Exchange, n.Secret = true, false, oauth.NewSecret() }},
