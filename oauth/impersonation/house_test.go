@@ -36,6 +36,11 @@ type house struct {
 
 func setup(t *testing.T) *house {
 	t.Helper()
+	return setupWith(t, func(d policy.Decider) policy.Decider { return d })
+}
+
+func setupWith(t *testing.T, wrap func(policy.Decider) policy.Decider) *house {
+	t.Helper()
 	st, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(t.TempDir(), "test.db"), Migrate: true})
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +52,7 @@ func setup(t *testing.T) *house {
 	}
 	h := &house{T: t, store: st, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), log: new(bytes.Buffer)}
 	h.Service, err = impersonation.New(impersonation.Config{
-		Issuer: issuer, Store: st, Decider: rules, Now: h.clock, Logger: slog.New(slog.NewTextHandler(h.log, nil)),
+		Issuer: issuer, Store: st, Decider: wrap(rules), Now: h.clock, Logger: slog.New(slog.NewTextHandler(h.log, nil)),
 		Lifetimes: impersonation.Lifetimes{Ticket: time.Minute, Idle: 10 * time.Minute, LoginIdle: time.Hour, ReturnExtra: 5 * time.Minute, DoubleClick: time.Minute},
 	})
 	h.ok(err)

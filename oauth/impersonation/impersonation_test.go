@@ -1,6 +1,9 @@
 package impersonation_test
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -227,6 +230,13 @@ func TestAlive(t *testing.T) {
 			if c.want == "" {
 				wantEntries = 0
 			}
+			if c.want != "" { // only what ended by the clock leaves the way back open
+				_, err := h.Stop(t.Context(), impersonation.StopRequest{Return: s.Return, Client: "app"})
+				byClock := c.want == impersonation.EndExpired || c.want == impersonation.EndIdle
+				if (err == nil) != byClock {
+					t.Errorf("stop afterwards: %v", err)
+				}
+			}
 			h.alive(s) // a second look writes nothing more
 			if got := h.entries(audit.KindEnd); len(got) != wantEntries {
 				t.Errorf("%d end entries; want %d", len(got), wantEntries)
@@ -303,6 +313,54 @@ func TestRefusedTextIsClipped(t *testing.T) {
 	got := h.entries(audit.KindRefused)
 	if len(got) != 1 || got[0].Fields["reason"] != strings.Repeat("é", policy.MaxReason) || len(got[0].Fields["ticket_number"]) != policy.MaxTicketNumber {
 		t.Errorf("on record: %d entries", len(got))
+	}
+}
+
+// TestVerifierLength: a verifier that RFC 7636 §4.1 does not allow is none, though its hash be the challenge.
+func TestVerifierLength(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	p := h.proof(8*time.Hour, 10*time.Minute)
+	for _, verifier := range []string{strings.Repeat("v", 42), strings.Repeat("v", 129)} {
+		sum := sha256.Sum256([]byte(verifier))
+		r := h.request(p)
+		r.CodeChallenge = base64.RawURLEncoding.EncodeToString(sum[:])
+		ticket, err := h.IssueTicket(t.Context(), r)
+		h.ok(err)
+		start := redeem(ticket, p)
+		start.CodeVerifier = verifier
+		_, err = h.Start(t.Context(), start)
+		refusedBy(t, err, "ticket.verifier")
+	}
+}
+
+// until is a Decider whose permissions end at a moment.
+type until struct {
+	policy.Decider
+	moment time.Time
+}
+
+func (u *until) Decide(ctx context.Context, r policy.Request) policy.Decision {
+	d := u.Decider.Decide(ctx, r)
+	d.ValidUntil = u.moment
+	return d
+}
+
+// TestValidUntil: a permission that ends (a right for minutes, a consent) ends the session with it.
+func TestValidUntil(t *testing.T) {
+	t.Parallel()
+	u := new(until)
+	h := setupWith(t, func(d policy.Decider) policy.Decider { u.Decider = d; return u })
+	u.moment = h.clock().Add(5 * time.Minute)
+	s := h.start(h.proof(8*time.Hour, 10*time.Minute))
+	if got := s.Delegation.Expires; !got.Equal(u.moment) {
+		t.Errorf("exp = %v; want %v", got, u.moment)
+	}
+	if u.moment = h.clock().Add(time.Minute); !h.alive(s) {
+		t.Error("dead before the moment")
+	}
+	if h.advance(time.Minute); h.alive(s) {
+		t.Error("alive though the permission was cut short")
 	}
 }
 
