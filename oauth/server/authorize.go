@@ -72,7 +72,9 @@ func (s *Server) authorization(r *http.Request, c *client, f url.Values) (url.Va
 	}
 	if ok, err := s.loginSuffices(login, f); err != nil {
 		return nil, err
-	} else if !ok {
+	} else if hinted, err := s.isHinted(login, f); err != nil {
+		return nil, err
+	} else if !ok || !hinted {
 		if f.Get("prompt") == "none" {
 			return nil, &wireError{Status: http.StatusBadRequest, Code: "login_required", Description: "Nobody is signed in, or not recently enough."}
 		}
@@ -179,6 +181,19 @@ func (s *Server) loginSuffices(login *impersonation.Login, f url.Values) (bool, 
 		return false, nil
 	}
 	return true, nil
+}
+
+// isHinted reports whether the person signed in is the one of id_token_hint (OpenID Connect Core §3.1.2.1), if there is one. An
+// impersonation has no ID token, so it can hint at nobody.
+func (s *Server) isHinted(login *impersonation.Login, f url.Values) (bool, error) {
+	if !f.Has("id_token_hint") || login == nil {
+		return true, nil
+	}
+	claims, err := s.keys.VerifyIDToken(f.Get("id_token_hint"), s.issuer)
+	if err != nil {
+		return false, invalidRequest("id_token_hint", "is not an ID token of this issuer")
+	}
+	return claims["sub"] == login.User, nil
 }
 
 // returnTo is this request again, for after the sign-in: without prompt, which the sign-in will have answered, and without what

@@ -25,6 +25,9 @@ func TestAuthorize(t *testing.T) {
 	t.Parallel()
 	h := setup(t, options{})
 	cookie, _ := h.login("ann")
+	john, _ := h.login("john")
+	tokens := h.post("/oauth2/token", "app", redeem(h.code(cookie, "app", "openid")))
+	hint, access := tokens.str("id_token"), tokens.str("access_token")
 	set := func(name, value string) func(url.Values) { return func(q url.Values) { q.Set(name, value) } }
 
 	// Answers at the redirect_uri, with state and iss (RFC 9207).
@@ -37,6 +40,9 @@ func TestAuthorize(t *testing.T) {
 		"silent":                   {cookie, set("prompt", "none"), ""},
 		"silent, nobody signed in": {"", set("prompt", "none"), "login_required"},
 		"silent, too long ago":     {cookie, func(q url.Values) { q.Set("prompt", "none"); q.Set("max_age", "0") }, "login_required"},
+		"hint at ann":              {cookie, func(q url.Values) { q.Set("prompt", "none"); q.Set("id_token_hint", hint) }, ""},
+		"hint at ann, as john":     {john, func(q url.Values) { q.Set("prompt", "none"); q.Set("id_token_hint", hint) }, "login_required"},
+		"hint by an access token":  {cookie, set("id_token_hint", access), "invalid_request"},
 		"max_age is no number":     {cookie, set("max_age", "soon"), "invalid_request"},
 		"other prompt":             {cookie, set("prompt", "consent"), "invalid_request"},
 		"implicit":                 {cookie, set("response_type", "token"), "unsupported_response_type"},

@@ -117,8 +117,6 @@ func describe(text string) string {
 		switch {
 		case c == '"' || c == '\\':
 			return '\''
-		case c == '§':
-			return 's'
 		case c < 0x20 || c > 0x7e:
 			return -1
 		}

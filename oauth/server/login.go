@@ -188,7 +188,7 @@ func (s *Server) checkPassword(r *http.Request, typed, password string) (*direct
 	return nil, locked, err
 }
 
-// failed counts a failure, and puts a lock-out on record.
+// failed counts a failure. A lock-out is a log line and no audit entry: a stranger can cause it.
 func (s *Server) failed(ctx context.Context, key oauth.Hash, now time.Time) (time.Time, error) {
 	attempt, err := s.store.Failed(ctx, key, now, failureWindow, failureLimit, s.life.LockOut)
 	if err != nil {
