@@ -104,27 +104,43 @@ func (a *app) newPassword(pw secretFlags) (string, error) {
 
 func (a *app) userTOTP() *cobra.Command {
 	var remove bool
-	cmd := &cobra.Command{Use: "totp USER", Short: "Enrol or remove a second factor (RFC 6238)", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "totp USER", Short: "Enrol or remove a second factor (RFC 6238)", Args: cobra.ExactArgs(1),
+		Long: "Enrol a second factor (RFC 6238) and print its secret, once. A user who has one already gets a fresh secret in its place,\n" +
+			"and their logins end. Users can enrol by themselves: the server's page /sign-in/second-factor."}
 	cmd.Flags().BoolVar(&remove, "remove", false, "remove it; ends the user's logins")
 	cmd.RunE = a.onUser(func(ctx context.Context, ad *admin.Admin, u directory.User) error {
 		if remove {
-			if err := ad.RemoveTOTP(ctx, u.ID); err != nil {
-				return err
-			}
-			return a.say(userJSON(u), "removed the second factor of %s and ended their logins", u.Email)
+			return a.removeTOTP(ctx, ad, u)
 		}
-		secret, url, err := ad.EnrolTOTP(ctx, u.ID)
-		if err != nil {
-			return err
-		}
-		out := map[string]string{"id": u.ID, "email": u.Email, "secret": string(secret), "url": url}
-		if a.output == outputJSON {
-			return a.printJSON(out)
-		}
-		_, err = fmt.Fprintf(a.stdout, "secret  %s\nurl     %s\n", string(secret), url)
-		return err
+		return a.enrolTOTP(ctx, ad, u)
 	})
 	return cmd
+}
+
+func (a *app) removeTOTP(ctx context.Context, ad *admin.Admin, u directory.User) error {
+	was, err := ad.RemoveTOTP(ctx, u.ID)
+	if err != nil {
+		return err
+	}
+	if !was {
+		return withHint(fmt.Errorf("%s has no second factor", u.Email), "understudy user ls shows who has one: totp")
+	}
+	return a.say(map[string]any{"id": u.ID, "email": u.Email, "removed": true}, "removed the second factor of %s and ended their logins", u.Email)
+}
+
+func (a *app) enrolTOTP(ctx context.Context, ad *admin.Admin, u directory.User) error {
+	secret, url, err := ad.EnrolTOTP(ctx, u.ID)
+	if err != nil {
+		return err
+	}
+	if a.output == outputJSON {
+		return a.printJSON(map[string]any{"id": u.ID, "email": u.Email, "secret": string(secret), "url": url, "replaced": u.SecondFactor})
+	}
+	if u.SecondFactor {
+		fmt.Fprintf(a.stderr, "%s had a second factor: its secret is of no use now, and their logins ended\n", u.Email)
+	}
+	_, err = fmt.Fprintf(a.stdout, "secret  %s\nurl     %s\n", string(secret), url)
+	return err
 }
 
 func (a *app) userRole() *cobra.Command {

@@ -111,14 +111,15 @@ func (a *Admin) box(ctx context.Context) (*seal.Box, error) {
 const TOTPIssuer = "understudy"
 
 // RemoveTOTP takes a user's second factor away and ends their logins, grants and the sessions in which they are the
-// actor. Without one nothing is written. directory.ErrNotFound.
-func (a *Admin) RemoveTOTP(ctx context.Context, userID string) error {
+// actor. It reports whether there was one; without one nothing is written. directory.ErrNotFound.
+func (a *Admin) RemoveTOTP(ctx context.Context, userID string) (bool, error) {
 	u, err := a.Store.Get(ctx, userID)
 	if err != nil {
-		return fmt.Errorf("user %q: %w", userID, err)
+		return false, fmt.Errorf("user %q: %w", userID, err)
 	}
 	if !u.SecondFactor {
-		return nil
+		return false, nil
 	}
-	return a.setCredentials(ctx, u, audit.KindTOTPEnrolled, "removed", store.CredentialsWrite{TOTP: new([]byte)}, true)
+	err = a.setCredentials(ctx, u, audit.KindTOTPEnrolled, "removed", store.CredentialsWrite{TOTP: new([]byte)}, true)
+	return err == nil, err
 }
