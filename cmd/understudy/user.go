@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +17,7 @@ func (a *app) userCmd() *cobra.Command {
 	return a.group("user", "Users: add, find, credentials, rights",
 		a.userAdd(), a.userPasswd(), a.userTOTP(), a.userRole(), a.userList(), a.userFind(),
 		a.userSwitch("disable", "Keep a user out, and end what they are in", "disabled", (*admin.Admin).Disable),
-		a.userSwitch("enable", "Let a disabled user in again", "enabled", (*admin.Admin).Enable))
+		a.userSwitch("enable", "Let a disabled or locked-out user in again", "enabled", (*admin.Admin).Enable))
 }
 
 func (a *app) userAdd() *cobra.Command {
@@ -80,7 +81,7 @@ func (a *app) onUser(f func(context.Context, *admin.Admin, directory.User) error
 
 func (a *app) userPasswd() *cobra.Command {
 	var pw secretFlags
-	cmd := &cobra.Command{Use: "passwd USER", Short: "Set a password; ends the user's logins", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "passwd USER", Short: "Set a password; ends the user's logins, and a lock-out", Args: cobra.ExactArgs(1)}
 	pw.register(cmd, "password")
 	cmd.RunE = a.onUser(func(ctx context.Context, ad *admin.Admin, u directory.User) error {
 		password, err := a.newPassword(pw)
@@ -226,7 +227,7 @@ func (a *app) listUsers(ctx context.Context, q directory.Query) error {
 		if err != nil {
 			return fmt.Errorf("listing users: %w", err)
 		}
-		return a.printUsers(users)
+		return a.printUsers(ctx, st, users)
 	})
 }
 
@@ -245,18 +246,24 @@ func allPages[T any](page func(after string) ([]T, string, error)) ([]T, error) 
 	}
 }
 
-func (a *app) printUsers(users []directory.User) error {
+func (a *app) printUsers(ctx context.Context, st store.Store, users []directory.User) error {
 	out := make([]userOut, 0, len(users))
 	t := table{header: []string{"ID", "EMAIL", "NAME", "ORGANISATION", "ROLES", "STATE", "LAST SIGN-IN"}}
 	for _, u := range users {
-		out = append(out, userJSON(u))
-		t.add(u.ID, u.Email, u.Name, u.Organisation, strings.Join(u.Roles, ","), state(u), stamp(u.LastSignIn))
+		attempt, err := st.Attempt(ctx, store.AttemptKey(u.Email), time.Now())
+		if err != nil {
+			return fmt.Errorf("reading failed sign-ins: %w", err)
+		}
+		o := userJSON(u)
+		o.LockedUntil = stamp(attempt.Locked)
+		out = append(out, o)
+		t.add(u.ID, u.Email, u.Name, u.Organisation, strings.Join(u.Roles, ","), o.state(), stamp(u.LastSignIn))
 	}
 	return a.print(map[string]any{"users": out}, t)
 }
 
 // state is what keeps a user from something, and what they have enrolled.
-func state(u directory.User) string {
+func (u userOut) state() string {
 	var out []string
 	if !u.Enabled {
 		out = append(out, "disabled")
@@ -266,6 +273,9 @@ func state(u directory.User) string {
 	}
 	if u.SecondFactor {
 		out = append(out, "totp")
+	}
+	if u.LockedUntil != "" {
+		out = append(out, "locked until "+u.LockedUntil)
 	}
 	return strings.Join(out, ",")
 }
@@ -283,10 +293,14 @@ type userOut struct {
 	SecondFactor bool     `json:"second_factor"`
 	Created      string   `json:"created"`
 	LastSignIn   string   `json:"last_sign_in"`
+	LockedUntil  string   `json:"locked_until,omitempty"` // lists only
 }
 
 func userJSON(u directory.User) userOut {
-	return userOut{u.ID, u.Email, u.Name, u.Organisation, notNil(u.Roles), notNil(u.Groups), u.Enabled, u.Protected, u.SecondFactor, stamp(u.Created), stamp(u.LastSignIn)}
+	return userOut{
+		ID: u.ID, Email: u.Email, Name: u.Name, Organisation: u.Organisation, Roles: notNil(u.Roles), Groups: notNil(u.Groups),
+		Enabled: u.Enabled, Protected: u.Protected, SecondFactor: u.SecondFactor, Created: stamp(u.Created), LastSignIn: stamp(u.LastSignIn),
+	}
 }
 
 // notNil makes an empty list [] in JSON, not null.

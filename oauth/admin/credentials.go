@@ -17,7 +17,8 @@ import (
 	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
-// SetPassword gives a user a new password and ends their logins, grants and the sessions in which they are the actor.
+// SetPassword gives a user a new password and ends their logins, grants, the sessions in which they are the actor, and a
+// lock-out after too many failed sign-ins.
 // It returns an *InvalidError for a password that password.Check refuses, and directory.ErrNotFound.
 func (a *Admin) SetPassword(ctx context.Context, userID, pw string) error {
 	u, err := a.Store.Get(ctx, userID)
@@ -31,7 +32,33 @@ func (a *Admin) SetPassword(ctx context.Context, userID, pw string) error {
 	if err != nil {
 		return fmt.Errorf("hashing the password: %w", err)
 	}
-	return a.setCredentials(ctx, u, audit.KindUserPassword, "set", store.CredentialsWrite{Password: &hash}, true)
+	if err := a.setCredentials(ctx, u, audit.KindUserPassword, "set", store.CredentialsWrite{Password: &hash}, true); err != nil {
+		return err
+	}
+	return a.forgetFailures(ctx, u)
+}
+
+// forgetFailures ends a lock-out.
+func (a *Admin) forgetFailures(ctx context.Context, u directory.User) error {
+	if err := a.Store.Succeeded(ctx, store.AttemptKey(u.Email)); err != nil {
+		return fmt.Errorf("ending the lock-out of %s: %w", u.Email, err)
+	}
+	return nil
+}
+
+// unlock ends a lock-out, if there is one, with an entry of its own.
+func (a *Admin) unlock(ctx context.Context, u directory.User) error {
+	attempt, err := a.Store.Attempt(ctx, store.AttemptKey(u.Email), a.Now())
+	if err != nil {
+		return fmt.Errorf("reading failed sign-ins of %s: %w", u.Email, err)
+	}
+	if !a.Now().Before(attempt.Locked) {
+		return nil
+	}
+	if err := a.setCredentials(ctx, u, audit.KindUserEnable, "unlocked", store.CredentialsWrite{}, false); err != nil {
+		return err
+	}
+	return a.forgetFailures(ctx, u)
 }
 
 // CheckPassword returns an *InvalidError for a password that SetPassword would refuse the person with this e-mail address.

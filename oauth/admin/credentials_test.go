@@ -121,6 +121,34 @@ func TestEnrolTOTPRefusesKey(t *testing.T) {
 	}
 }
 
+// A lock-out ends with a new password and with Enable, which has an entry of its own for it.
+func TestLockOutEnds(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ann := b.user("ann@acme.test")
+	key := store.AttemptKey("ann@acme.test")
+	ends := map[audit.Kind]func() error{
+		audit.KindUserPassword: func() error { return b.SetPassword(t.Context(), ann.ID, phrase) },
+		audit.KindUserEnable:   func() error { _, err := b.Enable(t.Context(), ann.ID); return err },
+	}
+	for kind, end := range ends {
+		if a, err := b.st.Failed(t.Context(), key, time.Now(), time.Hour, 1, time.Hour); err != nil || a.Locked.IsZero() {
+			t.Fatalf("got %+v, %v, want a lock-out", a, err)
+		}
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		if a, err := b.st.Attempt(t.Context(), key, time.Now()); err != nil || a != (store.Attempt{}) {
+			t.Errorf("%s: got %+v, %v, want nothing left of the lock-out", kind, a, err)
+		}
+		b.last(kind)
+	}
+	before := len(b.entries())
+	if _, err := b.Enable(t.Context(), ann.ID); err != nil || len(b.entries()) != before {
+		t.Errorf("nothing to end: got %v and %d entries, want %d", err, len(b.entries()), before)
+	}
+}
+
 func (b *bundle) removeTOTP(userID, sid string) {
 	b.t.Helper()
 	for _, want := range []bool{true, false} { // the second has nothing to remove and must be quiet

@@ -104,9 +104,13 @@ func (a *Admin) Disable(ctx context.Context, userID string) (directory.User, err
 	return a.update(ctx, userID, audit.KindUserDisable, "disabled", func(u *directory.User) { u.Enabled = false })
 }
 
-// Enable takes a Disable back. directory.ErrNotFound.
+// Enable takes a Disable back, and ends a lock-out after too many failed sign-ins. directory.ErrNotFound.
 func (a *Admin) Enable(ctx context.Context, userID string) (directory.User, error) {
-	return a.update(ctx, userID, audit.KindUserEnable, "enabled", func(u *directory.User) { u.Enabled = true })
+	u, err := a.update(ctx, userID, audit.KindUserEnable, "enabled", func(u *directory.User) { u.Enabled = true })
+	if err != nil {
+		return directory.User{}, err
+	}
+	return u, a.unlock(ctx, u)
 }
 
 // update changes a user, and begins anew if somebody else did so in between. A user who is as change wants them already

@@ -146,11 +146,6 @@ func (s *Server) signInFailed(w http.ResponseWriter, r *http.Request, returnTo, 
 	s.pages.SignIn(w, r, status, v)
 }
 
-// attemptKey counts failures by what was typed, known or not: a lock that only real accounts have would tell who exists.
-func attemptKey(email string) oauth.Hash {
-	return oauth.Secret("sign-in:" + strings.ToLower(email)).Hash()
-}
-
 // checkPassword gives the user whose password this is, or nil; locked is until when nobody may try under this address.
 func (s *Server) checkPassword(r *http.Request, typed, password string) (*directory.User, time.Time, error) {
 	ctx, now := r.Context(), s.clock()
@@ -158,7 +153,7 @@ func (s *Server) checkPassword(r *http.Request, typed, password string) (*direct
 	if err != nil {
 		email = "" // hashed all the same, so that it takes alike long
 	}
-	key := attemptKey(email)
+	key := store.AttemptKey(email)
 	attempt, err := s.store.Attempt(ctx, key, now)
 	if err != nil {
 		return nil, time.Time{}, err
@@ -204,7 +199,7 @@ func (s *Server) failed(ctx context.Context, key oauth.Hash, now time.Time) (tim
 func (s *Server) completeSignIn(w http.ResponseWriter, r *http.Request, user directory.User, amr []string, returnTo string) {
 	ctx, now := r.Context(), s.clock()
 	email, _ := directory.NormalEmail(user.Email)
-	if err := s.store.Succeeded(ctx, attemptKey(email)); err != nil {
+	if err := s.store.Succeeded(ctx, store.AttemptKey(email)); err != nil {
 		s.errorPage(w, r, err)
 		return
 	}

@@ -138,7 +138,7 @@ func (s *Server) checkCode(ctx context.Context, userID, code string) (*directory
 		return nil, time.Time{}, err
 	}
 	email, _ := directory.NormalEmail(user.Email)
-	key := attemptKey(email)
+	key := store.AttemptKey(email)
 	attempt, err := s.store.Attempt(ctx, key, now)
 	if err != nil || now.Before(attempt.Locked) {
 		return nil, attempt.Locked, err

@@ -157,6 +157,10 @@ type LoginWrite struct {
 	Replaces string
 }
 
+// AttemptKey is the key of Logins.Attempt for a sign-in with email, as directory.NormalEmail gives it: what was typed, whether
+// anybody has it or not, since a lock that only real accounts have would tell who exists.
+func AttemptKey(email string) oauth.Hash { return oauth.Secret("sign-in:" + email).Hash() }
+
 // Attempt is how often somebody failed to sign in.
 type Attempt struct {
 	Failures int
