@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -175,15 +174,10 @@ func checkRedirectURI(raw string) error {
 		return invalid("redirect_uri", "%q must not have a fragment", raw)
 	case u.User != nil:
 		return invalid("redirect_uri", "%q must not have a user name", raw)
-	case u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())):
+	case u.Scheme != "https" && !(u.Scheme == "http" && oauth.Loopback(u.Hostname())):
 		return invalid("redirect_uri", "%q must be https (http on localhost only)", raw)
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func (a *Admin) checkResources(field string, uris []string) error {

@@ -97,11 +97,11 @@ func (a *Admin) EnrolTOTP(ctx context.Context, userID string) (secret oauth.Secr
 	if err != nil {
 		return "", "", fmt.Errorf("user %q: %w", userID, err)
 	}
-	text, link, err := totp.New(TOTPIssuer, u.Email)
+	text, link, err := totp.New(totp.Issuer, u.Email)
 	if err != nil {
 		return "", "", invalid("email", "%v", err)
 	}
-	sealed := box.Seal("totp:"+u.ID, []byte(text))
+	sealed := box.Seal(totp.Purpose(u.ID), []byte(text))
 	w := store.CredentialsWrite{TOTP: &sealed}
 	if err := a.setCredentials(ctx, u, audit.KindTOTPEnrolled, "enrolled", w, u.SecondFactor); err != nil {
 		return "", "", err
@@ -133,9 +133,6 @@ func (a *Admin) box(ctx context.Context) (*seal.Box, error) {
 	}
 	return box, nil
 }
-
-// TOTPIssuer is the name that authenticator apps show.
-const TOTPIssuer = "understudy"
 
 // RemoveTOTP takes a user's second factor away and ends their logins, grants and the sessions in which they are the
 // actor. It reports whether there was one; without one nothing is written. directory.ErrNotFound.

@@ -72,7 +72,7 @@ func TestTOTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	box, _ := seal.New(make([]byte, 32))
-	plain, err := box.Open("totp:"+ann.ID, c.TOTP)
+	plain, err := box.Open(ourtotp.Purpose(ann.ID), c.TOTP)
 	if err != nil {
 		t.Fatalf("opening the sealed secret: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/internal/password"
 	"github.com/understudy-id/understudy/oauth/internal/seal"
 	"github.com/understudy-id/understudy/oauth/policy"
@@ -69,7 +70,7 @@ func (c *Config) complete() error {
 		return fmt.Errorf("server: PublicURL %q must be an absolute http or https URL without query and fragment", c.PublicURL)
 	case u.Path != "":
 		return fmt.Errorf("server: PublicURL %q must have no path: the cookies' __Host- prefix allows none", c.PublicURL)
-	case u.Scheme == "http" && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !oauth.Loopback(u.Hostname()):
 		return fmt.Errorf("server: PublicURL %q must be https: http is for loopback hosts only", c.PublicURL)
 	case c.Store == nil:
 		return errors.New("server: Store must be set")
@@ -101,12 +102,4 @@ func (l Lifetimes) withDefaults() Lifetimes {
 		}
 	}
 	return l
-}
-
-// loopback reports whether a URL's host can only be this machine. Names below localhost never leave it (RFC 6761 §6.3).
-func loopback(host string) bool {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return a.IsLoopback()
-	}
-	return host == "localhost" || len(host) > len(".localhost") && host[len(host)-len(".localhost"):] == ".localhost"
 }

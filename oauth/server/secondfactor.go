@@ -159,7 +159,7 @@ func (s *Server) codeMatches(ctx context.Context, user directory.User, code stri
 	if err != nil || cred.TOTP == nil {
 		return false, err
 	}
-	secret, err := s.box.Open(totpPurpose(user.ID), cred.TOTP)
+	secret, err := s.box.Open(totp.Purpose(user.ID), cred.TOTP)
 	if err != nil {
 		return false, err
 	}
@@ -178,9 +178,6 @@ func (s *Server) useCode(ctx context.Context, userID, secret, code string, now t
 	}
 	return err == nil, err
 }
-
-// totpPurpose binds a sealed secret to its user.
-func totpPurpose(userID string) string { return "totp:" + userID }
 
 // freshFor is how recent a sign-in must be to enrol a second factor: an open browser must not be enough.
 const freshFor = 5 * time.Minute
@@ -216,7 +213,7 @@ func (s *Server) showEnrol(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	secret, link, err := totp.New("understudy", user.Email)
+	secret, link, err := totp.New(totp.Issuer, user.Email)
 	p := pending{User: user.ID, Secret: secret, Link: link}
 	if err == nil {
 		err = s.setPending(w, purposeEnrol, p)
@@ -262,7 +259,7 @@ func (s *Server) enrol(w http.ResponseWriter, r *http.Request) {
 		s.enrolPage(w, r, http.StatusUnprocessableEntity, *p, true)
 		return
 	}
-	sealed := s.box.Seal(totpPurpose(user.ID), []byte(p.Secret))
+	sealed := s.box.Seal(totp.Purpose(user.ID), []byte(p.Secret))
 	e := audit.New(audit.KindTOTPEnrolled, now)
 	e.Actor = oauth.Party{Issuer: s.issuer, Subject: user.ID}
 	e.Subject, e.Request = e.Actor, requestID(ctx)

@@ -25,6 +25,12 @@ const Period = 30 * time.Second
 // skew is how many steps a phone's clock may be off, either way: the most that RFC 6238 §5.2 recommends.
 const skew = 1
 
+// Issuer is the name that authenticator apps show for our own users.
+const Issuer = "understudy"
+
+// Purpose binds the sealed secret of one of our own users to them: package seal opens it for nobody else.
+func Purpose(userID string) string { return "totp:" + userID }
+
 // ErrName means that a name is empty or has a colon, which the otpauth URL gives a meaning of its own.
 var ErrName = errors.New("totp: issuer and account must be neither empty nor contain a colon")
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/understudy-id/understudy/oauth"
 )
 
 // SealingKeySize is the length of the sealing key in bytes.
@@ -63,12 +65,7 @@ func (c *checker) rulesAt() string {
 // Loopback reports whether only this machine's users reach the public URL.
 func (c *Config) Loopback() bool {
 	u, err := url.Parse(c.PublicURL)
-	return err == nil && loopback(u.Hostname())
-}
-
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
+	return err == nil && oauth.Loopback(u.Hostname())
 }
 
 func (c *checker) url() {
@@ -79,7 +76,7 @@ func (c *checker) url() {
 		c.add("public_url", fmt.Sprintf("%q must be an http or https URL", raw), "such as https://login.example.com")
 	case strings.TrimSuffix(u.Path, "/") != "" || u.RawQuery != "" || strings.Contains(raw, "#") || u.User != nil || strings.HasSuffix(raw, "/"):
 		c.add("public_url", fmt.Sprintf("%q must be scheme and host only, without a slash at the end", raw), "it is compared byte by byte as the issuer of every token")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !oauth.Loopback(u.Hostname()):
 		c.add("public_url", fmt.Sprintf("%q must be https: sign-in cookies and tokens would travel in clear", raw), "set public_url to https and give tls.cert_file and tls.key_file, or trusted_proxies")
 	}
 }
@@ -88,7 +85,7 @@ func (c *checker) https() bool { return strings.HasPrefix(c.l.PublicURL, "https:
 
 func (c *checker) listeners() {
 	host, ok := c.hostPort("listen", c.l.Listen)
-	if ok && !c.https() && !loopback(host) {
+	if ok && !c.https() && !oauth.Loopback(host) {
 		c.add("listen", fmt.Sprintf("%q is open to the network while public_url is http", c.l.Listen), "listen on 127.0.0.1, or set an https public_url")
 	}
 	if c.l.PrivateListen != "" {

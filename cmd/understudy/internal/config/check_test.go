@@ -21,6 +21,7 @@ func TestCheck(t *testing.T) {
 		{"nothing set", "", ""},
 		{"TLS here", public + "sealing_key: " + key + "\nlisten: :443\ntls: {cert_file: c, key_file: k}\n", ""},
 		{"trusted proxy", public + "sealing_key: " + key + "\nlisten: 10.0.0.1:80\ntrusted_proxies: [10.0.0.0/24]\n", ""},
+		{"name below localhost", "public_url: http://login.localhost:8080\n", ""},
 		{"IPv6 loopback", "public_url: http://[::1]:8080\nlisten: '[::1]:8080'\n", ""},
 		{"public http", "public_url: http://login.acme.test\nsealing_key: " + key, "public_url \"http://login.acme.test\" must be https"},
 		{"http on a name that begins like localhost", "public_url: http://localhost.acme.test\nsealing_key: " + key, "public_url \"http://localhost.acme.test\" must be https"},

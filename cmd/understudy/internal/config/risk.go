@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"net"
+
+	"github.com/understudy-id/understudy/oauth"
 )
 
 // Risks names, a sentence each, what the operator has switched on that makes an impersonation easier to abuse. None
@@ -13,10 +15,10 @@ func (c *Config) Risks() []string {
 	if c.SignIn.SecondFactor == SecondFactorOptional {
 		add("sign_in.second_factor is optional: a password alone may start an impersonation")
 	}
-	if host, _, err := net.SplitHostPort(c.PrivateListen); err == nil && !loopback(host) {
+	if host, _, err := net.SplitHostPort(c.PrivateListen); err == nil && !oauth.Loopback(host) {
 		add("private_listen %s is not this machine only: strangers can ask whether the server is well", c.PrivateListen)
 	}
-	if host, _, err := net.SplitHostPort(c.Listen); err == nil && !loopback(host) && c.TLS.CertFile == "" {
+	if host, _, err := net.SplitHostPort(c.Listen); err == nil && !oauth.Loopback(host) && c.TLS.CertFile == "" {
 		add("listen %s is open and without TLS: whoever reaches it past the trusted proxy talks in clear", c.Listen)
 	}
 	for _, r := range c.Roles {
