@@ -183,9 +183,13 @@ func side(e audit.Entry, p oauth.Party, name string) party {
 	return party{p.Issuer, p.Subject, e.Fields[name+"_email"], e.Fields[name+"_name"]}
 }
 
-// why is what somebody gave as a reason, or the rule that refused, or what an operator changed.
+// why is the rule that refused, or what somebody gave as a reason, or what an operator changed.
 func (e entryOut) why() string {
-	for _, name := range []string{"note", "reason", "rule", "action", "roles"} {
+	names := []string{"rule", "note", "reason", "action"}
+	if kind := audit.Kind(e.Kind); kind == audit.KindUserAdd || kind == audit.KindUserRole {
+		names = []string{"roles"} // other entries tell the roles of that day, which are not why
+	}
+	for _, name := range names {
 		if v := e.Fields[name]; v != "" {
 			return v
 		}

@@ -5,11 +5,33 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/understudy-id/understudy/oauth/audit"
 )
 
 // main itself cannot be named from an external test package; the scripts run it as a command.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"understudy": main})
+}
+
+func TestWhy(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		kind   audit.Kind
+		fields map[string]string
+		want   string
+	}{
+		{audit.KindRefused, map[string]string{"rule": "protected", "reason": "no report tab"}, "protected"},
+		{audit.KindStart, map[string]string{"reason": "no report tab"}, "no report tab"},
+		{audit.KindEnd, map[string]string{"reason": "operator", "note": "case closed"}, "case closed"},
+		{audit.KindUserRole, map[string]string{"roles": "admin", "was_roles": "support"}, "admin"},
+		{audit.KindUserDisable, map[string]string{"roles": "admin"}, ""},
+		{audit.KindUserPassword, map[string]string{"action": "set"}, "set"},
+	} {
+		if got := (entryOut{Kind: string(tt.kind), Fields: tt.fields}).why(); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.kind, got, tt.want)
+		}
+	}
 }
 
 func TestScripts(t *testing.T) {
