@@ -41,7 +41,7 @@ func (a *app) clientAdd() *cobra.Command {
 	cmd.RunE = a.does(func(ctx context.Context, _ []string) error {
 		n.Exchange = !noExchange && !n.Public
 		if stdin {
-			s, err := firstLine(a.stdin, "secret")
+			s, err := firstLine(ctx, a.stdin, "secret")
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"syscall"
@@ -34,6 +35,9 @@ func hintFor(err error) string {
 	var h *hintError
 	if errors.As(err, &h) {
 		return h.hint
+	}
+	if errors.Is(err, context.Canceled) {
+		return "" // who interrupted knows
 	}
 	if inv := new(admin.InvalidError); errors.As(err, &inv) {
 		return "nothing was changed"

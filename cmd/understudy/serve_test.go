@@ -118,6 +118,38 @@ func (s *serving) stop(t *testing.T) {
 	}
 }
 
+// A second signal kills a server that waits for a request under way.
+func TestSecondSignal(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir())
+	slow, err := net.Dial("tcp", s.public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	ended := make(chan error, 1)
+	go func() {
+		<-s.rest // all that it says is read: now it may be waited for
+		ended <- s.cmd.Wait()
+	}()
+	// The answer to Expect says that the handler waits for the body, which does not come.
+	io.WriteString(slow, "POST /sign-in HTTP/1.1\r\nHost: "+s.public+"\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+	if text, err := bufio.NewReader(slow).ReadString('\n'); err != nil || !strings.Contains(text, "100 Continue") {
+		t.Fatalf("got %q, %v, want 100 Continue", text, err)
+	}
+	for {
+		s.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+			if status := s.cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() {
+				t.Errorf("got %v, want it killed by the signal", s.cmd.ProcessState)
+			}
+			return
+		case <-time.After(time.Second):
+		}
+	}
+}
+
 func wantRefused(t *testing.T, cmd *exec.Cmd, want ...string) {
 	t.Helper()
 	out, err := cmd.CombinedOutput()

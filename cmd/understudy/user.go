@@ -40,7 +40,7 @@ func (a *app) userAdd() *cobra.Command {
 		password := ""
 		if pw.given() {
 			var err error
-			if password, err = pw.read(a.stdin); err != nil {
+			if password, err = pw.read(ctx, a.stdin); err != nil {
 				return err
 			}
 			if err := admin.CheckPassword(password, n.Email); err != nil {
@@ -84,7 +84,7 @@ func (a *app) userPasswd() *cobra.Command {
 	cmd := &cobra.Command{Use: "passwd USER", Short: "Set a password; ends the user's logins, and a lock-out", Args: cobra.ExactArgs(1)}
 	pw.register(cmd, "password")
 	cmd.RunE = a.onUser(func(ctx context.Context, ad *admin.Admin, u directory.User) error {
-		password, err := a.newPassword(pw)
+		password, err := a.newPassword(ctx, pw)
 		if err != nil {
 			return err
 		}
@@ -96,11 +96,11 @@ func (a *app) userPasswd() *cobra.Command {
 	return cmd
 }
 
-func (a *app) newPassword(pw secretFlags) (string, error) {
+func (a *app) newPassword(ctx context.Context, pw secretFlags) (string, error) {
 	if pw.given() {
-		return pw.read(a.stdin)
+		return pw.read(ctx, a.stdin)
 	}
-	return a.prompt("password")
+	return a.prompt(ctx, "password")
 }
 
 func (a *app) userTOTP() *cobra.Command {
