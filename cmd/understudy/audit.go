@@ -92,6 +92,9 @@ func (a *app) auditShow() *cobra.Command {
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			return a.withStore(ctx, func(st store.Store) error {
 				e, err := st.Entry(ctx, args[0])
+				if errors.Is(err, store.ErrNotFound) {
+					return withHint(fmt.Errorf("there is no entry %q", args[0]), "understudy audit ls lists entries, with their IDs last")
+				}
 				if err != nil {
 					return fmt.Errorf("entry %s: %w", args[0], err)
 				}

@@ -96,7 +96,11 @@ func (a *app) clientRemove() *cobra.Command {
 	return &cobra.Command{Use: "rm ID", Short: "Remove a client and end its sessions; its ID is not free again", Args: cobra.ExactArgs(1),
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			return a.withAdmin(ctx, false, func(ad *admin.Admin) error {
-				if err := ad.RemoveClient(ctx, args[0]); err != nil {
+				err := ad.RemoveClient(ctx, args[0])
+				if errors.Is(err, store.ErrNotFound) {
+					return withHint(fmt.Errorf("there is no client %q", args[0]), "understudy client ls lists clients")
+				}
+				if err != nil {
 					return err
 				}
 				return a.say(map[string]string{"client_id": args[0]}, "removed client %s", args[0])

@@ -10,10 +10,12 @@ import (
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/store/sqlite"
 	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
-// hints tells what to do about an error, the first that fits. Errors that know better carry their own.
+// hints tells what to do about an error, the first that fits. Errors that know better carry their own; one that is not in
+// the list comes from the machine or the configuration.
 var hints = []struct {
 	err  error
 	hint string
@@ -26,6 +28,9 @@ var hints = []struct {
 	{audit.ErrOpening, tampered},
 	{audit.ErrForm, tampered},
 	{syscall.EADDRINUSE, "another program listens there; --listen and --private-listen name other ports"},
+	{sqlite.ErrLocked, "stop the other server, or give this one its own --database"},
+	{fs.ErrNotExist, "look at the path: a relative one begins where understudy was started"},
+	{fs.ErrExist, "look at the path: what is there is not written over"},
 	{fs.ErrPermission, "who owns the file, and who runs understudy?"},
 }
 

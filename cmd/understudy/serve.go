@@ -34,7 +34,7 @@ const demoMarker = "demo"
 func (a *app) serve(ctx context.Context, l *config.Loaded) (err error) {
 	release, err := sqlite.Lock(l.Database)
 	if err != nil {
-		return withHint(err, "stop the other server, or give this one its own --database")
+		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	st, err := sqlite.Open(ctx, sqlite.Config{Path: l.Database, Migrate: true})

@@ -100,9 +100,10 @@ func TestServe(t *testing.T) {
 			t.Errorf("beside the server, %v: %v\n%s", args, err, out)
 		}
 	}
-	wantRefused(t, understudy(t, dir, "serve", "--listen", "127.0.0.1:0", "--private-listen", ""), "another server is using understudy.db", "hint: stop the other server")
+	wantRefused(t, understudy(t, dir, "serve", "--listen", "127.0.0.1:0", "--private-listen", ""), "locking understudy.db: another server is using it (process ", "hint: stop the other server")
 	wantRefused(t, understudy(t, dir, "serve", "--database", "other.db", "--private-listen", "", "--listen", s.public),
 		"listen "+s.public+" cannot be used: listen tcp "+s.public+": bind: address already in use", "hint: another program listens there")
+	wantRefused(t, understudy(t, dir, "serve", "--database", "none/mine.db"), "no such file or directory", "hint: look at the path")
 	s.stop(t)
 }
 

@@ -61,8 +61,8 @@ func TestOpenRefuses(t *testing.T) {
 		want   string
 	}{
 		"no path":       {sqlite.Config{}, "no path"},
-		"no file":       {sqlite.Config{Path: filepath.Join(dir, "none.db")}, "run understudy migrate"},
-		"no schema":     {sqlite.Config{Path: write("empty.db", "")}, "run understudy migrate"},
+		"no file":       {sqlite.Config{Path: filepath.Join(dir, "none.db")}, "run understudy migrate up"},
+		"no schema":     {sqlite.Config{Path: write("empty.db", "")}, "run understudy migrate up"},
 		"newer program": {sqlite.Config{Path: newer}, "update understudy"},
 		"no database":   {sqlite.Config{Path: write("text.db", strings.Repeat("no database ", 100)), Migrate: true}, "not a database"},
 		"no directory":  {sqlite.Config{Path: filepath.Join(dir, "none", "a.db"), Migrate: true}, "no such file"},

@@ -9,8 +9,11 @@ import (
 	"syscall"
 )
 
+// ErrLocked means that another server has the database.
+var ErrLocked = errors.New("another server is using it")
+
 // Lock takes the file path + ".lock" for this process, so that a second server on the same database is refused with an
-// error that names the first one's process id. The lock goes with the process, also when it is killed; the file stays. A
+// ErrLocked that names the first one's process id. The lock goes with the process, also when it is killed; the file stays. A
 // command line beside a server does not take it. release may be called once.
 func Lock(path string) (release func() error, err error) {
 	name := path + ".lock"
@@ -21,7 +24,7 @@ func Lock(path string) (release func() error, err error) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		defer f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("locking the database: another server is using %s (process %s)", path, holder(name))
+			return nil, fmt.Errorf("locking %s: %w (process %s)", path, ErrLocked, holder(name))
 		}
 		return nil, fmt.Errorf("locking the database: %s: %w", name, err)
 	}

@@ -28,14 +28,14 @@ func checkSchema(ctx context.Context, db *sql.DB) error {
 		return fmt.Errorf("reading the schema version: %w", err)
 	}
 	if tables == 0 {
-		return errors.New("the database has no schema: run understudy migrate")
+		return errors.New("the database has no schema: run understudy migrate up")
 	}
 	if err := db.QueryRowContext(ctx, selectSchema).Scan(&have); err != nil {
 		return fmt.Errorf("reading the schema version: %w", err)
 	}
 	want := migrations.Latest(migrations.SQLite)
 	if have < want {
-		return fmt.Errorf("the schema is at version %d and this program needs %d: run understudy migrate", have, want)
+		return fmt.Errorf("the schema is at version %d and this program needs %d: run understudy migrate up", have, want)
 	}
 	if err := db.QueryRowContext(ctx, selectMinimum).Scan(&minimum); err != nil {
 		return fmt.Errorf("reading the schema version: %w", err)
