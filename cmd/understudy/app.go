@@ -43,20 +43,26 @@ func (a *app) run(ctx context.Context, args []string) int {
 	if err == nil {
 		return 0
 	}
-	if hinted := new(hintError); !a.started && !errors.As(err, &hinted) {
+	misused := !a.started || errors.As(err, new(misuse))
+	if hinted := new(hintError); misused && !errors.As(err, &hinted) {
 		err = withHint(err, "see "+cmd.CommandPath()+" --help")
 	}
 	a.complain(err)
-	if !a.started {
+	if misused {
 		return 2
 	}
 	return 1
 }
 
+// misuse is an error of the caller that only showed after the command began.
+type misuse struct{ error }
+
+func (m misuse) Unwrap() error { return m.error }
+
 // does makes what cobra runs out of a command's function.
 func (a *app) does(f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := checkOutput(a.output); err != nil {
+		if err := checkOutput(cmd, a.output); err != nil {
 			return err
 		}
 		a.started = true

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/understudy-id/understudy/cmd/understudy/internal/config"
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/store"
@@ -35,6 +37,9 @@ func (a *app) auditList() *cobra.Command {
 	f.IntVar(&q.Limit, "limit", 50, "at most so many, up to 1000")
 	f.StringVar(&q.After, "after", "", "go on after the page that ended with this `cursor`")
 	cmd.RunE = a.does(func(ctx context.Context, _ []string) (err error) {
+		if err := errors.Join(checkKind(kind), checkLimit(q.Limit)); err != nil {
+			return err
+		}
 		q.Kind = audit.Kind(kind)
 		if q.Since, err = parseTime("since", since); err != nil {
 			return err
@@ -47,6 +52,21 @@ func (a *app) auditList() *cobra.Command {
 	return cmd
 }
 
+func checkKind(kind string) error {
+	known := make([]string, 0, len(audit.Kinds()))
+	for _, k := range audit.Kinds() {
+		known = append(known, string(k))
+	}
+	if kind == "" || slices.Contains(known, kind) {
+		return nil
+	}
+	hint := "kinds are " + strings.Join(known, ", ")
+	if near := config.Near(kind, known); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return misuse{withHint(fmt.Errorf("--kind %q: there is no such kind", kind), hint)}
+}
+
 // parseTime reads a time or a date; "" is the zero time.
 func parseTime(flag, text string) (time.Time, error) {
 	if text == "" {
@@ -57,7 +77,7 @@ func parseTime(flag, text string) (time.Time, error) {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, withHint(fmt.Errorf("--%s %q is not a time", flag, text), "such as 2026-08-01 or 2026-08-01T12:00:00Z")
+	return time.Time{}, misuse{withHint(fmt.Errorf("--%s %q is not a time", flag, text), "such as 2026-08-01 or 2026-08-01T12:00:00Z")}
 }
 
 func (a *app) listEntries(ctx context.Context, st store.Store, q store.EntryQuery) (err error) {

@@ -38,6 +38,7 @@ func (a *app) configCheck() *cobra.Command {
 
 func (a *app) configShow() *cobra.Command {
 	return &cobra.Command{Use: "show", Short: "Show what is set and where it came from; secrets are not shown (-o table, json or yaml)", Args: cobra.NoArgs,
+		Annotations: map[string]string{outputs: outputYAML},
 		RunE: a.does(func(context.Context, []string) error {
 			l, err := config.Load(config.Sources{File: a.file, Env: a.env, Flags: a.flags})
 			if err != nil {

@@ -3,10 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 	"unicode"
+
+	"github.com/spf13/cobra"
 )
 
 // The values of -o.
@@ -16,9 +19,26 @@ const (
 	outputYAML  = "yaml" // config show only
 )
 
-func checkOutput(o string) error {
-	if o != outputTable && o != outputJSON && o != outputYAML {
-		return fmt.Errorf("-o %q: must be table or json (config show: also yaml)", o)
+// outputs names, as an annotation of a command, the forms that it has beside table and json.
+const outputs = "outputs"
+
+func checkOutput(cmd *cobra.Command, o string) error {
+	forms := []string{outputTable, outputJSON}
+	if more := cmd.Annotations[outputs]; more != "" {
+		forms = append(forms, more)
+	}
+	if !slices.Contains(forms, o) {
+		return fmt.Errorf("-o %q: %s has the forms %s", o, cmd.CommandPath(), strings.Join(forms, ", "))
+	}
+	return nil
+}
+
+// maxLimit is the longest page that a store gives.
+const maxLimit = 1000
+
+func checkLimit(n int) error {
+	if n < 1 || n > maxLimit {
+		return misuse{fmt.Errorf("--limit %d: must be 1 to %d", n, maxLimit)}
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ func (a *app) root() *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetUsageTemplate(usage)
+	root.SetHelpCommand(helpCmd())
 	p := root.PersistentFlags()
 	p.SortFlags = false
 	p.StringVar(&a.file, "config", "", "YAML `file` (default "+config.DefaultFile+", if it exists)")
@@ -66,6 +67,18 @@ func (a *app) group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	}
 	g.AddCommand(subs...)
 	return g
+}
+
+// helpCmd is cobra's own, but for what it does about a topic that there is not: print something else, and exit 0.
+func helpCmd() *cobra.Command {
+	return &cobra.Command{Use: "help [COMMAND]", Short: "Say more about a command or a topic", RunE: func(cmd *cobra.Command, args []string) error {
+		about, rest, err := cmd.Root().Find(args)
+		if err != nil || len(rest) > 0 {
+			return withHint(fmt.Errorf("there is no help on %q", strings.Join(args, " ")), "understudy help lists commands; help configuration is a topic too")
+		}
+		about.InitDefaultHelpFlag()
+		return about.Help()
+	}}
 }
 
 func names(cmds []*cobra.Command) []string {

@@ -31,6 +31,9 @@ func (a *app) sessionList() *cobra.Command {
 	f.IntVar(&q.Limit, "limit", 50, "at most so many, up to 1000")
 	f.StringVar(&q.After, "after", "", "go on after the page that ended with this `cursor`")
 	cmd.RunE = a.does(func(ctx context.Context, _ []string) error {
+		if err := checkLimit(q.Limit); err != nil {
+			return err
+		}
 		q.Live, q.Now = !all, time.Now().UTC()
 		return a.withStore(ctx, func(st store.Store) error { return a.listSessions(ctx, st, q) })
 	})
@@ -162,7 +165,7 @@ func (r *reach) scope(ctx context.Context, ad *admin.Admin) (impersonation.Epoch
 	case r.all:
 		return impersonation.ScopeInstance, "", nil
 	}
-	return "", "", errors.New("an empty ID reaches nobody")
+	return "", "", misuse{errors.New("an empty ID reaches nobody")}
 }
 
 func (a *app) sessionEnd() *cobra.Command {
@@ -188,7 +191,7 @@ func (a *app) sessionEnd() *cobra.Command {
 func (r *reach) endScope(ctx context.Context, ad *admin.Admin, args []string) (impersonation.EpochScope, string, error) {
 	named := r.all || r.client+r.actor+r.subject+r.organisation != ""
 	if named == (len(args) == 1) {
-		return "", "", errors.New("name a session or give one of --all, --client, --actor, --subject, --organisation")
+		return "", "", misuse{errors.New("name a session or give one of --all, --client, --actor, --subject, --organisation")}
 	}
 	if len(args) == 1 {
 		return impersonation.ScopeSession, args[0], nil
