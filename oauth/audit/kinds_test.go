@@ -17,7 +17,7 @@ func TestKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want []audit.Kind
-	for _, m := range regexp.MustCompile(`(?m)^\tKind\w+ +Kind = "(.+)"`).FindAllSubmatch(source, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\tKind\w+ +Kind = "(.+?)"`).FindAllSubmatch(source, -1) {
 		want = append(want, audit.Kind(m[1]))
 	}
 	if diff := cmp.Diff(want, audit.Kinds()); diff != "" {
