@@ -23,6 +23,7 @@ const (
 	KindStopRefused   Kind = "impersonation.stop_refused"
 	KindEnd           Kind = "impersonation.end"
 	KindReuse         Kind = "token.reuse" // a one-time value came a second time
+	KindRevoke        Kind = "token.revoke"
 
 	KindSignIn       Kind = "login.start"
 	KindSignOut      Kind = "login.end"

@@ -12,14 +12,17 @@ import (
 	"github.com/understudy-id/understudy/oauth/policy"
 )
 
-// refusalsPerMinute is how many refusals of one client are written one by one; the rest of that minute becomes one entry
-// with a count, so that a client gone wild cannot fill the disk that every start needs.
+// refusalsPerMinute is how many refusals of one source are written one by one; the rest of that minute becomes one entry
+// with a count, so that one gone wild cannot fill the disk that every start needs.
 const refusalsPerMinute = 60
 
-// refusals counts the refusals of the running minute by client.
+// source is whose refusals are counted together: a client's, or an actor's. One of the two is set.
+type source struct{ client, actor string }
+
+// refusals counts the refusals of the running minute by source.
 type refusals struct {
 	mu sync.Mutex
-	by map[string]*minute
+	by map[source]*minute
 }
 
 type minute struct {
@@ -27,18 +30,18 @@ type minute struct {
 	seen   int
 }
 
-// admit counts one refusal of client and reports whether it gets an entry of its own. If the minute before had some that did
+// admit counts one refusal and reports whether it gets an entry of its own. If the minute before had some that did
 // not, folded says how many.
-func (r *refusals) admit(client string, now time.Time) (alone bool, folded int) {
+func (r *refusals) admit(from source, now time.Time) (alone bool, folded int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.by == nil {
-		r.by = make(map[string]*minute)
+		r.by = make(map[source]*minute)
 	}
-	m := r.by[client]
+	m := r.by[from]
 	if m == nil {
 		m = &minute{begins: now}
-		r.by[client] = m
+		r.by[from] = m
 	}
 	if now.Sub(m.begins) >= time.Minute {
 		folded = max(0, m.seen-refusalsPerMinute)
@@ -49,18 +52,18 @@ func (r *refusals) admit(client string, now time.Time) (alone bool, folded int) 
 }
 
 // drain gives the folded counts of the minutes that are over (of all, with all) and forgets them.
-func (r *refusals) drain(now time.Time, all bool) map[string]int {
+func (r *refusals) drain(now time.Time, all bool) map[source]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := make(map[string]int)
-	for client, m := range r.by {
+	out := make(map[source]int)
+	for from, m := range r.by {
 		if !all && now.Sub(m.begins) < time.Minute {
 			continue
 		}
 		if n := m.seen - refusalsPerMinute; n > 0 {
-			out[client] = n
+			out[from] = n
 		}
-		delete(r.by, client)
+		delete(r.by, from)
 	}
 	return out
 }
@@ -70,6 +73,7 @@ type refused struct {
 	kind                 audit.Kind
 	refusal              *Refusal
 	client, session      string
+	byActor              bool // counted with the actor's refusals, not the client's
 	actor, subject       *policy.Person
 	actorID, subjectID   string // as asked, where the person was not found
 	mode                 oauth.Mode
@@ -80,30 +84,44 @@ type refused struct {
 
 // refuse puts a refusal on record. It happened whether or not it can be written, so a store that fails is only logged.
 func (s *Service) refuse(ctx context.Context, r refused) {
-	rules := strings.Join(r.refusal.Decision.Rules, " ")
-	alone, folded := s.refusals.admit(r.client, r.now)
+	alone, folded := s.refusals.admit(r.key(), r.now)
 	if folded > 0 {
-		s.recordFolded(ctx, r.client, folded, r.now)
+		s.recordFolded(ctx, r.key(), folded, r.now)
 	}
-	if !alone {
+	if alone {
+		s.logRefusal(ctx, r)
+		s.record(ctx, s.refusalEntry(r))
+	}
+}
+
+// key is whose refusals r is counted with: at the page the actor's, else the client's, so that neither drowns the other.
+func (r refused) key() source {
+	if r.byActor {
+		return source{actor: r.actorID}
+	}
+	return source{client: r.client}
+}
+
+func (s *Service) logRefusal(ctx context.Context, r refused) {
+	rules := strings.Join(r.refusal.Decision.Rules, " ")
+	if r.kind == audit.KindStopRefused || r.kind == audit.KindReuse && r.subject == nil {
+		s.log.InfoContext(ctx, label(r.actor)+" was refused a stop: "+rules, "actor", r.actorID, "session", r.session, "app", r.client, "request_id", r.requestID)
 		return
 	}
-	who, whom := label(r.actor), label(r.subject)
-	if r.kind == audit.KindStopRefused {
-		s.log.InfoContext(ctx, who+" was refused a stop: "+rules, "actor", r.actorID, "session", r.session, "app", r.client, "request_id", r.requestID)
-	} else {
-		s.log.InfoContext(ctx, who+" was refused impersonating "+whom+": "+rules, "actor", r.actorID, "app", r.client, "mode", r.mode,
-			"ticket_number", r.ticketNumber, "request_id", r.requestID)
-	}
+	s.log.InfoContext(ctx, label(r.actor)+" was refused impersonating "+label(r.subject)+": "+rules, "actor", r.actorID, "app", r.client, "mode", r.mode,
+		"ticket_number", r.ticketNumber, "request_id", r.requestID)
+}
+
+func (s *Service) refusalEntry(r refused) audit.Entry {
 	e := audit.New(r.kind, r.now)
 	e.Actor, e.Subject = s.party(r.actorID), s.party(r.subjectID)
 	people(&e, r.actor, r.subject)
 	e.Client, e.Session, e.Request, e.Policy = r.client, r.session, r.requestID, r.refusal.Decision.Version
-	e.Set("rule", rules)
+	e.Set("rule", strings.Join(r.refusal.Decision.Rules, " "))
 	e.Set("mode", clip(string(r.mode), policy.MaxTicketNumber))
 	e.Set("ticket_number", clip(r.ticketNumber, policy.MaxTicketNumber))
 	e.SetPersonal("reason", clip(r.reason, policy.MaxReason))
-	s.record(ctx, e)
+	return e
 }
 
 // clip keeps what was refused within what an accepted one may have: too long may be why it was refused.
@@ -117,11 +135,11 @@ func clip(text string, most int) string {
 	return text
 }
 
-func (s *Service) recordFolded(ctx context.Context, client string, count int, now time.Time) {
+func (s *Service) recordFolded(ctx context.Context, from source, count int, now time.Time) {
 	e := audit.New(audit.KindRefusedFolded, now)
-	e.Client = client
+	e.Client, e.Actor = from.client, s.party(from.actor)
 	e.Set("count", strconv.Itoa(count))
-	s.log.WarnContext(ctx, "further refusals were folded", "app", client, "count", count)
+	s.log.WarnContext(ctx, "further refusals were folded", "app", from.client, "actor", from.actor, "count", count)
 	s.record(ctx, e)
 }
 
@@ -135,8 +153,8 @@ func (s *Service) record(ctx context.Context, e audit.Entry) {
 // few seconds, and with all before the process ends.
 func (s *Service) Flush(ctx context.Context, all bool) {
 	now := s.clock()
-	for client, n := range s.refusals.drain(now, all) {
-		s.recordFolded(ctx, client, n, now)
+	for from, n := range s.refusals.drain(now, all) {
+		s.recordFolded(ctx, from, n, now)
 	}
 }
 

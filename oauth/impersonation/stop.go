@@ -11,7 +11,7 @@ import (
 )
 
 // ErrNothingLeft is what Stop answers when it ended the session but there is no token to give back: the actor's login
-// is over, or their token had run out before the start. The wire answers invalid_request; the app signs in again.
+// is over, or their token had run out before the start or was revoked since. The wire answers invalid_request; the app signs in again.
 var ErrNothingLeft = errors.New("impersonation: stopped, with nothing to give back")
 
 // StopRequest redeems a return token. The client is authenticated.
@@ -39,7 +39,7 @@ type Stopped struct {
 func (s *Service) Stop(ctx context.Context, r StopRequest) (*Stopped, error) {
 	for range attempts {
 		stopped, err := s.stop(ctx, r)
-		if !errors.Is(err, ErrSpent) {
+		if !errors.Is(err, ErrSpent) && !errors.Is(err, ErrChanged) {
 			return stopped, err
 		}
 	}
@@ -98,7 +98,7 @@ const ruleReturnUsed = "return_token.used"
 
 // nextToken is what the stop gives back, nil if nothing.
 func (s *Service) nextToken(f StopFacts, now time.Time) *ActorToken {
-	if f.Actor == nil || !f.Actor.Enabled || !f.Login.Alive(now, s.life.LoginIdle) {
+	if f.Revoked || f.Actor == nil || !f.Actor.Enabled || !f.Login.Alive(now, s.life.LoginIdle) {
 		return nil
 	}
 	before := f.Session.Before
@@ -130,9 +130,15 @@ func (s *Service) refuseStop(ctx context.Context, f StopFacts, r StopRequest, re
 		requestID: r.RequestID, now: now,
 	}
 	if ref.Decision.Rules[0] == ruleReturnUsed && now.Sub(f.Used) > s.life.DoubleClick && f.Given != "" {
+		// The entry belongs to the revocation, in its transaction: among refusals it could be folded away.
 		no.kind = audit.KindReuse
-		if err := s.store.RevokeGrant(ctx, f.Given, now); err != nil {
+		revoked, err := s.store.RevokeGrant(ctx, f.Given, Write{Entries: []audit.Entry{s.refusalEntry(no)}, RequestID: r.RequestID, Now: now})
+		if err != nil {
 			return err
+		}
+		if revoked {
+			s.logRefusal(ctx, no)
+			return ref
 		}
 	}
 	s.refuse(ctx, no)

@@ -39,13 +39,15 @@ type Store interface {
 	// in w.Supersedes, and answers ErrChanged if, after that, another session of the same login and client is alive.
 	// Replaying a write that was committed, with the same RequestID and Session.ID, answers nil: so an unknown commit is resolved.
 	Start(ctx context.Context, w StartWrite) error
-	// Stop consumes the return token, ends the session if it still is alive, and records the actor's next token. ErrSpent.
+	// Stop consumes the return token, ends the session if it still is alive, and records the actor's next token. ErrSpent; and
+	// ErrChanged if there is a next token though the one before was revoked meanwhile.
 	Stop(ctx context.Context, w StopWrite) error
 	// End ends every live session that w names and answers them, in the same transaction as the state that w sets.
 	// For each it writes the entry of EndEntry and the event of EndEvent. Nothing to end is no error.
 	End(ctx context.Context, w EndWrite) ([]Ended, error)
-	// RevokeGrant makes the token of an actor's grant inactive. Revoked already is no error.
-	RevokeGrant(ctx context.Context, grantID string, now time.Time) error
+	// RevokeGrant makes the token of a grant inactive, with w's entries and events in the same transaction, and reports whether it
+	// was not before: otherwise nothing is written.
+	RevokeGrant(ctx context.Context, grantID string, w Write) (revoked bool, err error)
 	// Lift takes back a kill. Not being killed is no error. The epoch keeps its count.
 	Lift(ctx context.Context, w LiftWrite) error
 	// Touch moves LastActive of a live session, and the last use of the actor's login, forward to now. No error if ended.
@@ -213,6 +215,8 @@ type StopFacts struct {
 	Expires time.Time // of the return token
 	Used    time.Time // zero: not yet
 	Void    bool      // a kill or a revocation took it away
+	// Revoked tells that the actor's token of before the start was revoked: there is nothing to give back.
+	Revoked bool
 	// Given is the id of the grant that the first use gave; "" if none.
 	Given string
 }

@@ -54,7 +54,7 @@ func (s *Service) issueTicket(ctx context.Context, r TicketRequest) (oauth.Secre
 	s.name(&facts)
 	refuse := func(ref *Refusal) (oauth.Secret, error) {
 		s.refuse(ctx, refused{
-			kind: audit.KindRefused, refusal: ref, client: r.Client, actor: facts.Actor, subject: facts.Subject,
+			kind: audit.KindRefused, byActor: true, refusal: ref, client: r.Client, actor: facts.Actor, subject: facts.Subject,
 			actorID: r.Actor, subjectID: r.Subject, reason: r.Reason, ticketNumber: r.TicketNumber, mode: r.Mode, requestID: r.RequestID, now: now,
 		})
 		return "", ref

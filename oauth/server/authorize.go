@@ -177,7 +177,7 @@ func (s *Server) loginSuffices(login *impersonation.Login, f url.Values) (bool, 
 	switch {
 	case login == nil, f.Get("prompt") == "login":
 		return false, nil
-	case age >= 0 && s.clock().Sub(login.AuthTime) > age:
+	case age >= 0 && s.clock().Truncate(time.Second).Sub(login.AuthTime) > age: // auth_time has whole seconds
 		return false, nil
 	}
 	return true, nil
@@ -204,6 +204,9 @@ func returnTo(r *http.Request, f url.Values) string {
 		if f.Has(name) {
 			q[name] = f[name]
 		}
+	}
+	if f.Get("max_age") == "0" { // a sign-in takes longer than that; the app sees auth_time
+		q.Del("max_age")
 	}
 	return r.URL.Path + "?" + q.Encode()
 }

@@ -72,7 +72,8 @@ func TestChangeBetweenReadAndWrite(t *testing.T) {
 			_, c := claims(h.t, actor)
 			g, err := h.store.GrantByJTI(context.Background(), c["jti"].(string))
 			h.must(err)
-			h.must(h.store.RevokeGrant(context.Background(), g.ID, h.clock.Now()))
+			_, err = h.store.RevokeGrant(context.Background(), g.ID, h.write())
+			h.must(err)
 		},
 	}
 	for name, do := range cases {

@@ -111,15 +111,8 @@ func (s *Server) alive(ctx context.Context, c tokens.Claims) (*holder, error) {
 	if !g.Revoked.IsZero() || g.User != c.Subject || g.Client != c.ClientID {
 		return nil, nil
 	}
-	login, err := s.store.Login(ctx, g.Login)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
+	if alive, err := s.loginAlive(ctx, g.Login); err != nil || !alive {
 		return nil, err
-	}
-	if !login.Alive(s.clock(), s.life.LoginIdle) {
-		return nil, nil
 	}
 	user, err := s.store.Get(ctx, g.User)
 	if errors.Is(err, directory.ErrNotFound) || err == nil && !user.Enabled {
@@ -129,6 +122,15 @@ func (s *Server) alive(ctx context.Context, c tokens.Claims) (*holder, error) {
 		return nil, err
 	}
 	return &holder{subject: user}, nil
+}
+
+// loginAlive reports whether a login counts now.
+func (s *Server) loginAlive(ctx context.Context, id string) (bool, error) {
+	login, err := s.store.Login(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && login.Alive(s.clock(), s.life.LoginIdle), err
 }
 
 func (s *Server) aliveSession(ctx context.Context, c tokens.Claims) (*holder, error) {

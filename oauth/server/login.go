@@ -29,6 +29,16 @@ const (
 
 // signedIn finds who sends r; nil and no error if nobody. It moves the idle clock.
 func (s *Server) signedIn(r *http.Request) (*impersonation.Login, directory.User, error) {
+	login, user, err := s.findLogin(r)
+	const touchEvery = time.Minute // an hour of idleness need not be counted finer
+	if now := s.clock(); err == nil && login != nil && now.Sub(login.LastUsed) >= touchEvery {
+		err = s.store.TouchLogin(r.Context(), login.ID, now)
+	}
+	return login, user, err
+}
+
+// findLogin is signedIn without the write, for what must work on a full disk too.
+func (s *Server) findLogin(r *http.Request) (*impersonation.Login, directory.User, error) {
 	cookies := r.CookiesNamed(loginCookie)
 	if len(cookies) != 1 || len(cookies[0].Value) != oauth.SecretLength { // two of one name: somebody planted one
 		return nil, directory.User{}, nil
@@ -50,12 +60,6 @@ func (s *Server) signedIn(r *http.Request) (*impersonation.Login, directory.User
 	}
 	if err != nil {
 		return nil, directory.User{}, err
-	}
-	const touchEvery = time.Minute // an hour of idleness need not be counted finer
-	if now.Sub(login.LastUsed) >= touchEvery {
-		if err := s.store.TouchLogin(ctx, login.ID, now); err != nil {
-			return nil, directory.User{}, err
-		}
 	}
 	return &login, user, nil
 }
@@ -124,16 +128,16 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	returnTo := safeReturn(q.Get("return_to"))
-	user, locked, err := s.checkPassword(r, f.Get("email"), f.Get("password"))
+	k, locked, err := s.checkPassword(r, f.Get("email"), f.Get("password"))
 	switch {
 	case err != nil:
 		s.errorPage(w, r, err)
-	case user == nil:
+	case k == nil:
 		s.signInFailed(w, r, returnTo, f.Get("email"), locked)
-	case user.SecondFactor:
-		s.askCode(w, r, *user, returnTo)
+	case k.user.SecondFactor:
+		s.askCode(w, r, *k, returnTo)
 	default:
-		s.completeSignIn(w, r, *user, []string{"pwd"}, returnTo)
+		s.completeSignIn(w, r, *k, []string{"pwd"}, returnTo)
 	}
 }
 
@@ -146,28 +150,31 @@ func (s *Server) signInFailed(w http.ResponseWriter, r *http.Request, returnTo, 
 	s.pages.SignIn(w, r, status, v)
 }
 
-// checkPassword gives the user whose password this is, or nil; locked is until when nobody may try under this address.
-func (s *Server) checkPassword(r *http.Request, typed, password string) (*directory.User, time.Time, error) {
-	ctx, now := r.Context(), s.clock()
+// known is somebody who showed to know their credentials, and which these were.
+type known struct {
+	user   directory.User
+	proved oauth.Hash
+}
+
+// checkPassword gives whose password this is, or nil; locked is until when nobody may try under this address. The try is counted
+// before it is checked, so that a burst of parallel tries is bounded too; a sign-in that succeeds forgets the count.
+func (s *Server) checkPassword(r *http.Request, typed, password string) (*known, time.Time, error) {
+	ctx := r.Context()
 	email, err := directory.NormalEmail(typed)
 	if err != nil {
 		email = "" // hashed all the same, so that it takes alike long
 	}
-	key := store.AttemptKey(email)
-	attempt, err := s.store.Attempt(ctx, key, now)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	if now.Before(attempt.Locked) {
-		return nil, attempt.Locked, nil
+	locked, refused, err := s.count(ctx, email)
+	if err != nil || refused {
+		return nil, locked, err
 	}
 	user, err := s.store.ByEmail(ctx, email)
-	known := err == nil && user.Enabled
 	if err != nil && !errors.Is(err, directory.ErrNotFound) {
 		return nil, time.Time{}, err
 	}
+	enabled := err == nil && user.Enabled
 	var cred store.Credentials
-	if known {
+	if enabled {
 		if cred, err = s.store.Credentials(ctx, user.ID); err != nil {
 			return nil, time.Time{}, err
 		}
@@ -176,33 +183,26 @@ func (s *Server) checkPassword(r *http.Request, typed, password string) (*direct
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	if ok && known {
-		return &user, time.Time{}, nil
+	if !ok || !enabled {
+		return nil, locked, nil
 	}
-	locked, err := s.failed(ctx, key, now)
-	return nil, locked, err
+	return &known{user, cred.Hash()}, time.Time{}, nil
 }
 
-// failed counts a failure. A lock-out is a log line and no audit entry: a stranger can cause it.
-func (s *Server) failed(ctx context.Context, key oauth.Hash, now time.Time) (time.Time, error) {
-	attempt, err := s.store.Failed(ctx, key, now, failureWindow, failureLimit, s.life.LockOut)
-	if err != nil {
-		return time.Time{}, err
-	}
-	if now.Before(attempt.Locked) {
+// count counts a try that is about to be checked; refused means that it must not be. A lock-out is a log line and no audit entry:
+// a stranger can cause it.
+func (s *Server) count(ctx context.Context, email string) (locked time.Time, refused bool, err error) {
+	attempt, err := s.store.Failed(ctx, store.AttemptKey(email), s.clock(), failureWindow, failureLimit, s.life.LockOut)
+	if err == nil && !attempt.Locked.IsZero() && !attempt.Refused {
 		s.log.WarnContext(ctx, "sign-in is locked after too many failures", "until", attempt.Locked, "request_id", requestID(ctx))
 	}
-	return attempt.Locked, nil
+	return attempt.Locked, attempt.Refused, err
 }
 
-// completeSignIn opens a login under a fresh cookie, in place of the one that this browser had.
-func (s *Server) completeSignIn(w http.ResponseWriter, r *http.Request, user directory.User, amr []string, returnTo string) {
-	ctx, now := r.Context(), s.clock()
-	email, _ := directory.NormalEmail(user.Email)
-	if err := s.store.Succeeded(ctx, store.AttemptKey(email)); err != nil {
-		s.errorPage(w, r, err)
-		return
-	}
+// completeSignIn opens a login under a fresh cookie, in place of the one that this browser had. Credentials that changed since they
+// were checked open none: the sign-in starts over.
+func (s *Server) completeSignIn(w http.ResponseWriter, r *http.Request, k known, amr []string, returnTo string) {
+	ctx, now, user := r.Context(), s.clock(), k.user
 	before, _, err := s.signedIn(r)
 	if err != nil {
 		s.errorPage(w, r, err)
@@ -219,13 +219,20 @@ func (s *Server) completeSignIn(w http.ResponseWriter, r *http.Request, user dir
 	e.SetPersonal("actor_email", user.Email)
 	e.SetPersonal("address", s.proxies.address(r))
 	cookie := oauth.NewSecret()
-	write := store.LoginWrite{Write: impersonation.Write{Entries: []audit.Entry{e}, RequestID: requestID(ctx), Now: now}, Login: login, Cookie: cookie.Hash()}
+	write := store.LoginWrite{Write: impersonation.Write{Entries: []audit.Entry{e}, RequestID: requestID(ctx), Now: now}, Login: login, Cookie: cookie.Hash(), Proved: k.proved}
 	if before != nil {
 		write.Replaces = before.ID
 	}
-	if err := s.store.CreateLogin(ctx, write); err != nil {
+	if err := s.store.CreateLogin(ctx, write); errors.Is(err, impersonation.ErrChanged) {
+		seeOther(w, s.signInURL(returnTo))
+		return
+	} else if err != nil {
 		s.errorPage(w, r, err)
 		return
+	}
+	email, _ := directory.NormalEmail(user.Email)
+	if err := s.store.Succeeded(ctx, store.AttemptKey(email)); err != nil { // costs the person a few tries, nothing else
+		s.log.WarnContext(ctx, "forgetting sign-in failures failed", "error", err, "request_id", requestID(ctx))
 	}
 	s.setCookie(w, loginCookie, string(cookie), 0)
 	s.setCookie(w, pendingCookie, "", -1)
@@ -270,16 +277,16 @@ func (s *Server) showSignOut(w http.ResponseWriter, r *http.Request) {
 }
 
 // signOut is POST /sign-out: it ends the login, its tokens, and every impersonation that stands on it, in one write. If the store
-// fails, the cookie is gone all the same, and the page says what is not.
+// fails, the cookie stays, so that the person can try again.
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
-	login, user, err := s.signedIn(r)
-	s.setCookie(w, loginCookie, "", -1)
-	w.Header().Set("Clear-Site-Data", `"cache"`)
+	login, user, err := s.findLogin(r)
 	if err != nil {
 		s.errorPage(w, r, err)
 		return
 	}
+	w.Header().Set("Clear-Site-Data", `"cache"`)
 	if login == nil {
+		s.setCookie(w, loginCookie, "", -1)
 		s.pages.SignedOut(w, r, page.SignedOutView{SignIn: "/sign-in"})
 		return
 	}
@@ -295,5 +302,6 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err)
 		return
 	}
+	s.setCookie(w, loginCookie, "", -1)
 	s.pages.SignedOut(w, r, page.SignedOutView{SignIn: "/sign-in"})
 }

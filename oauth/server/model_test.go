@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -177,9 +178,16 @@ func (m *machine) login(t *rapid.T, u *refUser) *refLogin {
 	secret, now := oauth.NewSecret(), m.ref.now
 	lasts := time.Duration(pick(t, []int{8 * 60, 8 * 60, 13}, "login minutes")) * time.Minute
 	l := &refLogin{id: oauth.NewID("lgn"), cookie: "__Host-op=" + string(secret), user: u, used: now, expires: now.Add(lasts)}
-	m.must(m.store.CreateLogin(context.Background(), store.LoginWrite{Write: m.write(), Cookie: secret.Hash(), Login: impersonation.Login{
+	err := m.store.CreateLogin(context.Background(), store.LoginWrite{Write: m.write(), Cookie: secret.Hash(), Login: impersonation.Login{
 		ID: l.id, User: u.id, AuthTime: now, AMR: []string{"pwd"}, Created: now, LastUsed: now, Expires: l.expires,
-	}}))
+	}})
+	if !u.enabled {
+		if !errors.Is(err, impersonation.ErrChanged) {
+			m.t.Fatalf("a login of a disabled user: got %v; want ErrChanged", err)
+		}
+		return nil
+	}
+	m.must(err)
 	m.logins = append(m.logins, l)
 	return l
 }
@@ -272,6 +280,9 @@ func (m *machine) begin(t *rapid.T) {
 func (m *machine) prepare(t *rapid.T) *attempt {
 	actor, client := m.ref.users[pick(t, m.users[:3], "actor")], pick(t, m.clients, "client")
 	l := m.lastLogin(t, actor)
+	if l == nil {
+		return nil
+	}
 	own := m.lastToken(l, client)
 	if own == nil {
 		if own = m.token(l, client, m.ref.clients[client].scope, pick(t, m.ref.clients[client].resources, "own resource")); own == nil {
@@ -306,7 +317,7 @@ func (m *machine) mixUp(t *rapid.T) {
 	case 5: // the same person, signed in elsewhere
 		a.actor = m.token(m.login(t, a.actor.login.user), client, m.ref.clients[client].scope, resource)
 	case 6: // another person, signed in
-		if l := m.lastLogin(t, m.ref.users[pick(t, m.users[:3], "other")]); m.ref.alive(l) {
+		if l := m.lastLogin(t, m.ref.users[pick(t, m.users[:3], "other")]); l != nil && m.ref.alive(l) {
 			a.actor = m.token(l, client, m.ref.clients[client].scope, resource)
 		}
 	}

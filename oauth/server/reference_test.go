@@ -237,7 +237,7 @@ func (m *reference) stop(s *refSession, client string) *refToken {
 	}
 	s.ended, s.returned = true, m.now
 	expires := earlier(m.now.Add(s.left), s.login.expires)
-	if !s.login.user.enabled || !m.alive(s.login) || !expires.After(m.now) {
+	if s.before.revoked || !s.login.user.enabled || !m.alive(s.login) || !expires.After(m.now) {
 		return nil
 	}
 	s.given = &refToken{client: s.client, resource: s.before.resource, login: s.login, scope: s.before.scope, expires: expires}

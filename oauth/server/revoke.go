@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/internal/form"
 	"github.com/understudy-id/understudy/oauth/store"
@@ -57,7 +58,19 @@ func (s *Server) revokeToken(ctx context.Context, c *client, token string) error
 	if err != nil {
 		return err
 	}
-	return s.store.RevokeGrant(ctx, g.ID, s.clock())
+	return s.revokeGrant(ctx, audit.KindRevoke, g)
+}
+
+// revokeGrant makes a grant's token inactive, with its entry.
+func (s *Server) revokeGrant(ctx context.Context, kind audit.Kind, g store.Grant) error {
+	now := s.clock()
+	e := audit.New(kind, now)
+	e.Actor, e.Client, e.Request = oauth.Party{Issuer: s.issuer, Subject: g.User}, g.Client, requestID(ctx)
+	e.Set("grant", g.ID)
+	e.Set("jti", g.JTI)
+	e.Set("login", g.Login)
+	_, err := s.store.RevokeGrant(ctx, g.ID, impersonation.Write{Entries: []audit.Entry{e}, RequestID: requestID(ctx), Now: now})
+	return err
 }
 
 func (s *Server) revokeReturn(ctx context.Context, c *client, token oauth.Secret) error {

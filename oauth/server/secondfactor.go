@@ -29,6 +29,7 @@ var withSecondFactor = []string{"pwd", "otp", "mfa"}
 
 type pending struct {
 	User    string    `json:"user"`
+	Proved  []byte    `json:"proved,omitempty"` // store.Credentials.Hash of the password that was right
 	Secret  string    `json:"secret,omitempty"` // being enrolled
 	Link    string    `json:"link,omitempty"`   // the same, as otpauth: URL
 	Expires time.Time `json:"expires"`
@@ -71,8 +72,8 @@ func (s *Server) pendingOf(r *http.Request, purpose string) *pending {
 }
 
 // askCode goes to the second step. The password was right, which nobody learns without the code being asked for.
-func (s *Server) askCode(w http.ResponseWriter, r *http.Request, user directory.User, returnTo string) {
-	if err := s.setPending(w, purposeCode, pending{User: user.ID}); err != nil {
+func (s *Server) askCode(w http.ResponseWriter, r *http.Request, k known, returnTo string) {
+	if err := s.setPending(w, purposeCode, pending{User: k.user.ID, Proved: k.proved[:]}); err != nil {
 		s.errorPage(w, r, err)
 		return
 	}
@@ -106,7 +107,7 @@ func (s *Server) signInCode(w http.ResponseWriter, r *http.Request) {
 	}
 	returnTo := safeReturn(q.Get("return_to"))
 	p := s.pendingOf(r, purposeCode)
-	if p == nil {
+	if p == nil || len(p.Proved) != len(oauth.Hash{}) {
 		seeOther(w, s.signInURL(returnTo))
 		return
 	}
@@ -122,7 +123,7 @@ func (s *Server) signInCode(w http.ResponseWriter, r *http.Request) {
 		}
 		s.pages.SecondFactor(w, r, status, v)
 	default:
-		s.completeSignIn(w, r, *user, withSecondFactor, returnTo)
+		s.completeSignIn(w, r, known{*user, oauth.Hash(p.Proved)}, withSecondFactor, returnTo)
 	}
 }
 
@@ -138,20 +139,15 @@ func (s *Server) checkCode(ctx context.Context, userID, code string) (*directory
 		return nil, time.Time{}, err
 	}
 	email, _ := directory.NormalEmail(user.Email)
-	key := store.AttemptKey(email)
-	attempt, err := s.store.Attempt(ctx, key, now)
-	if err != nil || now.Before(attempt.Locked) {
-		return nil, attempt.Locked, err
+	locked, refused, err := s.count(ctx, email)
+	if err != nil || refused {
+		return nil, locked, err
 	}
 	ok, err := s.codeMatches(ctx, user, code, now)
-	if err != nil {
-		return nil, time.Time{}, err
+	if err != nil || !ok || !user.Enabled {
+		return nil, locked, err
 	}
-	if ok && user.Enabled {
-		return &user, time.Time{}, nil
-	}
-	locked, err := s.failed(ctx, key, now)
-	return nil, locked, err
+	return &user, time.Time{}, nil
 }
 
 func (s *Server) codeMatches(ctx context.Context, user directory.User, code string, now time.Time) (bool, error) {
@@ -259,17 +255,27 @@ func (s *Server) enrol(w http.ResponseWriter, r *http.Request) {
 		s.enrolPage(w, r, http.StatusUnprocessableEntity, *p, true)
 		return
 	}
+	cred, err := s.store.Credentials(ctx, user.ID)
+	if err != nil {
+		s.errorPage(w, r, err)
+		return
+	}
 	sealed := s.box.Seal(totp.Purpose(user.ID), []byte(p.Secret))
 	e := audit.New(audit.KindTOTPEnrolled, now)
 	e.Actor = oauth.Party{Issuer: s.issuer, Subject: user.ID}
 	e.Subject, e.Request = e.Actor, requestID(ctx)
 	e.Set("login", login.ID)
 	err = s.store.SetCredentials(ctx, store.CredentialsWrite{
-		Write: impersonation.Write{Entries: []audit.Entry{e}, RequestID: requestID(ctx), Now: now}, UserID: user.ID, TOTP: &sealed,
+		Write: impersonation.Write{Entries: []audit.Entry{e}, RequestID: requestID(ctx), Now: now}, UserID: user.ID, TOTP: &sealed, OnlyFirstTOTP: true,
 	})
+	if errors.Is(err, impersonation.ErrChanged) { // the operator was faster
+		seeOther(w, r.URL.RequestURI())
+		return
+	}
 	if err != nil {
 		s.errorPage(w, r, err)
 		return
 	}
-	s.completeSignIn(w, r, user, withSecondFactor, safeReturn(q.Get("return_to")))
+	cred.TOTP = sealed
+	s.completeSignIn(w, r, known{user, cred.Hash()}, withSecondFactor, safeReturn(q.Get("return_to")))
 }

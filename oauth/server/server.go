@@ -132,9 +132,9 @@ func (s *Server) routes() http.Handler {
 // Run ends sessions whose time is up, writes the folded refusals and deletes what is long over, until ctx ends; then it
 // writes the last folded refusals. It returns nil when ctx ended.
 func (s *Server) Run(ctx context.Context) error {
-	second, hour := time.NewTicker(time.Second), time.NewTicker(time.Hour)
+	second, minute := time.NewTicker(time.Second), time.NewTicker(time.Minute)
 	defer second.Stop()
-	defer hour.Stop()
+	defer minute.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -147,7 +147,7 @@ func (s *Server) Run(ctx context.Context) error {
 			if _, err := s.service.Sweep(ctx); err != nil && ctx.Err() == nil {
 				s.log.WarnContext(ctx, "sweeping sessions failed", "error", err)
 			}
-		case <-hour.C:
+		case <-minute.C:
 			// A day of grace, so that a token that comes too late is still known to have been used.
 			if err := s.store.Sweep(ctx, s.clock().Add(-24*time.Hour), 10_000); err != nil && ctx.Err() == nil {
 				s.log.WarnContext(ctx, "sweeping the store failed", "error", err)

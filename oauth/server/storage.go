@@ -13,6 +13,7 @@ import (
 	"github.com/ory/fosite/handler/pkce"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/tokens"
 )
@@ -90,6 +91,11 @@ func (st storage) GetAuthorizeCodeSession(ctx context.Context, signature string,
 			return nil, err
 		}
 		if c, ok := ctx.Value(clientKey).(*client); !ok || c.ID != g.Client {
+			return nil, fosite.ErrNotFound
+		}
+		if alive, err := st.s.loginAlive(ctx, g.Login); err != nil {
+			return nil, err
+		} else if !alive {
 			return nil, fosite.ErrNotFound
 		}
 		red.grant = &g
@@ -178,12 +184,20 @@ func (st storage) CreateAccessTokenSession(ctx context.Context, jti string, r fo
 	if !ok || jti == "" {
 		return errors.New("a token without a session of ours")
 	}
-	return st.s.store.SetToken(ctx, r.GetID(), jti, session.Claims.IssuedAt, session.Claims.Expires)
+	err := st.s.store.SetToken(ctx, r.GetID(), jti, session.Claims.IssuedAt, session.Claims.Expires)
+	if errors.Is(err, store.ErrNotFound) { // signed out or disabled since the code was issued
+		return store.ErrSpent
+	}
+	return err
 }
 
 // RevokeAccessToken is what fosite calls when a code comes a second time, from the client that it was issued to.
 func (st storage) RevokeAccessToken(ctx context.Context, grantID string) error {
-	return st.s.store.RevokeGrant(ctx, grantID, st.s.clock())
+	g := redemptionOf(ctx).grant
+	if g == nil || g.ID != grantID {
+		return errors.New("a revocation outside a redemption")
+	}
+	return st.s.revokeGrant(ctx, audit.KindReuse, *g)
 }
 
 // The rest of fosite's interfaces: our own endpoints look tokens up, and no refresh token exists.

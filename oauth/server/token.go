@@ -66,14 +66,14 @@ func (s *Server) grant(ctx context.Context, r *http.Request) (fosite.AccessRespo
 }
 
 // afterFailure keeps what a failed request must leave behind: a code that is dead (RFC 6749 §4.1.2, so that nobody may guess at
-// its redirect_uri or verifier), and a refused exchange on record.
+// its redirect_uri or verifier), and a refused exchange on record. Not a public client's: anybody can give its id.
 func (s *Server) afterFailure(ctx context.Context, c *client, grantType string, red *redemption, rec *recorded, err error) {
 	if red.grant != nil && !red.spent && red.grant.CodeUsed.IsZero() {
 		if err := s.store.SpendCode(context.WithoutCancel(ctx), red.grant.CodeHash, s.clock()); err != nil {
 			s.log.WarnContext(ctx, "a code whose redemption failed could not be spent", "request_id", requestID(ctx), "error", err)
 		}
 	}
-	if grantType == oauth.GrantTypeTokenExchange && !rec.done && toWire(err).Status < 500 {
+	if grantType == oauth.GrantTypeTokenExchange && !c.Public && !rec.done && toWire(err).Status < 500 {
 		rule := toWire(err).Description
 		var rfc *fosite.RFC6749Error
 		if errors.As(err, &rfc) && rfc.DebugField != "" {

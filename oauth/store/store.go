@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
@@ -71,6 +72,11 @@ type Credentials struct {
 	TOTP []byte
 }
 
+// Hash names these very credentials, and changes when either does.
+func (c Credentials) Hash() oauth.Hash {
+	return oauth.Secret(strconv.Itoa(len(c.Password)) + ":" + c.Password + string(c.TOTP)).Hash()
+}
+
 // UserWrite changes a user.
 type UserWrite struct {
 	impersonation.Write
@@ -87,11 +93,13 @@ type UserWrite struct {
 // CredentialsWrite changes credentials. Fields that are nil stay.
 type CredentialsWrite struct {
 	impersonation.Write
-	UserID    string
-	Password  *string
-	TOTP      *[]byte // pointing to nil removes it
-	Ends      []impersonation.EndWrite
-	EndLogins bool
+	UserID   string
+	Password *string
+	TOTP     *[]byte // pointing to nil removes it
+	// OnlyFirstTOTP sets TOTP only where there is none: impersonation.ErrChanged otherwise, and nothing is written.
+	OnlyFirstTOTP bool
+	Ends          []impersonation.EndWrite
+	EndLogins     bool
 }
 
 // Clients keeps client registrations.
@@ -125,7 +133,8 @@ type ClientWrite struct {
 
 // Logins keeps people's sign-ins at the issuer.
 type Logins interface {
-	// CreateLogin writes a login under the hash of its cookie, and the user's LastSignIn.
+	// CreateLogin writes a login under the hash of its cookie, and the user's LastSignIn. impersonation.ErrChanged, and nothing
+	// is written, if the user is not enabled or w.Proved is not what is kept now.
 	CreateLogin(ctx context.Context, w LoginWrite) error
 	// LoginByCookie finds by the hash of the cookie, ended or not. ErrNotFound.
 	LoginByCookie(ctx context.Context, cookie oauth.Hash) (impersonation.Login, error)
@@ -139,7 +148,9 @@ type Logins interface {
 	// Attempt reads the failures under key, a hash of what was typed as e-mail address, known or not.
 	Attempt(ctx context.Context, key oauth.Hash, now time.Time) (Attempt, error)
 	// Failed counts one more failure under key and answers the new state. Failures older than window do not count. When the count
-	// reaches limit, Locked becomes now + lock and the count starts anew. Rows of the past are swept.
+	// reaches limit, Locked becomes now + lock and the count starts anew. Where it is locked already nothing is counted, and
+	// Refused says so. Whoever checks a guess calls Failed first and Succeeded after, so that a burst cannot check more guesses
+	// than limit. Rows of the past are swept.
 	Failed(ctx context.Context, key oauth.Hash, now time.Time, window time.Duration, limit int, lock time.Duration) (Attempt, error)
 	// Succeeded forgets the failures under key.
 	Succeeded(ctx context.Context, key oauth.Hash) error
@@ -155,6 +166,9 @@ type LoginWrite struct {
 	Cookie oauth.Hash
 	// Replaces is the ID of the login that the same browser had before, ended in the same write; "" if none.
 	Replaces string
+	// Proved is Credentials.Hash of what the user showed to know, so that a sign-in that began before a change of password or
+	// second factor does not outlive it. Zero for a login that rests on neither.
+	Proved oauth.Hash
 }
 
 // AttemptKey is the key of Logins.Attempt for a sign-in with email, as directory.NormalEmail gives it: what was typed, whether
@@ -165,6 +179,7 @@ func AttemptKey(email string) oauth.Hash { return oauth.Secret("sign-in:" + emai
 type Attempt struct {
 	Failures int
 	Locked   time.Time // zero, or until when nobody may try
+	Refused  bool      // of Failed: it was locked before, so this try does not count and must not be checked
 }
 
 // Grants keeps the code flow's state, one row a grant.
@@ -174,13 +189,14 @@ type Grants interface {
 	GrantByCode(ctx context.Context, code oauth.Hash) (Grant, error)
 	// SpendCode marks a code as used. ErrSpent if it was, ErrNotFound.
 	SpendCode(ctx context.Context, code oauth.Hash, now time.Time) error
-	// SetToken records the access token of a grant. ErrNotFound if there is no such grant. A revoked grant stays revoked, and
-	// so the token is inactive from the start: a code that came twice at the same moment gives such a one.
+	// SetToken records the access token of a grant. ErrNotFound if there is no such grant, its login has ended or its user is
+	// not enabled. A revoked grant stays revoked, and so the token is inactive from the start: a code that came twice at the
+	// same moment gives such a one.
 	SetToken(ctx context.Context, grantID, jti string, issued, expires time.Time) error
 	// GrantByJTI finds by the access token. ErrNotFound. The grants that Stop writes are found too.
 	GrantByJTI(ctx context.Context, jti string) (Grant, error)
-	// RevokeGrant makes a grant's token inactive. Revoked already is no error.
-	RevokeGrant(ctx context.Context, grantID string, now time.Time) error
+	// RevokeGrant is that of impersonation.Store.
+	RevokeGrant(ctx context.Context, grantID string, w impersonation.Write) (bool, error)
 	// Sweep deletes grants, tickets, return tokens, logins and used values that ended before before, at most limit of each.
 	// It never deletes a session or an entry.
 	Sweep(ctx context.Context, before time.Time, limit int) error

@@ -72,12 +72,16 @@ func (s *Store) Attempt(ctx context.Context, key oauth.Hash, now time.Time) (out
 // Failed implements store.Logins.
 func (s *Store) Failed(ctx context.Context, key oauth.Hash, now time.Time, window time.Duration, limit int, lock time.Duration) (store.Attempt, error) {
 	var a attempts
+	var refused bool
 	err := s.update(ctx, "counting a sign-in failure", func(ctx context.Context, c *conn) (err error) {
 		if _, err := c.exec(ctx, sweepAttempts, now.UnixMilli()); err != nil {
 			return err
 		}
 		if a, err = c.attempts(ctx, key, now); err != nil {
 			return err
+		}
+		if refused = !a.locked.IsZero(); refused {
+			return nil
 		}
 		forget := a.fail(now, window, limit, lock)
 		counting, _ := json.Marshal(a.counting) // numbers always marshal
@@ -87,7 +91,9 @@ func (s *Store) Failed(ctx context.Context, key oauth.Hash, now time.Time, windo
 	if err != nil {
 		return store.Attempt{}, err
 	}
-	return a.answer(), nil
+	out := a.answer()
+	out.Refused = refused
+	return out, nil
 }
 
 // fail adds a failure and gives when the row is of the past.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
@@ -17,9 +18,11 @@ const (
 	selectGrantByCode = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE code_hash = ?`
 	selectGrantByJTI  = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE jti = ?`
 
-	spendCode   = `UPDATE oauth_grant SET code_used_at = ? WHERE code_hash = ? AND code_used_at IS NULL`
-	countCode   = `SELECT count(*) FROM oauth_grant WHERE code_hash = ?`
-	setToken    = `UPDATE oauth_grant SET jti = ?, issued_at = ?, expires_at = ? WHERE id = ?`
+	spendCode = `UPDATE oauth_grant SET code_used_at = ? WHERE code_hash = ? AND code_used_at IS NULL`
+	countCode = `SELECT count(*) FROM oauth_grant WHERE code_hash = ?`
+	setToken  = `UPDATE oauth_grant SET jti = ?, issued_at = ?, expires_at = ? WHERE id = ?
+		AND EXISTS (SELECT 1 FROM login l WHERE l.id = oauth_grant.login AND l.ended_at IS NULL)
+		AND EXISTS (SELECT 1 FROM app_user u WHERE u.id = oauth_grant.user_id AND u.enabled)`
 	revokeGrant = `UPDATE oauth_grant SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`
 )
 
@@ -82,9 +85,16 @@ func (s *Store) SetToken(ctx context.Context, grantID, jti string, issued, expir
 }
 
 // RevokeGrant implements store.Grants.
-func (s *Store) RevokeGrant(ctx context.Context, grantID string, now time.Time) error {
-	return s.updateUrgent(ctx, "revoking a grant", func(ctx context.Context, c *conn) error {
-		_, err := c.exec(ctx, revokeGrant, now.UnixMilli(), grantID)
-		return err
+func (s *Store) RevokeGrant(ctx context.Context, grantID string, w impersonation.Write) (bool, error) {
+	var n int64
+	err := s.updateUrgent(ctx, "revoking a grant", func(ctx context.Context, c *conn) (err error) {
+		if n, err = c.exec(ctx, revokeGrant, w.Now.UnixMilli(), grantID); err != nil || n == 0 {
+			return err
+		}
+		return c.record(ctx, w.Entries, w.Events)
 	})
+	if err != nil {
+		return false, err
+	}
+	return n > 0, nil
 }

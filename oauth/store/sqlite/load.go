@@ -83,7 +83,7 @@ func (s *Store) LoadStop(ctx context.Context, returnToken oauth.Hash) (f imperso
 
 func (c *conn) loadStop(ctx context.Context, h oauth.Hash) (f impersonation.StopFacts, err error) {
 	var sid string
-	if err := c.row(ctx, selectReturn, []any{h[:]}, []any{&sid, at{&f.Expires}, at{&f.Used}, &f.Void, &f.Given}); err != nil {
+	if err := c.row(ctx, selectReturn, []any{h[:]}, []any{&sid, at{&f.Expires}, at{&f.Used}, &f.Void, &f.Given, &f.Revoked}); err != nil {
 		return f, err
 	}
 	if f.Session, err = c.session(ctx, sid); err != nil {

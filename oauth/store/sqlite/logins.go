@@ -18,6 +18,8 @@ const (
 
 	insertLogin = `INSERT INTO login (cookie, ` + loginColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
+	selectProof = `SELECT password, totp, enabled FROM app_user WHERE id = ?`
+
 	touchLogin  = `UPDATE login SET last_used_at = ?2 WHERE id = ?1 AND ended_at IS NULL AND coalesce(last_used_at, 0) < ?2`
 	markSignIn  = `UPDATE app_user SET last_sign_in_at = ? WHERE id = ?`
 	endLogin    = `UPDATE login SET ended_at = ? WHERE id = ? AND ended_at IS NULL`
@@ -63,6 +65,9 @@ func (s *Store) CreateLogin(ctx context.Context, w store.LoginWrite) error {
 				return err
 			}
 		}
+		if err := c.proved(ctx, w); err != nil {
+			return err
+		}
 		l := w.Login
 		if _, err := c.exec(ctx, insertLogin, w.Cookie[:], l.ID, l.User, ms(l.AuthTime), l.ACR, list(l.AMR), ms(l.Created), ms(l.LastUsed),
 			ms(l.Expires), ms(l.Ended)); err != nil {
@@ -73,6 +78,20 @@ func (s *Store) CreateLogin(ctx context.Context, w store.LoginWrite) error {
 		}
 		return c.record(ctx, w.Entries, w.Events)
 	})
+}
+
+// proved answers impersonation.ErrChanged unless the user is enabled and what they showed to know is what is kept.
+func (c *conn) proved(ctx context.Context, w store.LoginWrite) error {
+	var kept store.Credentials
+	var enabled bool
+	err := c.row(ctx, selectProof, []any{w.Login.User}, []any{&kept.Password, &kept.TOTP, &enabled})
+	if err != nil {
+		return missing(err)
+	}
+	if !enabled || !w.Proved.IsZero() && w.Proved != kept.Hash() {
+		return impersonation.ErrChanged
+	}
+	return nil
 }
 
 // replaced is the end of the login that w takes the place of. Who ended it is who signs in, as the entry of w names them.

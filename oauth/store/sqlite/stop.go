@@ -19,7 +19,12 @@ const (
 		SELECT ?, s.client, s.actor, s.login, '', ?, ?, '', '', l.auth_time, coalesce(l.acr, ''), coalesce(l.amr, '[]'), ?, ?, ?, ?
 		FROM impersonation_session s LEFT JOIN login l ON l.id = s.login WHERE s.id = ?`
 
-	selectReturn = `SELECT session, expires_at, used_at, void_at IS NOT NULL, given FROM return_token WHERE hash = ?`
+	// wasRevoked tells whether the actor's token of before a session was revoked. A grant that was swept counts as not revoked.
+	wasRevoked = `EXISTS (SELECT 1 FROM impersonation_session s JOIN oauth_grant g ON g.jti = s.before_jti WHERE s.id = r.session AND g.revoked_at IS NOT NULL)`
+
+	selectReturn = `SELECT r.session, r.expires_at, r.used_at, r.void_at IS NOT NULL, r.given, ` + wasRevoked + ` FROM return_token r WHERE r.hash = ?`
+
+	selectRevoked = `SELECT ` + wasRevoked + ` FROM return_token r WHERE r.hash = ?`
 )
 
 // Stop implements impersonation.Store.
@@ -40,6 +45,13 @@ func (c *conn) stop(ctx context.Context, w impersonation.StopWrite) error {
 		return err
 	}
 	if next := w.Next; next != nil {
+		var revoked bool
+		if err := c.row(ctx, selectRevoked, []any{w.Return[:]}, []any{&revoked}); err != nil {
+			return err
+		}
+		if revoked {
+			return impersonation.ErrChanged
+		}
 		if _, err := c.exec(ctx, insertNext, grant, list(next.Scope), next.Audience, w.Now.UnixMilli(), orNull(next.JTI),
 			ms(next.Issued), ms(next.Expires), w.Session); err != nil {
 			return err

@@ -38,6 +38,7 @@ const (
 	selectCredentials = `SELECT password, totp FROM app_user WHERE id = ?`
 	updatePassword    = `UPDATE app_user SET password = ? WHERE id = ?`
 	updateTOTP        = `UPDATE app_user SET totp = ? WHERE id = ?`
+	updateFirstTOTP   = `UPDATE app_user SET totp = ? WHERE id = ? AND totp IS NULL`
 
 	endUserLogins   = `UPDATE login SET ended_at = ? WHERE user_id = ? AND ended_at IS NULL`
 	revokeUserGrant = `UPDATE oauth_grant SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL`
@@ -188,12 +189,18 @@ func (c *conn) setCredentials(ctx context.Context, w store.CredentialsWrite) err
 			return err
 		}
 	}
-	if w.TOTP != nil {
-		if _, err := c.exec(ctx, updateTOTP, blobOrNull(*w.TOTP), w.UserID); err != nil {
-			return err
-		}
+	if w.TOTP == nil {
+		return nil
 	}
-	return nil
+	query := updateTOTP
+	if w.OnlyFirstTOTP {
+		query = updateFirstTOTP
+	}
+	n, err := c.exec(ctx, query, blobOrNull(*w.TOTP), w.UserID)
+	if err == nil && n == 0 {
+		return impersonation.ErrChanged
+	}
+	return err
 }
 
 // Organisations implements store.Users.

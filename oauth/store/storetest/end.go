@@ -10,6 +10,26 @@ import (
 )
 
 var stopCases = []testCase{
+	{"stop/revoked", "what the actor's token was revoked for does not come back by a stop", func(k *kit) {
+		g := k.grant()
+		start := k.startWrite(k.issue())
+		start.Session.Before.JTI = g.JTI
+		k.ok(k.store.Start(k.Context(), start))
+		stop := k.stopWrite(start)
+		if f, err := k.store.LoadStop(k.Context(), start.Return); err != nil || f.Revoked {
+			k.Errorf("before: got revoked %v, %v", f.Revoked, err)
+		}
+		k.revoke(g.ID, k.now)
+		if f, err := k.store.LoadStop(k.Context(), start.Return); err != nil || !f.Revoked {
+			k.Errorf("after: got revoked %v, %v; want true", f.Revoked, err)
+		}
+		k.wantErr("a stop decided before", k.store.Stop(k.Context(), stop), impersonation.ErrChanged)
+		if s := k.stored(start.Session.ID); !s.Ended.IsZero() {
+			k.Error("a stop that changed nothing ended the session")
+		}
+		stop.Next = nil
+		k.ok(k.store.Stop(k.Context(), stop))
+	}},
 	{"stop/round-trip", "a stop ends the session, records it, and gives the actor a token that introspection finds", func(k *kit) {
 		w := k.start()
 		f, err := k.store.LoadStop(k.Context(), w.Return)

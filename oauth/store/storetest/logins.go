@@ -5,6 +5,7 @@ import (
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/store"
 )
@@ -21,7 +22,84 @@ func (k *kit) grant() store.Grant {
 	return g
 }
 
+// revoke revokes a grant with an entry, and tells whether it was not revoked before.
+func (k *kit) revoke(id string, now time.Time) bool {
+	k.Helper()
+	w := k.recorded(audit.KindRevoke)
+	w.Now = now
+	revoked, err := k.store.RevokeGrant(k.Context(), id, w)
+	k.ok(err)
+	return revoked
+}
+
 var loginCases = []testCase{
+	{"login/proved", "a sign-in that began before a change of password, second factor or account opens nothing", func(k *kit) {
+		old, fresh, factor := "$argon2id$old", "$argon2id$fresh", []byte("sealed")
+		k.ok(k.store.SetCredentials(k.Context(), store.CredentialsWrite{Write: k.write(), UserID: ann, Password: &old}))
+		proved := store.Credentials{Password: old}.Hash()
+		open := func(proved oauth.Hash) error {
+			return k.store.CreateLogin(k.Context(), store.LoginWrite{Write: k.recorded(audit.KindSignIn), Login: k.newLogin(ann), Cookie: oauth.NewSecret().Hash(), Proved: proved})
+		}
+		k.ok(open(proved))
+		k.ok(k.store.SetCredentials(k.Context(), store.CredentialsWrite{Write: k.write(), UserID: ann, TOTP: &factor}))
+		k.wantErr("after a second factor", open(proved), impersonation.ErrChanged)
+		k.ok(open(store.Credentials{Password: old, TOTP: factor}.Hash()))
+		k.ok(k.store.SetCredentials(k.Context(), store.CredentialsWrite{Write: k.write(), UserID: ann, Password: &fresh}))
+		k.wantErr("after another password", open(store.Credentials{Password: old, TOTP: factor}.Hash()), impersonation.ErrChanged)
+		now := store.Credentials{Password: fresh, TOTP: factor}.Hash()
+		k.change(ann, func(u *directory.User) { u.Enabled = false })
+		k.wantErr("once disabled", open(now), impersonation.ErrChanged)
+		k.wantErr("once disabled, without a proof", open(oauth.Hash{}), impersonation.ErrChanged)
+		if n := len(k.entries(store.EntryQuery{Kind: audit.KindSignIn})); n != 2 {
+			k.Errorf("got %d entries of sign-ins, want those of the two that happened", n)
+		}
+	}},
+	{"login/first-factor", "a second factor that is meant to be the first replaces none", func(k *kit) {
+		one, two := []byte("one"), []byte("two")
+		set := func(totp []byte) error {
+			return k.store.SetCredentials(k.Context(), store.CredentialsWrite{Write: k.write(), UserID: ann, TOTP: &totp, OnlyFirstTOTP: true})
+		}
+		k.ok(set(one))
+		k.wantErr("the second", set(two), impersonation.ErrChanged)
+		if got, err := k.store.Credentials(k.Context(), ann); err != nil || string(got.TOTP) != "one" {
+			k.Errorf("got %q, %v; want the first", got.TOTP, err)
+		}
+	}},
+	{"login/refused", "where it is locked, a try is refused and not counted", func(k *kit) {
+		key := oauth.Secret("burst").Hash()
+		fail := func(now time.Time) store.Attempt {
+			a, err := k.store.Failed(k.Context(), key, now, time.Minute, 3, time.Minute)
+			k.ok(err)
+			return a
+		}
+		for i := range 3 {
+			if a := fail(k.now); a.Refused || a.Locked.IsZero() != (i < 2) {
+				k.Errorf("try %d: got %+v, want it counted, and the third to lock", i+1, a)
+			}
+		}
+		for range 3 {
+			if a := fail(k.now.Add(time.Second)); !a.Refused || a.Locked != k.now.Add(time.Minute) {
+				k.Errorf("got %+v, want refused under the same lock", a)
+			}
+		}
+		if a := fail(k.now.Add(time.Minute)); a.Refused || a.Failures != 1 {
+			k.Errorf("after the lock: got %+v, want a first failure", a)
+		}
+	}},
+	{"grant/holder", "no token is recorded for who signed out or was disabled since the code", func(k *kit) {
+		disabled, signedOut := k.signIn(john), k.login
+		code := func(user, login string) string {
+			g := store.Grant{ID: oauth.NewID("grt"), Client: app, User: user, Login: login, CodeHash: oauth.NewSecret().Hash(), CodeExpires: k.now}
+			k.ok(k.store.CreateGrant(k.Context(), g))
+			return g.ID
+		}
+		a, b := code(ann, signedOut), code(john, disabled)
+		k.change(john, func(u *directory.User) { u.Enabled = false })
+		_, err := k.store.EndLogin(k.Context(), k.endWrite("", signedOut))
+		k.ok(err)
+		k.wantErr("after the sign-out", k.store.SetToken(k.Context(), a, "tok_a", k.now, k.now.Add(time.Minute)), store.ErrNotFound)
+		k.wantErr("once disabled", k.store.SetToken(k.Context(), b, "tok_b", k.now, k.now.Add(time.Minute)), store.ErrNotFound)
+	}},
 	{"login/round-trip", "a login is found by its cookie and its ID, and the user remembers it", func(k *kit) {
 		l, cookie := k.newLogin(john), oauth.NewSecret().Hash()
 		l.AuthTime = k.now.Add(-time.Second)
@@ -179,9 +257,12 @@ var grantCases = []testCase{
 		if got.ID != g.ID || got.Issued != k.now || got.Expires != k.now.Add(time.Minute) {
 			k.Errorf("got %+v, want the token on the grant", got)
 		}
-		k.ok(k.store.RevokeGrant(k.Context(), g.ID, k.now))
-		k.ok(k.store.RevokeGrant(k.Context(), g.ID, k.now.Add(time.Hour)))
-		k.ok(k.store.RevokeGrant(k.Context(), "grt_none", k.now))
+		if !k.revoke(g.ID, k.now) || k.revoke(g.ID, k.now.Add(time.Hour)) || k.revoke("grt_none", k.now) {
+			k.Error("want a revocation to say whether it revoked")
+		}
+		if n := len(k.entries(store.EntryQuery{Kind: audit.KindRevoke})); n != 1 {
+			k.Errorf("got %d entries of revocations, want that of the one that revoked", n)
+		}
 		if got, err := k.store.GrantByJTI(k.Context(), "tok_1"); err != nil || got.Revoked != k.now {
 			k.Errorf("got %v, %v; want revoked at first", got.Revoked, err)
 		}

@@ -64,7 +64,7 @@ var ticketCases = []testCase{
 		if key.ActorJTI = g.JTI; !k.load(key).ActorToken {
 			k.Error("a live grant's token is not found")
 		}
-		k.ok(k.store.RevokeGrant(k.Context(), g.ID, k.now))
+		k.revoke(g.ID, k.now)
 		if k.load(key).ActorToken {
 			k.Error("a revoked grant's token counts")
 		}
@@ -230,7 +230,7 @@ func (k *kit) guards() {
 			k.ok(err)
 			k.login = k.signIn(ann)
 		}, false},
-		{"revoked actor token", func() { k.ok(k.store.RevokeGrant(k.Context(), g.ID, k.now)) }, true},
+		{"revoked actor token", func() { k.revoke(g.ID, k.now) }, true},
 		{"client removed", func() { k.ok(k.store.DeleteClient(k.Context(), app, k.endWrite(impersonation.ScopeClient, app))) }, false},
 	} {
 		key := k.key()

@@ -238,7 +238,7 @@ var valueCases = []testCase{
 	{"value/gone", "who has left is told so, and told that the store could not answer", func(k *kit) {
 		ctx, cancel := context.WithCancel(k.Context())
 		cancel()
-		err := k.store.RevokeGrant(ctx, "grt_1", k.now)
+		_, err := k.store.RevokeGrant(ctx, "grt_1", impersonation.Write{Now: k.now})
 		k.wantErr("RevokeGrant", err, context.Canceled)
 		k.wantErr("RevokeGrant", err, store.ErrUnavailable)
 	}},
