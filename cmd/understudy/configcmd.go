@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -74,7 +75,7 @@ func (a *app) showConfig(l *config.Loaded) error {
 	return a.print(out, t)
 }
 
-// showYAML writes a file that could be read again, but for the secrets; where each value came from is a comment.
+// showYAML writes a file that can be read again; where each value came from is a comment, and so are the secrets.
 func (a *app) showYAML(l *config.Loaded) error {
 	var doc yaml.Node
 	if err := doc.Encode(l.Config); err != nil {
@@ -91,7 +92,22 @@ func (a *app) showYAML(l *config.Loaded) error {
 		}
 	}
 	walk(&doc, "")
+	hideSecrets(&doc, l)
 	e := yaml.NewEncoder(a.stdout)
 	e.SetIndent(2)
 	return errors.Join(e.Encode(&doc), e.Close())
+}
+
+// hideSecrets takes the secrets, which are fields of Config itself, out of doc, and leaves a comment where one is set.
+func hideSecrets(doc *yaml.Node, l *config.Loaded) {
+	for _, f := range l.Fields() {
+		i := slices.IndexFunc(doc.Content, func(n *yaml.Node) bool { return f.Secret && n.Value == f.Path })
+		if i < 0 {
+			continue
+		}
+		doc.Content = slices.Delete(doc.Content, i, i+2)
+		if f.Text() != "" && i < len(doc.Content) {
+			doc.Content[i].HeadComment = fmt.Sprintf("%s: %s, %s", f.Path, f.Text(), l.From(f.Path))
+		}
+	}
 }

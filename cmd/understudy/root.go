@@ -121,7 +121,8 @@ func (v *flagValue) Type() string { return v.field.Kind() }
 // configurationHelp is a help topic made from the fields of config.Config.
 func configurationHelp() *cobra.Command {
 	var b strings.Builder
-	b.WriteString("Flags stand over the environment, the environment over the YAML file, the file over the defaults.\n\n")
+	b.WriteString("Flags stand over the environment, the environment over the YAML file, the file over the defaults.\n" +
+		"understudy config show -o yaml prints such a file, with the form of resources, scopes and roles.\n\n")
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	c := config.Default()
 	for _, f := range c.Fields() {

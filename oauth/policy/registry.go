@@ -13,7 +13,7 @@ type Registry struct {
 	Resources []Resource              `yaml:"resources" json:"resources"`
 	Scopes    []Scope                 `yaml:"scopes" json:"scopes"`
 	Roles     []Role                  `yaml:"roles" json:"roles"`
-	Modes     map[string][]oauth.Mode `yaml:"modes" json:"modes,omitempty"` // by client_id; absent: both
+	Modes     map[string][]oauth.Mode `yaml:"modes,omitempty" json:"modes,omitempty"` // by client_id; absent: both
 }
 
 // Resource is an API that tokens may be for (RFC 8707).
@@ -23,7 +23,7 @@ type Resource struct {
 	// AcceptsAct says that this resource server knows act. No impersonation token is issued for one that does not.
 	AcceptsAct bool `yaml:"accepts_act" json:"accepts_act"`
 	// Scopes are those that mean something there; nil means every registered scope.
-	Scopes []string `yaml:"scopes" json:"scopes,omitempty"`
+	Scopes []string `yaml:"scopes,omitempty" json:"scopes,omitempty"`
 }
 
 // ScopeClass says how dangerous a scope is under impersonation.
@@ -51,30 +51,30 @@ type Role struct {
 	// Privileged protects holders: they cannot be impersonated by an actor who lacks one of their privileged roles, and by default by nobody.
 	Privileged bool `yaml:"privileged" json:"privileged"`
 	// Groups confer this role on their members.
-	Groups []string `yaml:"groups" json:"groups,omitempty"`
+	Groups []string `yaml:"groups,omitempty" json:"groups,omitempty"`
 	// Scopes is what holders can get for themselves.
-	Scopes []string `yaml:"scopes" json:"scopes,omitempty"`
+	Scopes []string `yaml:"scopes,omitempty" json:"scopes,omitempty"`
 	// Impersonate, if not nil, lets holders impersonate, within its bounds.
-	Impersonate *Impersonate `yaml:"impersonate" json:"impersonate,omitempty"`
+	Impersonate *Impersonate `yaml:"impersonate,omitempty" json:"impersonate,omitempty"`
 }
 
 // Impersonate is what a role may do as an actor. Of several roles of one actor, the first in the registry's order
 // that covers the request decides; bounds of different roles are never added up.
 type Impersonate struct {
 	// Organisations is "own" (the default) or "any". Own means an equal Organisation, staff (no organisation) reaching only staff.
-	Organisations string `yaml:"organisations" json:"organisations,omitempty"`
+	Organisations string `yaml:"organisations,omitempty" json:"organisations,omitempty"`
 	// Subjects limits whom: the subject must hold one of these roles. Nil: any.
-	Subjects []string `yaml:"subjects" json:"subjects,omitempty"`
+	Subjects []string `yaml:"subjects,omitempty" json:"subjects,omitempty"`
 	// Privileged lets the actor reach a subject with privileged roles, if the actor holds all of those too. Default: no privileged subject at all.
-	Privileged bool `yaml:"privileged" json:"privileged,omitempty"`
+	Privileged bool `yaml:"privileged,omitempty" json:"privileged,omitempty"`
 	// Scopes is the ceiling. Nil: no scope, so no token.
-	Scopes []string `yaml:"scopes" json:"scopes"`
+	Scopes []string `yaml:"scopes,omitempty" json:"scopes"`
 	// Modes are those that may be had. Nil: read only.
-	Modes []oauth.Mode `yaml:"modes" json:"modes,omitempty"`
+	Modes []oauth.Mode `yaml:"modes,omitempty" json:"modes,omitempty"`
 	// Minutes is the longest session, 1 to 60. Zero: 30.
-	Minutes int `yaml:"minutes" json:"minutes,omitempty"`
+	Minutes int `yaml:"minutes,omitempty" json:"minutes,omitempty"`
 	// TicketNumber makes a ticket number compulsory.
-	TicketNumber bool `yaml:"ticket_number" json:"ticket_number,omitempty"`
+	TicketNumber bool `yaml:"ticket_number,omitempty" json:"ticket_number,omitempty"`
 }
 
 // Limits of every impersonation (RFC 9700 §2.2 asks for short lives; the figures are the product's).
