@@ -49,6 +49,10 @@ func modeChoiceOf(mode string, checked bool, o offer, name string) modeChoice {
 // ask shows the empty form, filled in only as far as a link may: who, why, which case. How much and how long is what
 // hands over an account, so no link chooses it.
 func (v *visit) ask() {
+	if err := v.p.cfg.Searched(v.r.Context(), v.who, "id:"+v.subject); err != nil {
+		v.directoryFailed(err)
+		return
+	}
 	u, o, known, err := v.choose(v.r.Context())
 	switch {
 	case err != nil:

@@ -48,6 +48,7 @@ func TestPages(t *testing.T) {
 		{"ask-errors", nil, post("reason", "</texta>", "ticket_number", strings.Repeat("x", 65), "mode", "write", "minutes", "7"), 422},
 		{"ask-ticket-needed", func(b *bench) { b.refuse = refusal("", policy.NeedTicketNumber) }, post("ticket_number", ""), 422},
 		{"denied", func(b *bench) { b.refuse = refusal("Bob must <agree> first.", policy.NeedConsent) }, post(), 403},
+		{"second-factor-first", func(b *bench) { b.cfg.RequireSecondFactor = true }, get(), 403},
 		{"denied-enrol", func(b *bench) { b.refuse = refusal("This needs a second factor.", policy.NeedStepUp) }, post(), 403},
 		{"denied-step-up", func(b *bench) {
 			b.who.User.SecondFactor = true

@@ -2,6 +2,7 @@ package page
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/policy"
@@ -57,8 +58,10 @@ func (p *Pages) impersonate(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !p.cfg.MayImpersonate(v.actor):
 		v.notStaff()
-	case r.Method == http.MethodPost:
+	case r.Method == http.MethodPost: // the policy refuses it for the same reason, and puts that on record
 		v.submit(typed)
+	case p.cfg.RequireSecondFactor && !slices.Contains(who.Login.AMR, "mfa"):
+		v.factorFirst()
 	case q.subject != "":
 		v.ask()
 	default:

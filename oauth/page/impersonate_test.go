@@ -409,3 +409,18 @@ func TestFormRules(t *testing.T) {
 		t.Errorf("500 characters: got %s", got.Status)
 	}
 }
+
+// TestOpeningIsRecorded: a link that opens one user is as good as a search, so it is on record, or nobody is shown.
+func TestOpeningIsRecorded(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.serve(t, get("subject", "usr_bob"))
+	if diff := cmp.Diff([]string{"id:usr_bob"}, b.queries); diff != "" {
+		t.Errorf("recorded (-want +got):\n%s", diff)
+	}
+	b = setup(t)
+	b.cfg.Searched = func(context.Context, page.Who, string) error { return page.ErrTooMany }
+	if r := b.serve(t, get("subject", "usr_bob")); r.StatusCode != http.StatusTooManyRequests || strings.Contains(body(t, r), "Bob") {
+		t.Errorf("got %d; want 429 and nobody shown", r.StatusCode)
+	}
+}

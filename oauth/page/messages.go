@@ -82,6 +82,7 @@ var messages = map[string]string{
 	"denied.title":   "You can't impersonate %s",
 	"denied.advice":  "Impersonation is not possible at the moment. Ask who administers understudy.",
 	"denied.stepup":  "Sign in again with your second factor, then come back to this form. What you typed is kept.",
+	"denied.first":   "You need a second factor to impersonate anybody.",
 	"denied.signin":  "Sign in again",
 	"denied.factor":  "You have none yet. Set one up, then come back to this form. What you typed is kept.",
 	"denied.enrol":   "Set up a second factor",

@@ -65,7 +65,10 @@ type Config struct {
 	Tickets         Tickets
 	// Clients finds a relying app by its client_id. ErrNoClient.
 	Clients func(ctx context.Context, id string) (Client, error)
-	// Searched is told of a search before it runs, to record it. ErrTooMany, or any other error, and it does not run.
+	// RequireSecondFactor keeps who signed in without one ("mfa" in AMR, RFC 8176) from seeing anybody: the page is also a
+	// directory of customers.
+	RequireSecondFactor bool
+	// Searched is told of a search, or of a user that is opened by "id:" and their ID, before it runs, to record it. ErrTooMany, or any other error, and it does not run.
 	Searched func(ctx context.Context, who Who, query string) error
 	// RequestID is the number that a person can quote; "" shows none. Nil: always "".
 	RequestID func(context.Context) string

@@ -129,11 +129,23 @@ func (v *visit) denied(u directory.User, d policy.Decision) {
 		page.Advice = text("denied.advice")
 	}
 	if slices.Contains(d.Need, policy.NeedStepUp) {
-		if v.who.User.SecondFactor {
-			page.SignIn = v.p.cfg.SignInURL(v.here())
-		} else { // signing in again by password alone would lead back to this page
-			page.Enrol = v.p.cfg.SecondFactorURL(v.here())
-		}
+		v.stepUp(&page)
 	}
 	v.show("denied", frame{status: http.StatusForbidden, Title: text("denied.title", name), Failed: true, Narrow: true, Page: page})
+}
+
+// stepUp offers what would make the sign-in strong enough, with the way back to this form.
+func (v *visit) stepUp(page *deniedPage) {
+	if v.who.User.SecondFactor {
+		page.SignIn = v.p.cfg.SignInURL(v.here())
+	} else { // signing in again by password alone would lead back to this page
+		page.Enrol = v.p.cfg.SecondFactorURL(v.here())
+	}
+}
+
+// factorFirst asks for a second factor before anybody is shown.
+func (v *visit) factorFirst() {
+	page := deniedPage{Heading: markup("find.title"), Advice: text("denied.first"), Action: v.link()}
+	v.stepUp(&page)
+	v.show("denied", frame{status: http.StatusForbidden, Title: text("find.title"), Failed: true, Narrow: true, Page: page})
 }

@@ -55,6 +55,9 @@ func (r *Rules) Document() []byte {
 // Version names Document, as Registry.Version does: every Decision carries it.
 func (r *Rules) Version() string { return r.version }
 
+// Options gives what New was given.
+func (r *Rules) Options() Options { return r.options }
+
 // Registry gives what New was given.
 func (r *Rules) Registry() Registry { return r.registry }
 

@@ -150,6 +150,10 @@ func TestSecondFactor(t *testing.T) {
 		t.Fatalf("impersonate by password alone: got %d", r.status)
 	}
 
+	if r := h.get("/impersonate?"+ask("app")+"&q=john", cookie); r.status != http.StatusForbidden || strings.Contains(r.body, "john@") {
+		t.Errorf("search by password alone: got %d", r.status)
+	}
+
 	// The page leads to where one is set up, and that back to the form.
 	enrol := html.UnescapeString(textBetween(r.body, `class="btn primary" href="`, `"`))
 	if !strings.HasPrefix(enrol, "/sign-in/second-factor?return_to=%2Fimpersonate") {
