@@ -60,6 +60,9 @@ func (a *app) listSessions(ctx context.Context, st store.Store, q store.SessionQ
 		out = append(out, o)
 		t.add(o.ID, o.Actor.String(), o.Subject.String(), o.Client, o.Mode, o.Started, o.Expires, o.ended(), o.Reason)
 	}
+	for i := range kills {
+		kills[i].At = kills[i].At.UTC().Truncate(time.Second) // as stamp gives all other times
+	}
 	if kills == nil {
 		kills = []impersonation.Kill{}
 	}
@@ -213,7 +216,7 @@ func (a *app) sessionKill() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.sayEnded("killed until lift;", ended)
+			return a.sayEnded("killed until lift; ended", ended)
 		})
 	})
 	return cmd
@@ -243,9 +246,12 @@ func (a *app) sessionLift() *cobra.Command {
 }
 
 func (a *app) sayEnded(did string, ended []impersonation.Ended) error {
-	ids := []string{}
+	ids, plural := []string{}, "sessions"
+	if len(ended) == 1 {
+		plural = "session"
+	}
 	for _, e := range ended {
 		ids = append(ids, e.Session.ID)
 	}
-	return a.say(map[string]any{"ended": ids}, "%s %d of the live sessions", did, len(ids))
+	return a.say(map[string]any{"ended": ids}, "%s %d live %s", did, len(ids), plural)
 }

@@ -67,7 +67,7 @@ func TestSessionEnd(t *testing.T) {
 	if out := runs(t, dir, "session", "ls", "--actor", "john@acme.test"); strings.Contains(out, sid) {
 		t.Errorf("sessions by another actor: got\n%s", out)
 	}
-	want(t, runs(t, dir, "session", "end", sid, "--reason", "case closed"), `^ended 1 of the live sessions\n$`)
+	want(t, runs(t, dir, "session", "end", sid, "--reason", "case closed"), `^ended 1 live session\n$`)
 	if out := runs(t, dir, "session", "ls"); strings.Contains(out, sid) {
 		t.Errorf("live sessions: got the ended one:\n%s", out)
 	}

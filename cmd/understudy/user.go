@@ -28,7 +28,7 @@ func (a *app) userAdd() *cobra.Command {
 	f.SortFlags = false
 	f.StringVar(&n.Email, "email", "", "e-mail `address`, to sign in with")
 	f.StringVar(&n.Name, "name", "", "full `name`")
-	f.StringVar(&n.Organisation, "organisation", "", "organisation; none for the operator's own staff")
+	f.StringVar(&n.Organisation, "organisation", "", "`organisation`; none for the operator's own staff")
 	f.StringArrayVar(&n.Roles, "role", nil, "registered `role`; repeat for more")
 	f.StringArrayVar(&n.Groups, "group", nil, "`group`; repeat for more")
 	f.BoolVar(&n.Protected, "protected", false, "nobody may impersonate this user")
@@ -156,7 +156,7 @@ func (a *app) userRole() *cobra.Command {
 	f.StringArrayVar(&r.RemoveRoles, "remove", nil, "take a `role`; repeat for more")
 	f.StringSliceVar(&roles, "set", nil, "replace all `roles`, with commas between; empty for none")
 	f.StringSliceVar(&groups, "groups", nil, "replace all `groups`, with commas between; empty for none")
-	f.StringVar(&organisation, "organisation", "", "move to this organisation; empty for the operator's own staff")
+	f.StringVar(&organisation, "organisation", "", "move to this `organisation`; empty for the operator's own staff")
 	f.BoolVar(&protected, "protected", false, "nobody may impersonate this user; --protected=false takes it back")
 	cmd.MarkFlagsOneRequired("add", "remove", "set", "groups", "organisation", "protected")
 	cmd.RunE = a.onUser(func(ctx context.Context, ad *admin.Admin, u directory.User) error {
@@ -203,7 +203,7 @@ func (a *app) userSwitch(use, short, done string, act func(*admin.Admin, context
 func (a *app) userList() *cobra.Command {
 	var q directory.Query
 	cmd := &cobra.Command{Use: "ls", Short: "List users by name", Args: cobra.NoArgs}
-	cmd.Flags().StringVar(&q.Organisation, "organisation", "", "of this organisation only; empty for the operator's own staff")
+	cmd.Flags().StringVar(&q.Organisation, "organisation", "", "of this `organisation` only; empty for the operator's own staff")
 	cmd.RunE = a.does(func(ctx context.Context, _ []string) error {
 		q.AnyOrganisation = !cmd.Flags().Changed("organisation")
 		return a.listUsers(ctx, q)
