@@ -14,22 +14,22 @@
 //
 // # The flow
 //
-//	admin's browser        relying app                   understudy                    store
+//	actor's browser        relying app                   understudy                    store
 //	     │  GET /impersonate?client_id&redirect_uri&state&code_challenge…               │
-//	     │──────────────────────────────────────────────────>│ who is the admin        │
+//	     │──────────────────────────────────────────────────>│ who is the actor        │
 //	     │  find a user, say why; POST                       │ policy.Decider          │
 //	     │──────────────────────────────────────────────────>│ ticket (60 s, hashed) ─>│
 //	     │<── 303 redirect_uri?ticket&state&iss ─────────────│                         │
 //	     │────────────────────>│ POST /oauth2/token          │                         │
 //	     │                     │  subject_token = ticket     │ read, decide, then one  │
-//	     │                     │  actor_token = admin's      │ write: consume ticket,  │
+//	     │                     │  actor_token = actor's      │ write: consume ticket,  │
 //	     │                     │  code_verifier              │ session, return token,  │
 //	     │                     │────────────────────────────>│ audit entry ───────────>│
-//	     │                     │<─ sub=user, act.sub=admin ──│ then sign               │
+//	     │                     │<─ sub=subject, act.sub=actor│ then sign               │
 //	     │                     │  and a return token         │                         │
 //	     │  stop               │ POST /oauth2/token          │                         │
 //	     │────────────────────>│  subject_token = return ───>│ one write: end, audit ─>│
-//	     │                     │<─ sub=admin, no act ────────│                         │
+//	     │                     │<─ sub=actor, no act ────────│                         │
 //
 // # The house
 //
