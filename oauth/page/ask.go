@@ -50,7 +50,7 @@ func modeChoiceOf(mode string, checked bool, o offer, name string) modeChoice {
 // hands over an account, so no link chooses it.
 func (v *visit) ask() {
 	if err := v.p.cfg.Searched(v.r.Context(), v.who, "id:"+v.subject); err != nil {
-		v.directoryFailed(err)
+		v.p.fail(v.w, v.r, "recording who is opened", err)
 		return
 	}
 	u, o, known, err := v.choose(v.r.Context())
