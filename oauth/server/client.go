@@ -82,7 +82,7 @@ func (s *Server) authenticateClient(r *http.Request, f url.Values) (*client, err
 	}
 	// A client without a secret on record has the zero hash, which no secret has.
 	sum := oauth.Secret(secret).Hash()
-	if secret == "" || c.SecretHash.IsZero() || subtle.ConstantTimeCompare(sum[:], c.SecretHash[:]) != 1 {
+	if secret == "" || subtle.ConstantTimeCompare(sum[:], c.SecretHash[:]) != 1 {
 		return nil, s.stranger(r, "wrong secret")
 	}
 	return c, nil

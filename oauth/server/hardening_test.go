@@ -194,3 +194,30 @@ func TestStopAfterRevocation(t *testing.T) {
 		t.Error("the stop did not end the session")
 	}
 }
+
+// faster is an operator who enrols a second factor just before the page does.
+type faster struct{ store.Store }
+
+func (f faster) SetCredentials(ctx context.Context, w store.CredentialsWrite) error {
+	theirs := []byte("the operator's")
+	if err := f.Store.SetCredentials(ctx, store.CredentialsWrite{Write: w.Write, UserID: w.UserID, TOTP: &theirs}); err != nil {
+		return err
+	}
+	return f.Store.SetCredentials(ctx, w)
+}
+
+// TestEnrolmentReplacesNothing: the page sets a first second factor up and never another.
+func TestEnrolmentReplacesNothing(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{wrap: func(s store.Store) store.Store { return faster{s} }})
+	cookie, _ := h.login("ann")
+	page := h.get("/sign-in/second-factor", cookie)
+	code, err := totp.GenerateCode(textBetween(page.body, "secret=", `"`), h.clock.Now())
+	h.must(err)
+	if r := h.form("/sign-in/second-factor", cookie+"; "+page.cookie("__Host-op-pending"), url.Values{"code": {code}}); r.cookie("__Host-op") != "" {
+		t.Errorf("got %d and a login", r.status)
+	}
+	if c, err := h.store.Credentials(context.Background(), "ann"); err != nil || string(c.TOTP) != "the operator's" {
+		t.Errorf("the operator's second factor was replaced: %v", err)
+	}
+}
