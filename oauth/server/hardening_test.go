@@ -27,12 +27,17 @@ func TestCodeAfterTheEnd(t *testing.T) {
 	ends := map[string]func(h *house, cookie string){
 		"signed out": func(h *house, cookie string) { h.form("/sign-out", cookie, nil) },
 		"disabled":   func(h *house, _ string) { h.change("ann", func(u *directory.User) { u.Enabled = false }) },
+		"expired":    func(h *house, _ string) { h.clock.advance(15 * time.Second) },
 	}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := setup(t, options{})
 			cookie, _ := h.login("ann")
+			for range 9 { // use keeps it from being idle until 5 seconds before its end
+				h.clock.advance(53*time.Minute + 19*time.Second)
+				h.get("/", cookie)
+			}
 			code := h.code(cookie, "app", "openid impersonate")
 			end(h, cookie)
 			r := h.post("/oauth2/token", "app", redeem(code))
