@@ -162,5 +162,5 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	w.Write(body) //nolint:errcheck // the client is gone, and nobody is left to tell
+	w.Write(body) // the client is gone, and nobody is left to tell
 }

@@ -57,5 +57,5 @@ func public(w http.ResponseWriter, document []byte) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "public, max-age=300")
 	h.Set("Access-Control-Allow-Origin", "*")
-	w.Write(document) //nolint:errcheck // the client is gone, and nobody is left to tell
+	w.Write(document) // the client is gone, and nobody is left to tell
 }
