@@ -266,9 +266,9 @@ func (s *Server) enrol(w http.ResponseWriter, r *http.Request) {
 	e.Subject, e.Request = e.Actor, requestID(ctx)
 	e.Set("login", login.ID)
 	err = s.store.SetCredentials(ctx, store.CredentialsWrite{
-		Write: impersonation.Write{Entries: []audit.Entry{e}, RequestID: requestID(ctx), Now: now}, UserID: user.ID, TOTP: &sealed, OnlyFirstTOTP: true,
+		Write: impersonation.Write{Entries: []audit.Entry{e}, RequestID: requestID(ctx), Now: now}, UserID: user.ID, TOTP: &sealed, FirstBy: login.ID,
 	})
-	if errors.Is(err, impersonation.ErrChanged) { // the operator was faster
+	if errors.Is(err, impersonation.ErrChanged) { // the operator was faster, or ended the login
 		seeOther(w, r.URL.RequestURI())
 		return
 	}

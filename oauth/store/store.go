@@ -96,10 +96,11 @@ type CredentialsWrite struct {
 	UserID   string
 	Password *string
 	TOTP     *[]byte // pointing to nil removes it
-	// OnlyFirstTOTP sets TOTP only where there is none: impersonation.ErrChanged otherwise, and nothing is written.
-	OnlyFirstTOTP bool
-	Ends          []impersonation.EndWrite
-	EndLogins     bool
+	// FirstBy, if not "", is the Login.ID by which a person sets TOTP up themselves: it must not be ended, and there must be no
+	// second factor yet. impersonation.ErrChanged otherwise, and nothing is written.
+	FirstBy   string
+	Ends      []impersonation.EndWrite
+	EndLogins bool
 }
 
 // Clients keeps client registrations.

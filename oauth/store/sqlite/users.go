@@ -38,7 +38,8 @@ const (
 	selectCredentials = `SELECT password, totp FROM app_user WHERE id = ?`
 	updatePassword    = `UPDATE app_user SET password = ? WHERE id = ?`
 	updateTOTP        = `UPDATE app_user SET totp = ? WHERE id = ?`
-	updateFirstTOTP   = `UPDATE app_user SET totp = ? WHERE id = ? AND totp IS NULL`
+	updateFirstTOTP   = `UPDATE app_user SET totp = ? WHERE id = ? AND totp IS NULL
+		AND EXISTS (SELECT 1 FROM login l WHERE l.id = ? AND l.user_id = app_user.id AND l.ended_at IS NULL)`
 
 	endUserLogins   = `UPDATE login SET ended_at = ? WHERE user_id = ? AND ended_at IS NULL`
 	revokeUserGrant = `UPDATE oauth_grant SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL`
@@ -192,11 +193,11 @@ func (c *conn) setCredentials(ctx context.Context, w store.CredentialsWrite) err
 	if w.TOTP == nil {
 		return nil
 	}
-	query := updateTOTP
-	if w.OnlyFirstTOTP {
-		query = updateFirstTOTP
+	query, args := updateTOTP, []any{blobOrNull(*w.TOTP), w.UserID}
+	if w.FirstBy != "" {
+		query, args = updateFirstTOTP, append(args, w.FirstBy)
 	}
-	n, err := c.exec(ctx, query, blobOrNull(*w.TOTP), w.UserID)
+	n, err := c.exec(ctx, query, args...)
 	if err == nil && n == 0 {
 		return impersonation.ErrChanged
 	}

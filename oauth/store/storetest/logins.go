@@ -54,11 +54,17 @@ var loginCases = []testCase{
 			k.Errorf("got %d entries of sign-ins, want those of the two that happened", n)
 		}
 	}},
-	{"login/first-factor", "a second factor that is meant to be the first replaces none", func(k *kit) {
+	{"login/first-factor", "a second factor that is meant to be the first replaces none, and is set by a login of one's own that lives", func(k *kit) {
 		one, two := []byte("one"), []byte("two")
-		set := func(totp []byte) error {
-			return k.store.SetCredentials(k.Context(), store.CredentialsWrite{Write: k.write(), UserID: ann, TOTP: &totp, OnlyFirstTOTP: true})
+		by := func(login string, totp []byte) error {
+			return k.store.SetCredentials(k.Context(), store.CredentialsWrite{Write: k.write(), UserID: ann, TOTP: &totp, FirstBy: login})
 		}
+		set := func(totp []byte) error { return by(k.login, totp) }
+		ended := k.signIn(ann)
+		_, err := k.store.EndLogin(k.Context(), k.endWrite("", ended))
+		k.ok(err)
+		k.wantErr("by a login that ended", by(ended, two), impersonation.ErrChanged)
+		k.wantErr("by somebody else's", by(k.signIn(john), two), impersonation.ErrChanged)
 		k.ok(set(one))
 		k.wantErr("the second", set(two), impersonation.ErrChanged)
 		if got, err := k.store.Credentials(k.Context(), ann); err != nil || string(got.TOTP) != "one" {
