@@ -63,6 +63,11 @@ func (g Registry) MayImpersonate(p Person) bool {
 	return p.Enabled && slices.ContainsFunc(g.Roles, func(r Role) bool { return r.Impersonate != nil && r.heldBy(&p) })
 }
 
+// MayAudit reports whether p is enabled and has a role that reads the whole trail.
+func (g Registry) MayAudit(p Person) bool {
+	return p.Enabled && slices.ContainsFunc(g.Roles, func(r Role) bool { return r.Audit && r.heldBy(&p) })
+}
+
 // ClassOf gives the class of a scope. An unregistered one is ScopeWrite; those with a meaning of our own that must not be
 // granted (impersonate, impersonation:write, offline_access) are ScopeNever whatever is registered.
 func (g Registry) ClassOf(scope string) ScopeClass {

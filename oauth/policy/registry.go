@@ -54,6 +54,8 @@ type Role struct {
 	Groups []string `yaml:"groups,omitempty" json:"groups,omitempty"`
 	// Scopes is what holders can get for themselves.
 	Scopes []string `yaml:"scopes,omitempty" json:"scopes,omitempty"`
+	// Audit lets holders read the whole trail: every organisation's, also where Impersonate keeps them to their own.
+	Audit bool `yaml:"audit,omitempty" json:"audit,omitempty"`
 	// Impersonate, if not nil, lets holders impersonate, within its bounds.
 	Impersonate *Impersonate `yaml:"impersonate,omitempty" json:"impersonate,omitempty"`
 }

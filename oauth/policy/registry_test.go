@@ -100,12 +100,12 @@ func TestDocumentOfTheDefaultRegistry(t *testing.T) {
 		`"roles":[{"name":"user","privileged":false,"scopes":["openid","profile","email","roles","app:read","app:write"]},` +
 		`{"name":"support","privileged":true,"scopes":["openid","profile","email","roles","app:read","app:write"],` +
 		`"impersonate":{"organisations":"own","scopes":["openid","profile","email","roles","app:read"],"modes":["read"],"minutes":30}},` +
-		`{"name":"admin","privileged":true,"scopes":["openid","profile","email","roles","app:read","app:write"],` +
+		`{"name":"admin","privileged":true,"scopes":["openid","profile","email","roles","app:read","app:write"],"audit":true,` +
 		`"impersonate":{"organisations":"any","scopes":["openid","profile","email","roles","app:read","app:write"],"modes":["read","write"],"minutes":60}}]}`
 	if diff := cmp.Diff(want, string(policy.Default().Document())); diff != "" {
 		t.Errorf("Document (-want +got):\n%s", diff)
 	}
-	if got, want := policy.Default().Version(), "pol_3qyrvozwdxim4w3ppxhm5bitxv"; got != want {
+	if got, want := policy.Default().Version(), "pol_wxby4w2hqysx6mrzkmnsfo7adu"; got != want {
 		t.Errorf("Version: got %s, want %s", got, want)
 	}
 }
@@ -163,6 +163,29 @@ func TestMayImpersonate(t *testing.T) {
 	} {
 		if got := registry().MayImpersonate(tt.p); got != tt.want {
 			t.Errorf("MayImpersonate(%s): got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestMayAudit(t *testing.T) {
+	t.Parallel()
+	g := registry()
+	g.Roles = append(g.Roles, policy.Role{Name: "auditor", Groups: []string{"revision"}, Audit: true})
+	disabled, member := person("ann", "acme", "auditor"), person("mia", "acme")
+	disabled.Enabled, member.Groups = false, []string{"revision"}
+	for _, tt := range []struct {
+		name string
+		p    policy.Person
+		want bool
+	}{
+		{"auditor", person("ann", "acme", "auditor"), true},
+		{"by group", member, true},
+		{"support, who may impersonate", person("sue", "acme", "support"), false},
+		{"user", person("john", "acme"), false},
+		{"disabled auditor", disabled, false},
+	} {
+		if got := g.MayAudit(tt.p); got != tt.want {
+			t.Errorf("MayAudit(%s): got %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }
