@@ -22,7 +22,8 @@ const (
 	KindStop          Kind = "impersonation.stop"
 	KindStopRefused   Kind = "impersonation.stop_refused"
 	KindEnd           Kind = "impersonation.end"
-	KindReuse         Kind = "token.reuse" // a one-time value came a second time
+	KindAction        Kind = "impersonation.action" // a request in a session, as its app tells it
+	KindReuse         Kind = "token.reuse"          // a one-time value came a second time
 	KindRevoke        Kind = "token.revoke"
 
 	KindSignIn       Kind = "login.start"

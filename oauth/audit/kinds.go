@@ -3,7 +3,7 @@ package audit
 // Kinds are all kinds that there are, in the order in which Kind lists them.
 func Kinds() []Kind {
 	return []Kind{
-		KindTicket, KindStart, KindRefused, KindRefusedFolded, KindStop, KindStopRefused, KindEnd, KindReuse, KindRevoke,
+		KindTicket, KindStart, KindRefused, KindRefusedFolded, KindStop, KindStopRefused, KindEnd, KindAction, KindReuse, KindRevoke,
 		KindSignIn, KindSignOut, KindTOTPEnrolled,
 		KindUserAdd, KindUserPassword, KindUserRole, KindUserDisable, KindUserEnable, KindClientAdd, KindClientRemove,
 		KindKill, KindLift, KindPolicy, KindKey, KindSearch,

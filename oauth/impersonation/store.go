@@ -56,6 +56,9 @@ type Store interface {
 	Expired(ctx context.Context, now, idle time.Time, limit int) ([]Session, error)
 	// Record writes entries that stand for themselves, such as refusals.
 	Record(ctx context.Context, entries ...audit.Entry) error
+	// RecordOnce is Record for entries that may come again under the same ID: one whose ID is on record already is left as it
+	// is, whatever else it says, and the others are written.
+	RecordOnce(ctx context.Context, entries ...audit.Entry) error
 }
 
 // StartKey names what LoadStart looks up. Ticket, if not zero, finds the ticket and through it the subject, the actor, the

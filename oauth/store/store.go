@@ -284,6 +284,7 @@ type StoredEvent struct {
 type EntryQuery struct {
 	Kind    audit.Kind
 	Person  string // a subject or an actor, by user ID
+	Own     string // what this user did, and all of the sessions in which they are the actor, by user ID
 	Session string
 	Client  string
 	Since   time.Time

@@ -10,12 +10,26 @@ import (
 const (
 	insertEntry = `INSERT INTO audit_entry (id, time_at, kind, actor, subject, client, session, canonical, opening)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertEntryOnce = insertEntry + ` ON CONFLICT (id) DO NOTHING`
+
 	insertEvent = `INSERT INTO outbox (kind, session, actor, subject, client, reason, time_at) VALUES (?, ?, ?, ?, ?, ?, ?)`
 )
 
 // Record implements impersonation.Store.
 func (s *Store) Record(ctx context.Context, entries ...audit.Entry) error {
 	return s.update(ctx, "recording", func(ctx context.Context, c *conn) error { return c.record(ctx, entries, nil) })
+}
+
+// RecordOnce implements impersonation.Store.
+func (s *Store) RecordOnce(ctx context.Context, entries ...audit.Entry) error {
+	return s.update(ctx, "recording", func(ctx context.Context, c *conn) error {
+		for _, e := range entries {
+			if err := c.insertEntry(ctx, insertEntryOnce, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // record writes the entries and events of a write, in its transaction.
@@ -33,8 +47,12 @@ func (c *conn) record(ctx context.Context, entries []audit.Entry, events []imper
 	return nil
 }
 
-// addEntry writes the bytes that every proof will stand on; the other columns only find them again.
 func (c *conn) addEntry(ctx context.Context, e audit.Entry) error {
+	return c.insertEntry(ctx, insertEntry, e)
+}
+
+// insertEntry writes the bytes that every proof will stand on; the other columns only find them again.
+func (c *conn) insertEntry(ctx context.Context, query string, e audit.Entry) error {
 	canonical, err := audit.Canonical(e)
 	if err != nil {
 		return err
@@ -43,7 +61,7 @@ func (c *conn) addEntry(ctx context.Context, e audit.Entry) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.exec(ctx, insertEntry, e.ID, e.Time.UnixMilli(), string(e.Kind), e.Actor.Subject, e.Subject.Subject, e.Client, e.Session,
+	_, err = c.exec(ctx, query, e.ID, e.Time.UnixMilli(), string(e.Kind), e.Actor.Subject, e.Subject.Subject, e.Client, e.Session,
 		canonical, blobOrNull(opening))
 	return err
 }

@@ -31,7 +31,7 @@ func TestPlans(t *testing.T) {
 	for _, q := range endings {
 		queries = append(queries, q.live, q.end, q.void)
 	}
-	for _, q := range []store.EntryQuery{{Kind: "k"}, {Person: "p"}, {Session: "s"}, {Client: "c"}, {Since: time.Unix(1, 0)}} {
+	for _, q := range []store.EntryQuery{{Kind: "k"}, {Person: "p"}, {Own: "o"}, {Session: "s"}, {Client: "c"}, {Since: time.Unix(1, 0)}} {
 		f, err := entryFilter(q, 50)
 		if err != nil {
 			t.Fatal(err)

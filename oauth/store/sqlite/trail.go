@@ -15,6 +15,8 @@ const (
 	selectEntries = `SELECT seq, canonical, opening FROM audit_entry WHERE 1`
 	selectEntry   = `SELECT seq, canonical, opening FROM audit_entry WHERE id = ?`
 
+	ownEntries = `(actor = ? AND actor <> '' OR session IN (SELECT id FROM impersonation_session WHERE actor = ?) AND session <> '')`
+
 	selectSessions = `SELECT ` + sessionColumns + `, seq FROM impersonation_session WHERE 1`
 
 	selectKills = `SELECT scope, id, reason, killed_by, killed_at FROM epoch WHERE killed_at IS NOT NULL ORDER BY killed_at, scope, id`
@@ -56,6 +58,7 @@ func entryFilter(q store.EntryQuery, limit int) (filter, error) {
 	f := filter{query: selectEntries}
 	f.and(q.Kind != "", "kind = ?", string(q.Kind))
 	f.and(q.Person != "", "(actor = ? AND actor <> '' OR subject = ? AND subject <> '')", q.Person, q.Person)
+	f.and(q.Own != "", ownEntries, q.Own, q.Own)
 	f.and(q.Session != "", "session = ? AND session <> ''", q.Session)
 	f.and(q.Client != "", "client = ? AND client <> ''", q.Client)
 	f.and(!q.Since.IsZero(), "time_at >= ? AND seq >= (SELECT min(seq) FROM audit_entry WHERE time_at >= ?)", q.Since.UnixMilli(), q.Since.UnixMilli())

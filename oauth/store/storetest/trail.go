@@ -56,6 +56,62 @@ var trailCases = []testCase{
 			k.Error("half of a record was written")
 		}
 	}},
+	{"trail/once", "what a client tells twice is on record once, and a batch that repeats some of it still records the rest", func(k *kit) {
+		first, second := k.recorded(audit.KindAction).Entries[0], k.recorded(audit.KindAction).Entries[0]
+		k.ok(k.store.RecordOnce(k.Context(), first))
+		again := first
+		again.Kind, again.Session = audit.KindStart, "imp_other"
+		k.ok(k.store.RecordOnce(k.Context(), again, second, second))
+		got, err := k.store.Entry(k.Context(), first.ID)
+		k.ok(err)
+		k.same("the first entry", got.Entry, first)
+		k.same("how many", len(k.entries(store.EntryQuery{})), 2)
+		if err := k.store.Record(k.Context(), first); err == nil {
+			k.Error("Record took an entry that is on record")
+		}
+		bad, good := k.recorded(audit.KindAction).Entries[0], k.recorded(audit.KindAction).Entries[0]
+		bad.ID = "NOT AN ID"
+		if err := k.store.RecordOnce(k.Context(), good, bad); err == nil {
+			k.Error("an entry without a canonical form was taken")
+		}
+		_, err = k.store.Entry(k.Context(), good.ID)
+		k.wantErr("half of a batch", err, store.ErrNotFound)
+	}},
+	{"trail/own", "who reads their own only gets what they did and their sessions whole, and nothing of anybody else's", func(k *kit) {
+		k.start()
+		sid := k.entries(store.EntryQuery{Kind: audit.KindStart})[0].Entry.Session
+		var want []string
+		add := func(own bool, actor, session string) {
+			e := audit.New(audit.KindAction, k.now)
+			e.Actor, e.Subject, e.Session = oauth.Party{Issuer: issuer, Subject: actor}, oauth.Party{Issuer: issuer, Subject: ann}, session
+			k.ok(k.store.Record(k.Context(), e))
+			if own {
+				want = append([]string{e.ID}, want...)
+			}
+		}
+		add(true, ann, "")
+		add(true, "", sid) // such as an end by the clock
+		add(true, "usr_boss", sid)
+		add(false, "usr_boss", "imp_other")
+		add(false, "", "")
+		add(false, john, "")
+		q := store.EntryQuery{Own: ann, Kind: audit.KindAction, Limit: 2}
+		var got []string
+		for {
+			page, next, err := k.store.Entries(k.Context(), q)
+			k.ok(err)
+			for _, e := range page {
+				got = append(got, e.Entry.ID)
+			}
+			if q.After = next; next == "" {
+				break
+			}
+		}
+		k.same("her own", got, want)
+		k.same("of the session", len(k.entries(store.EntryQuery{Own: ann, Session: sid, Kind: audit.KindAction})), 2)
+		k.same("of another session", len(k.entries(store.EntryQuery{Own: ann, Session: "imp_other"})), 0)
+		k.same("nobody's", len(k.entries(store.EntryQuery{Own: "usr_none"})), 0)
+	}},
 	{"trail/malformed", "an entry without a canonical form is refused, and nothing else happens", func(k *kit) {
 		w := k.startWrite(k.issue())
 		w.Entries[0].Fields = map[string]string{"UPPER CASE": "x"}
