@@ -27,12 +27,14 @@ type Page struct {
 	ctx   context.Context
 	rec   *record
 	media map[string]string
+
+	patience time.Duration
 }
 
 // open makes a tab in root's browser, by opts in a context of its own or in another tab's.
 func open(t testing.TB, root context.Context, opts ...chromedp.ContextOption) *Page {
 	t.Helper()
-	p := &Page{t: t, rec: newRecord(), media: map[string]string{}}
+	p := &Page{t: t, rec: newRecord(), media: map[string]string{}, patience: patience}
 	ctx, cancel := chromedp.NewContext(root, append(opts, chromedp.WithListener(p.rec.hear))...)
 	t.Cleanup(cancel)
 	p.ctx = ctx
@@ -86,7 +88,7 @@ func (p *Page) Popup(act func()) *Page {
 // do runs f under the deadline of an action, and ends the test if it fails.
 func (p *Page) do(what string, f func(context.Context) error) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.ctx, p.patience)
 	defer cancel()
 	if err := f(ctx); err != nil {
 		p.fail(what, err)
@@ -110,7 +112,7 @@ func (p *Page) try(what string, f func(context.Context) error) {
 			}
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("%w after %s: %w", ctx.Err(), patience, last)
+				return fmt.Errorf("%w after %s: %w", ctx.Err(), p.patience, last)
 			case <-tick.C:
 			}
 		}
