@@ -24,9 +24,18 @@ func refusal(advice string, need ...policy.Need) error {
 
 var hostile = user("usr_x", "</title><script>alert(1)</script>\u202eevil\u2069 \U0001F469\u200d\U0001F4BB\n\"x\"", "x'\"<b>@acme.test")
 
-// TestPages is every state of /impersonate, whole.
-func TestPages(t *testing.T) {
-	t.Parallel()
+// state is a page in one of its states, which the tests of its HTML and those in a browser share.
+type state struct {
+	name   string
+	status int
+	answer func(*testing.T) *http.Response // once: it reads the request
+}
+
+// states is every state of every page: what is added to one of the two tables is tested everywhere.
+func states() []state { return append(impersonateStates(), otherStates()...) }
+
+// impersonateStates is every state of /impersonate, whole.
+func impersonateStates() (all []state) {
 	both := func(r policy.Request) policy.Decision {
 		return policy.Decision{Allow: r.Duration <= 30*time.Minute, MaxDuration: r.Duration}
 	}
@@ -65,30 +74,22 @@ func TestPages(t *testing.T) {
 		{"store-down", func(b *bench) { b.refuse = errDown }, post(), 503},
 	}
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
+		all = append(all, state{c.name, c.status, func(t *testing.T) *http.Response {
 			b := setup(t)
 			if c.bend != nil {
 				c.bend(b)
 			}
-			got := b.serve(t, c.r)
-			text := body(t, got)
-			if got.StatusCode != c.status {
-				t.Errorf("status %d, want %d", got.StatusCode, c.status)
-			}
-			wantHeaders(t, got)
-			wantSound(t, text, c.status)
-			golden(t, c.name, text)
-		})
+			return b.serve(t, c.r)
+		}})
 	}
+	return all
 }
 
-// TestOtherPages is the pages that the server's own handlers ask for.
-func TestOtherPages(t *testing.T) {
-	t.Parallel()
+// otherStates is the pages that the server's own handlers ask for.
+func otherStates() (all []state) {
 	var qr bytes.Buffer
 	if err := png.Encode(&qr, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	action := "/sign-in?return_to=%2Fimpersonate%3Fa%3D1"
 	cases := []struct {
@@ -134,24 +135,34 @@ func TestOtherPages(t *testing.T) {
 		}, 503},
 	}
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
+		all = append(all, state{c.name, c.status, func(t *testing.T) *http.Response {
 			p, err := page.New(setup(t).cfg)
 			if err != nil {
 				t.Fatal(err)
 			}
 			w := httptest.NewRecorder()
 			c.write(p, w, httptest.NewRequest(http.MethodGet, "/sign-in", nil))
-			got := w.Result()
-			if got.StatusCode != c.status {
-				t.Errorf("status %d, want %d", got.StatusCode, c.status)
+			return w.Result()
+		}})
+	}
+	return all
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	for _, s := range states() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			got := s.answer(t)
+			if got.StatusCode != s.status {
+				t.Errorf("status %d, want %d", got.StatusCode, s.status)
 			}
 			text := body(t, got)
 			wantHeaders(t, got)
-			wantSound(t, text, c.status)
-			golden(t, c.name, text)
+			wantSound(t, text, s.status)
+			golden(t, s.name, text)
 			csp := got.Header.Get("Content-Security-Policy")
-			if images := strings.Contains(csp, "img-src data:"); images != strings.HasPrefix(c.name, "enrol") {
+			if images := strings.Contains(csp, "img-src data:"); images != strings.HasPrefix(s.name, "enrol") {
 				t.Errorf("CSP %q: images are for enrolling only", csp)
 			}
 		})
