@@ -66,11 +66,19 @@ func (p *Page) Press(key string) {
 	if !ok {
 		p.t.Fatalf("browser: there is no key %q", key)
 	}
-	var opts []chromedp.KeyOption
+	opts := []chromedp.KeyOption{raw}
 	if shift {
 		opts = append(opts, chromedp.KeyModifiers(chromedp.ModifierShift))
 	}
 	p.do("pressing "+key, func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.KeyEvent(k, opts...)) })
+}
+
+// raw makes a key go down as from a keyboard: only then does Chromium drop the character of a key that has had its effect.
+// Else Enter on a link to a field would also submit the field's form.
+func raw(k *input.DispatchKeyEventParams) {
+	if k.Type == kb.KeyDown {
+		k.Type = input.DispatchKeyEventTypeRawKeyDown
+	}
 }
 
 // call runs one of the helpers in the page, with JSON arguments, and puts its result into out unless that is nil. What the

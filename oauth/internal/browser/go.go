@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
@@ -72,6 +74,7 @@ func (p *Page) next(what string, act func(context.Context) error) {
 		for {
 			loader, changed := p.rec.last()
 			if loader != before {
+				p.settle(ctx)
 				return nil
 			}
 			select {
@@ -81,6 +84,27 @@ func (p *Page) next(what string, act func(context.Context) error) {
 			}
 		}
 	})
+}
+
+// settle waits for the focus to be where autofocus says, which Chromium sees to only when it draws its first frame. It waits
+// a second at most: an element that cannot be focused is no fault of the tool.
+func (p *Page) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		settled := true
+		const js = `!document.querySelector("[autofocus]") || document.activeElement !== document.body || location.hash !== ""`
+		if err := evaluate(ctx, &settled, runtime.EvaluateParams{Expression: js}); settled && err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // last is the document that was loaded last, and a channel that is closed when there is another.

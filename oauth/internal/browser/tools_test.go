@@ -47,6 +47,35 @@ func TestShadowRoots(t *testing.T) {
 	p.Quiet()
 }
 
+func TestAutofocus(t *testing.T) {
+	t.Parallel()
+	p := browser.Start(t)
+	url := serve(t, "default-src 'none'", `<div id=x tabindex=-1 autofocus>Wrong</div>`)
+	for i := range 10 {
+		p.NoScript(i%2 == 0)
+		p.Go(url)
+		if got := p.Focused(); got != `div#x "Wrong"` {
+			t.Errorf("after loading the focus is on %s", got)
+		}
+	}
+}
+
+func TestPressEnterOnce(t *testing.T) {
+	t.Parallel()
+	p := browser.Start(t)
+	p.Go(serve(t, "default-src 'none'; form-action 'self'", `<a href=#q>To the field</a><form action=/second><input id=q name=q></form>`))
+	p.Press("Tab")
+	p.Press("Enter")
+	if got := p.Focused(); got != "input#q[text]" || p.Title() != "First" {
+		t.Errorf("the link leads to %s on %s", got, p.Title())
+	}
+	p.Type("#q", "typed")
+	p.Next(func() { p.Press("Enter") })
+	if got := p.Text("h1"); got != "GET typed" {
+		t.Errorf("heading %q", got)
+	}
+}
+
 func TestConsole(t *testing.T) {
 	t.Parallel()
 	p := browser.Start(t)
