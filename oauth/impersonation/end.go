@@ -55,17 +55,25 @@ func (s *Service) Alive(ctx context.Context, sid string) (*Live, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.withIssuer(live.Actor)
-	s.withIssuer(live.Subject)
-	if reason := s.deadBecause(ctx, live, now); reason != "" {
-		return nil, s.endDead(ctx, live.Session, reason)
-	}
-	if now.Sub(live.Session.LastActive) >= touchEvery {
-		if err := s.store.Touch(ctx, sid, now); err != nil {
-			return nil, err
-		}
+	if alive, err := s.mayGoOn(ctx, &live, now); err != nil || !alive {
+		return nil, err
 	}
 	return &live, nil
+}
+
+// mayGoOn is Alive for a session that was just read. It fills in its people's issuer.
+func (s *Service) mayGoOn(ctx context.Context, live *Live, now time.Time) (bool, error) {
+	s.withIssuer(live.Actor)
+	s.withIssuer(live.Subject)
+	if reason := s.deadBecause(ctx, *live, now); reason != "" {
+		return false, s.endDead(ctx, live.Session, reason)
+	}
+	if now.Sub(live.Session.LastActive) >= touchEvery {
+		if err := s.store.Touch(ctx, live.Session.ID, now); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // deadBecause gives the reason why a session may not go on, "" if it may.

@@ -1,7 +1,7 @@
 // Package impersonation holds the rules of a stretch of impersonation. Start with [Service]: IssueTicket is called by the
-// page, Start by the token exchange, Stop by the actor's return token, End by anything else, Alive by introspection. It
-// declares the small [Store] it needs, and every mint in it goes through one policy.Decider. It knows no fosite, no SQL,
-// no HTTP and signs nothing: a start is recorded here before anybody signs it.
+// page, Start by the token exchange, Stop by the actor's return token, End by anything else, Alive by introspection, Act
+// by what happens in between. It declares the small [Store] it needs, and every mint in it goes through one
+// policy.Decider. It knows no fosite, no SQL, no HTTP and signs nothing: a start is recorded here before anybody signs it.
 package impersonation
 
 import (

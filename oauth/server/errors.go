@@ -12,6 +12,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/internal/form"
 	"github.com/understudy-id/understudy/oauth/internal/password"
 	"github.com/understudy-id/understudy/oauth/page"
@@ -56,6 +57,7 @@ func toWire(err error) *wireError {
 	var (
 		wire   *wireError
 		syntax *form.Error
+		action *impersonation.ActionError
 		rfc    *fosite.RFC6749Error
 	)
 	switch {
@@ -63,6 +65,8 @@ func toWire(err error) *wireError {
 		return &wireError{Status: syntax.Status, Code: "invalid_request", Description: syntax.Error() + ".", cause: err}
 	case errors.As(err, &wire):
 		return wire
+	case errors.As(err, &action):
+		return &wireError{Status: http.StatusBadRequest, Code: "invalid_request", Description: action.Error(), cause: err}
 	case errors.Is(err, store.ErrSpent):
 		return errGrant
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

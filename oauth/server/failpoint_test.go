@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/store"
@@ -113,7 +114,21 @@ func signOut(h *house, login string) {
 // broken fails one method of a store.
 type broken struct {
 	store.Store
-	start, stop, end, loadSession error
+	start, stop, end, loadSession, touch, recordOnce error
+}
+
+func (b *broken) Touch(ctx context.Context, sid string, now time.Time) error {
+	if b.touch != nil {
+		return b.touch
+	}
+	return b.Store.Touch(ctx, sid, now)
+}
+
+func (b *broken) RecordOnce(ctx context.Context, entries ...audit.Entry) error {
+	if b.recordOnce != nil {
+		return b.recordOnce
+	}
+	return b.Store.RecordOnce(ctx, entries...)
 }
 
 func (b *broken) Start(ctx context.Context, w impersonation.StartWrite) error {

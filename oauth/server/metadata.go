@@ -41,6 +41,7 @@ func (s *Server) discovery() ([]byte, error) {
 		"request_parameter_supported":                    false,
 		"request_uri_parameter_supported":                false,
 		"understudy_impersonation_endpoint":              s.issuer + "/impersonate",
+		"understudy_actions_endpoint":                    s.issuer + "/impersonation/actions",
 		"understudy_subject_token_types_supported":       []string{string(oauth.TokenTypeTicket), string(oauth.TokenTypeReturnToken)},
 		"understudy_actor_token_required":                true,
 		"understudy_exchange_back":                       "return_token",

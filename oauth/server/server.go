@@ -114,6 +114,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("/oauth2/introspect", s.introspect)
 	mux.HandleFunc("/oauth2/revoke", s.revoke)
 	mux.HandleFunc("/userinfo", s.userinfo)
+	mux.HandleFunc("/impersonation/actions", s.actions)
 	mux.Handle("/impersonate", forms.Handler(s.pages.Impersonate()))
 	mux.HandleFunc("GET /sign-in", s.showSignIn)
 	mux.Handle("POST /sign-in", form(s.signIn))

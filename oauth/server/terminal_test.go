@@ -256,6 +256,9 @@ func (th *thief) doors() []call {
 		{method: "POST", path: "/oauth2/token", query: url.Values{}, body: stopForm(th.ret)},
 		{method: "POST", path: "/oauth2/introspect", query: url.Values{}, body: url.Values{"token": {th.actor}}},
 		{method: "POST", path: "/oauth2/revoke", query: url.Values{}, body: url.Values{"token": {th.actor}}},
+		{method: "POST", path: "/impersonation/actions", query: url.Values{}, body: url.Values{"sid": {th.s.sid}}},
+		{method: "GET", path: "/audit", query: url.Values{}},
+		{method: "GET", path: "/audit", query: url.Values{"session": {th.s.sid}}},
 		{method: "GET", path: "/userinfo", query: url.Values{}},
 		{method: "POST", path: "/userinfo", query: url.Values{}, body: url.Values{}},
 		{method: "GET", path: "/sign-in", query: url.Values{}},
@@ -282,7 +285,7 @@ func (th *thief) notSignedIn(t *testing.T, name string, c call, r reply) {
 		if act, _ := r.json["act"].(map[string]any); r.str("sub") != "john" || act["sub"] != "ann" {
 			t.Errorf("%s: got %s; want john's claims, by ann", name, r.body)
 		}
-	case slices.Contains([]string{"/", "/impersonate", "/sign-in/second-factor"}, c.path):
+	case slices.Contains([]string{"/", "/audit", "/impersonate", "/sign-in/second-factor"}, c.path):
 		if r.status != http.StatusSeeOther && r.status < 400 || r.location != nil && r.location.Path != "/sign-in" {
 			t.Errorf("%s: got %d to %v; want the sign-in", name, r.status, r.location)
 		}
@@ -290,7 +293,7 @@ func (th *thief) notSignedIn(t *testing.T, name string, c call, r reply) {
 		if r.status < 400 && r.location.Path != "/sign-in" && r.location.Query().Get("error") == "" {
 			t.Errorf("%s: got %d to %v; want the sign-in or an error", name, r.status, r.location)
 		}
-	case strings.HasPrefix(c.path, "/oauth2/") && c.method == "POST" && r.status < 400:
+	case (strings.HasPrefix(c.path, "/oauth2/") || c.path == "/impersonation/actions") && c.method == "POST" && r.status < 400:
 		t.Errorf("%s: got %d %s; want an error", name, r.status, r.body)
 	}
 }

@@ -1,0 +1,139 @@
+package impersonation
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth/audit"
+)
+
+// Phase tells on which side of a request an Action stands. The values never change once written.
+type Phase string
+
+// The phases. What must not happen unrecorded is told before it runs; how it went is told after.
+const (
+	PhaseBefore Phase = "before"
+	PhaseAfter  Phase = "after"
+)
+
+// Refused begins the note of an action that the app refused itself, such as "refused: forbidden".
+const Refused = "refused"
+
+// Action is one request to a relying app in a session, as that app tells it. Act checks every member and names the one at fault.
+type Action struct {
+	// ID is the app's own: 1 to 64 characters of A-Z a-z 0-9 - _. What is told before and after of one request has one ID.
+	ID string
+	// Session is the sid of a session of the app that tells it.
+	Session string
+	// Seq counts in the app, so that a gap shows: 0 to 2^53.
+	Seq int64
+	// Time is by the app's clock, at most a day from ours.
+	Time  time.Time
+	Phase Phase
+	// Route is the path without query: 1 to 512 printable characters from "/" on.
+	Route string
+	// Method is an HTTP method of 1 to 16 characters (RFC 9110 §9.1).
+	Method string
+	// Status is that of the answer, 100 to 599; zero where there is none, as always before.
+	Status int
+	// Note is the app's word on it, at most 200 printable characters; see Refused.
+	Note string
+}
+
+// ActRequest is a batch of actions of one app.
+type ActRequest struct {
+	Client    string // who tells: authenticated
+	Actions   []Action
+	RequestID string
+}
+
+// Act puts actions on record and answers, for each session among them, whether it may go on: what Alive answers. One that may not
+// is recorded all the same, and marked.
+//
+// A batch is written whole or not at all. An action that is on record already, by its client, session, ID and phase, is left as it
+// is: telling it again is how a client resolves an answer that got lost. An *ActionError names what is wrong in the batch; with it
+// and with any other error nobody vouches for a session and no action of the batch is on record for certain: the app must not go on.
+func (s *Service) Act(ctx context.Context, r ActRequest) (map[string]bool, error) {
+	now := s.clock()
+	if err := checkActions(r.Actions, now); err != nil {
+		return nil, err
+	}
+	lives, err := s.told(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	active := make(map[string]bool, len(lives))
+	for sid, live := range lives {
+		if active[sid], err = s.mayGoOn(ctx, live, now); err != nil {
+			return nil, err
+		}
+	}
+	entries := make([]audit.Entry, 0, len(r.Actions))
+	for _, a := range r.Actions {
+		entries = append(entries, s.actionEntry(r, a, lives[a.Session], active[a.Session], now))
+	}
+	if err := s.store.RecordOnce(ctx, entries...); err != nil {
+		return nil, err
+	}
+	return active, nil
+}
+
+// told reads the sessions of a batch, all of them before anything is written. Another client's session looks like none.
+func (s *Service) told(ctx context.Context, r ActRequest) (map[string]*Live, error) {
+	lives := make(map[string]*Live)
+	for i, a := range r.Actions {
+		if lives[a.Session] != nil {
+			continue
+		}
+		live, err := s.store.LoadSession(ctx, a.Session)
+		switch {
+		case errors.Is(err, ErrNotFound), err == nil && live.Session.Client != r.Client:
+			return nil, &ActionError{i, "sid", "no session of this client"}
+		case err != nil:
+			return nil, err
+		}
+		lives[a.Session] = &live
+	}
+	return lives, nil
+}
+
+func (s *Service) actionEntry(r ActRequest, a Action, live *Live, active bool, now time.Time) audit.Entry {
+	session := live.Session
+	e := audit.New(audit.KindAction, now)
+	e.ID = actionID(r.Client, a)
+	people(&e, live.Actor, live.Subject)
+	e.Actor, e.Subject = s.party(session.Actor), s.party(session.Subject)
+	e.Client, e.Session, e.Request, e.Policy = session.Client, session.ID, r.RequestID, session.Policy
+	e.Set("action", a.ID)
+	e.Set("seq", strconv.FormatInt(a.Seq, 10))
+	e.Set("time", a.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
+	e.Set("phase", string(a.Phase))
+	e.Set("method", a.Method)
+	e.SetPersonal("route", a.Route) // a path can hold a name
+	e.Set("note", a.Note)
+	if a.Status != 0 {
+		e.Set("status", strconv.Itoa(a.Status))
+	}
+	if !active {
+		e.Set("session_state", "over")
+	}
+	return e
+}
+
+// actionID is the ID of an action's entry, the same whenever the action is told. Lengths stand before the parts, so that no two
+// actions run together into one.
+func actionID(client string, a Action) string {
+	var b []byte
+	for _, part := range []string{client, a.Session, a.ID, string(a.Phase)} {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(part)))
+		b = append(b, part...)
+	}
+	sum := sha256.Sum256(b)
+	return "aud_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:26])
+}

@@ -1,0 +1,393 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+// action is one action as an app sends it, changed by name-value pairs; a nil value takes a member out.
+func (h *house) action(sid string, change ...any) map[string]any {
+	a := map[string]any{
+		"id": "act-1", "sid": sid, "seq": 7, "time": h.clock.Now().Format(time.RFC3339Nano), "phase": "before",
+		"route": "/account/delete", "method": "POST", "note": "refused: forbidden",
+	}
+	for i := 0; i < len(change); i += 2 {
+		if a[change[i].(string)] = change[i+1]; change[i+1] == nil {
+			delete(a, change[i].(string))
+		}
+	}
+	return a
+}
+
+func batch(actions ...map[string]any) string {
+	b, err := json.Marshal(map[string]any{"actions": actions})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// act posts a body as client.
+func (h *house) act(client, body string) reply {
+	h.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, h.url+"/impersonation/actions", strings.NewReader(body))
+	h.must(err)
+	req.Header.Set("Content-Type", "application/json")
+	if client != "" {
+		req.SetBasicAuth(client, h.secrets[client])
+	}
+	return h.do(req)
+}
+
+// actionsOf gives the actions of a session on record, newest first.
+func (h *house) actionsOf(sid string) (out []audit.Entry) {
+	h.t.Helper()
+	page, _, err := h.store.Entries(context.Background(), store.EntryQuery{Session: sid, Kind: audit.KindAction, Limit: 1000})
+	h.must(err)
+	for _, e := range page {
+		out = append(out, e.Entry)
+	}
+	return out
+}
+
+func wantSessions(t *testing.T, r reply, want string) {
+	t.Helper()
+	if r.status != http.StatusOK || r.body != `{"sessions":{`+want+`}}` {
+		t.Errorf("got %d %s; want 200 with %s", r.status, r.body, want)
+	}
+	if got := r.header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("Cache-Control %q; want no-store", got)
+	}
+}
+
+// TestActions: what is told is on record in the session's story, once however often it is told, and the answer says who is alive.
+func TestActions(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	s := h.start("ann", "app", "john", "write")
+	alive := fmt.Sprintf("%q:%s", s.sid, `{"active":true}`)
+	body := batch(h.action(s.sid), h.action(s.sid, "phase", "after", "status", 403, "seq", 8, "note", nil))
+	wantSessions(t, h.act("app", body), alive)
+	first := h.actionsOf(s.sid)
+	wantSessions(t, h.act("app", body), alive)
+	// The same action, told otherwise, and a new one.
+	wantSessions(t, h.act("app", batch(h.action(s.sid, "route", "/other"), h.action(s.sid, "id", "act-2"))), alive)
+	all := h.actionsOf(s.sid)
+	if len(first) != 2 || len(all) != 3 {
+		t.Fatalf("%d, then %d actions on record; want 2, then 3", len(first), len(all))
+	}
+	if diff := cmp.Diff(first, all[1:]); diff != "" {
+		t.Errorf("telling again changed the record (-was +is):\n%s", diff)
+	}
+
+	after, before := first[0], first[1]
+	if before.Actor.Subject != "ann" || before.Subject.Subject != "john" || before.Client != "app" || before.Policy == "" || before.Request == "" {
+		t.Errorf("entry %+v; want who, to whom, where, by which policy and request", before)
+	}
+	want := map[string]string{
+		"action": "act-1", "seq": "7", "phase": "before", "method": "POST", "route": "/account/delete", "note": "refused: forbidden",
+		"time": before.Fields["time"], "actor_name": "Ann Admin", "actor_email": "ann@acme.test", "subject_name": "John Doe", "subject_email": "john@acme.test",
+	}
+	if diff := cmp.Diff(want, before.Fields); diff != "" || want["time"] == "" {
+		t.Errorf("fields before (-want +got):\n%s", diff)
+	}
+	if after.Fields["status"] != "403" || after.Fields["phase"] != "after" || after.Fields["note"] != "" {
+		t.Errorf("fields after: %v", after.Fields)
+	}
+	for _, personal := range []string{"route", "actor_name", "subject_email"} {
+		if before.Salts[personal] == nil {
+			t.Errorf("%s stands in clear: nobody can erase it", personal)
+		}
+	}
+	if before.ID == after.ID || len(before.ID) != len("aud_")+26 {
+		t.Errorf("IDs %s and %s", before.ID, after.ID)
+	}
+}
+
+// TestActionsOfADeadSession: what happened is on record all the same, marked, and the answer says that it must not go on.
+func TestActionsOfADeadSession(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	s := h.start("ann", "app", "john", "read")
+	other := h.start("bea", "app", "eve", "read")
+	if r := h.post("/oauth2/token", "app", stopForm(s.ret)); r.status != http.StatusOK {
+		t.Fatal(r.body)
+	}
+	r := h.act("app", batch(h.action(s.sid), h.action(other.sid)))
+	if r.status != http.StatusOK || !strings.Contains(r.body, s.sid+`":{"active":false}`) || !strings.Contains(r.body, other.sid+`":{"active":true}`) {
+		t.Errorf("got %d %s", r.status, r.body)
+	}
+	for sid, state := range map[string]string{s.sid: "over", other.sid: ""} {
+		if e := h.actionsOf(sid); len(e) != 1 || e[0].Fields["session_state"] != state {
+			t.Errorf("%s: %+v; want one entry with state %q", sid, e, state)
+		}
+	}
+	// Killed between two actions: the next answer says so.
+	_, err := h.store.End(context.Background(), impersonation.EndWrite{Write: h.write(), Scope: impersonation.ScopeSubject, ID: "eve", Reason: impersonation.EndKilled, Kill: true})
+	h.must(err)
+	wantSessions(t, h.act("app", batch(h.action(other.sid, "id", "act-2"))), fmt.Sprintf("%q:%s", other.sid, `{"active":false}`))
+}
+
+// TestActionsAreActivity: an app that tells of actions keeps the session from being idle, and one that is silent does not.
+func TestActionsAreActivity(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	s, idle := h.start("ann", "app", "john", "read"), h.start("bea", "app", "eve", "read")
+	for i := range 3 {
+		h.clock.advance(6 * time.Minute)
+		wantSessions(t, h.act("app", batch(h.action(s.sid, "id", fmt.Sprint("n", i)))), fmt.Sprintf("%q:%s", s.sid, `{"active":true}`))
+	}
+	wantSessions(t, h.act("app", batch(h.action(idle.sid))), fmt.Sprintf("%q:%s", idle.sid, `{"active":false}`))
+}
+
+// TestActionsRefusedByName: each fault is told by its member, and nothing of the batch is written.
+func TestActionsRefusedByName(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	s, foreign := h.start("ann", "app", "john", "read"), h.start("ann", "other", "john", "read")
+	good := h.action(s.sid)
+	long := strings.Repeat("x", 600)
+	bend := func(change ...any) string { return batch(good, h.action(s.sid, append(change, "id", "act-2")...)) }
+	id := func(v any) string { return batch(good, h.action(s.sid, "id", v)) }
+	many := make([]map[string]any, 101)
+	for i := range many {
+		many[i] = h.action(s.sid, "id", fmt.Sprint(i))
+	}
+	for name, c := range map[string]struct{ body, want string }{
+		"no body":            {"", "the body must be one JSON object"},
+		"not JSON":           {"{", "the body must be one JSON object"},
+		"an array":           {"[]", "must be an object"},
+		"trailing data":      {batch(good) + "{}", "the body must be one JSON object"},
+		"invalid UTF-8":      {strings.Replace(batch(good), "act-1", "act\xff", 1), "the body must be one JSON object"},
+		"no actions":         {"{}", "actions: must be 1 to 100"},
+		"empty":              {`{"actions":[]}`, "actions: must be 1 to 100"},
+		"101":                {batch(many...), "actions: must be 1 to 100"},
+		"null":               {`{"actions":null}`, "actions: must be an array"},
+		"actions twice":      {`{"actions":[],"actions":[]}`, "actions: is given twice"},
+		"unknown beside":     {`{"actions":[],"colour":1}`, "colour: is not a known member"},
+		"other case":         {strings.Replace(batch(good), `"sid"`, `"SID"`, 1), "actions[0].SID: is not a known member"},
+		"unknown":            {bend("colour", "blue"), "actions[1].colour: is not a known member"},
+		"unknown, hostile":   {bend("a\nb", 1), "actions[1]: has a member that is not known"},
+		"member twice":       {strings.Replace(batch(good), `"id"`, `"sid":"imp_x","id"`, 1), "actions[0].sid: is given twice"},
+		"twice, escaped":     {strings.Replace(batch(good), `"id"`, `"\u0073id":"imp_x","id"`, 1), "actions[0].sid: is given twice"},
+		"not an object":      {`{"actions":[1]}`, "actions[0]: must be an object"},
+		"id missing":         {id(nil), "actions[1].id: must be 1 to 64 characters"},
+		"id too long":        {id(long[:65]), "actions[1].id: must be 1 to 64 characters"},
+		"id with a dot":      {id("a.b"), "actions[1].id: must be 1 to 64 characters"},
+		"id a number":        {id(1), "actions[1].id: must be a string"},
+		"half a surrogate":   {strings.Replace(bend("note", "HERE"), "HERE", `\ud800`, 1), "actions[1].note: must be a string, and whole"},
+		"sid missing":        {bend("sid", nil), "actions[1].sid: must be given"},
+		"sid unknown":        {bend("sid", "imp_nobody"), "actions[1].sid: no session of this client"},
+		"sid of another":     {bend("sid", foreign.sid), "actions[1].sid: no session of this client"},
+		"seq negative":       {bend("seq", -1), "actions[1].seq: must be 0 to 2^53"},
+		"seq too large":      {bend("seq", 1<<53+1), "actions[1].seq: must be 0 to 2^53"},
+		"seq a fraction":     {bend("seq", 1.5), "actions[1].seq: must be a whole number"},
+		"seq text":           {bend("seq", "1"), "actions[1].seq: must be a whole number"},
+		"time missing":       {bend("time", nil), "actions[1].time: must be within a day"},
+		"time in words":      {bend("time", "yesterday"), "actions[1].time: must be a time of RFC 3339"},
+		"time by a comma":    {bend("time", h.clock.Now().Format("2006-01-02T15:04:05")+",5Z"), "actions[1].time: must be a time of RFC 3339"},
+		"time long past":     {bend("time", "2001-01-01T00:00:00Z"), "actions[1].time: must be within a day"},
+		"time ahead":         {bend("time", h.clock.Now().Add(25*time.Hour).Format(time.RFC3339)), "actions[1].time: must be within a day"},
+		"phase":              {bend("phase", "during"), "actions[1].phase: must be before or after"},
+		"phase missing":      {bend("phase", nil), "actions[1].phase: must be before or after"},
+		"route missing":      {bend("route", nil), "actions[1].route: must be a path"},
+		"route with a query": {bend("route", "/a?token=x"), "actions[1].route: must be a path without query"},
+		"route too long":     {bend("route", "/"+long), "actions[1].route: must be a path"},
+		"route, control":     {bend("route", "/a\nb"), "actions[1].route: must be a path"},
+		"route, turned":      {bend("route", "/a\u202eb"), "actions[1].route: must be a path"},
+		"method missing":     {bend("method", nil), "actions[1].method: must be an HTTP method"},
+		"method, two":        {bend("method", "GET POST"), "actions[1].method: must be an HTTP method"},
+		"method too long":    {bend("method", long[:17]), "actions[1].method: must be an HTTP method"},
+		"status before":      {bend("status", 200), "actions[1].status: comes with the phase after only"},
+		"status 99":          {bend("phase", "after", "status", 99), "actions[1].status: must be 100 to 599"},
+		"status 600":         {bend("phase", "after", "status", 600), "actions[1].status: must be 100 to 599"},
+		"status huge":        {bend("phase", "after", "status", int64(1)<<32+200), "actions[1].status: must be 100 to 599"},
+		"note too long":      {bend("note", long[:201]), "actions[1].note: must be at most 200"},
+		"note of two lines":  {bend("note", "a\nb"), "actions[1].note: must be at most 200"},
+	} {
+		r := h.act("app", c.body)
+		if got := r.str("error_description"); r.status != http.StatusBadRequest || r.str("error") != "invalid_request" || !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: got %d %s; want 400 invalid_request with %q", name, r.status, r.body, c.want)
+		}
+	}
+	if got := h.act("app", bend("phase", "x")).str("error_description"); got != "actions[1].phase: must be before or after" {
+		t.Errorf("got %q", got)
+	}
+	if got := append(h.actionsOf(s.sid), h.actionsOf(foreign.sid)...); len(got) != 0 {
+		t.Errorf("%d actions of bad batches are on record: %+v", len(got), got)
+	}
+	r := h.act("app", batch(many[:100]...))
+	wantSessions(t, r, fmt.Sprintf("%q:%s", s.sid, `{"active":true}`))
+}
+
+// TestActionsNeedTheirClient: only a confidential client by HTTP Basic, by POST, with JSON of limited length.
+func TestActionsNeedTheirClient(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	h.must(h.store.CreateClient(context.Background(), store.ClientWrite{Write: h.write(), Client: store.Client{
+		Client: policy.Client{ID: "spa", Public: true, Resources: []string{resource}}, RedirectURIs: []string{callback}, Created: h.clock.Now(),
+	}}))
+	s := h.start("ann", "app", "john", "read")
+	good := batch(h.action(s.sid))
+	for name, c := range map[string]struct {
+		status int
+		change func(*http.Request)
+	}{
+		"nobody":              {401, func(r *http.Request) { r.Header.Del("Authorization") }},
+		"wrong secret":        {401, func(r *http.Request) { r.SetBasicAuth("app", "wrong") }},
+		"a public client":     {401, func(r *http.Request) { r.SetBasicAuth("spa", "x") }},
+		"the token":           {401, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+s.token) }},
+		"the token as secret": {401, func(r *http.Request) { r.SetBasicAuth("app", s.token) }},
+		"the actor's token":   {401, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+s.actor) }},
+		"the admin's cookie":  {401, func(r *http.Request) { r.Header.Del("Authorization"); r.Header.Set("Cookie", s.cookie) }},
+		"two authorizations":  {400, func(r *http.Request) { r.Header.Add("Authorization", "Bearer x") }},
+		"GET":                 {405, func(r *http.Request) { r.Method = http.MethodGet }},
+		"PUT":                 {405, func(r *http.Request) { r.Method = http.MethodPut }},
+		"a query":             {400, func(r *http.Request) { r.URL.RawQuery = "client_id=app" }},
+		"a form":              {415, func(r *http.Request) { r.Header.Set("Content-Type", "application/x-www-form-urlencoded") }},
+		"no type":             {415, func(r *http.Request) { r.Header.Del("Content-Type") }},
+		"two types":           {400, func(r *http.Request) { r.Header.Add("Content-Type", "text/plain") }},
+		"Latin-1":             {415, func(r *http.Request) { r.Header.Set("Content-Type", "application/json; charset=iso-8859-1") }},
+		"compressed":          {415, func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }},
+		"UTF-8, said":         {200, func(r *http.Request) { r.Header.Set("Content-Type", "application/json; charset=UTF-8") }},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/impersonation/actions", strings.NewReader(good))
+		r.Header.Set("Content-Type", "application/json")
+		r.SetBasicAuth("app", h.secrets["app"])
+		c.change(r)
+		w := httptest.NewRecorder()
+		h.handler.ServeHTTP(w, r)
+		if w.Code != c.status || c.status == 405 && w.Header().Get("Allow") != "POST" {
+			t.Errorf("%s: got %d %s; want %d", name, w.Code, w.Body, c.status)
+		}
+	}
+	if r := h.act("app", strings.Replace(good, "{", "{"+strings.Repeat(" ", 64<<10), 1)); r.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("more than 64 KiB: got %d %s; want 413", r.status, r.body)
+	}
+	if n := len(h.actionsOf(s.sid)); n != 1 {
+		t.Errorf("%d actions on record; want the one that was sent right", n)
+	}
+}
+
+// TestActionsFailClosed: a store that cannot be read or written is 503, vouches for nothing, and has nothing on record.
+func TestActionsFailClosed(t *testing.T) {
+	t.Parallel()
+	var b *broken
+	h := setup(t, options{wrap: func(s store.Store) store.Store { b = &broken{Store: s}; return b }})
+	s := h.start("ann", "app", "john", "read")
+	for name, fail := range map[string]*error{"reading": &b.loadSession, "recording": &b.recordOnce} {
+		*fail = store.ErrUnavailable
+		r := h.act("app", batch(h.action(s.sid)))
+		if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" || strings.Contains(r.body, "active") {
+			t.Errorf("%s: got %d %s; want 503", name, r.status, r.body)
+		}
+		*fail = nil
+	}
+	h.clock.advance(time.Minute) // so that the session would be touched
+	b.touch = store.ErrUnavailable
+	if r := h.act("app", batch(h.action(s.sid))); r.status != http.StatusServiceUnavailable {
+		t.Errorf("touching: got %d %s; want 503", r.status, r.body)
+	}
+	b.touch = nil
+	if n := len(h.actionsOf(s.sid)); n != 0 {
+		t.Errorf("%d actions on record though no answer said so", n)
+	}
+	wantSessions(t, h.act("app", batch(h.action(s.sid))), fmt.Sprintf("%q:%s", s.sid, `{"active":true}`))
+}
+
+// TestActionsAtOnce: the same action told by many at once is one entry.
+func TestActionsAtOnce(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	s := h.start("ann", "app", "john", "read")
+	body := batch(h.action(s.sid))
+	codes := make([]int, 16)
+	each(len(codes), func(i int) { codes[i] = h.directActions(body).Code })
+	if slices.ContainsFunc(codes, func(c int) bool { return c != http.StatusOK }) || len(h.actionsOf(s.sid)) != 1 {
+		t.Errorf("answers %v and %d entries; want 200 and one", codes, len(h.actionsOf(s.sid)))
+	}
+}
+
+// directActions is act as app without a socket.
+func (h *house) directActions(body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/impersonation/actions", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.SetBasicAuth("app", h.secrets["app"])
+	w := httptest.NewRecorder()
+	h.handler.ServeHTTP(w, r)
+	return w
+}
+
+// BenchmarkActions is one new action over the handler, put on record on SQLite with synchronous=FULL.
+func BenchmarkActions(b *testing.B) {
+	h := setup(b, options{})
+	s := h.start("ann", "app", "john", "read")
+	a, n := h.action(s.sid), 0
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		a["id"] = fmt.Sprint("n", n)
+		if w := h.directActions(batch(a)); w.Code != http.StatusOK {
+			b.Fatalf("actions: %d %s", w.Code, w.Body)
+		}
+	}
+}
+
+// FuzzActions: whatever comes in, the answer is one of a few, nothing is written unless all of it is, and what the strict reader
+// takes encoding/json reads alike.
+func FuzzActions(f *testing.F) {
+	seen := setup(f, options{})
+	good := seen.action("SID", "time", "NOW")
+	f.Add(batch(good))
+	f.Add(batch(good, seen.action("SID", "time", "NOW", "phase", "after", "status", 599, "note", nil)))
+	f.Add(batch(seen.action("SID", "time", "NOW", "colour", "blue")))
+	f.Add(strings.Replace(batch(good), `"id"`, `"\u0073id":"imp_x","id"`, 1))
+	f.Add(`{"actions":[]}`)
+	f.Add(` {"actions" : [ {"id":"\ud83d\ude00"} ] } `)
+	f.Add(`{"actions":[{"seq":1e3}]}`)
+	var s started
+	told := 0
+	f.Fuzz(func(t *testing.T, template string) {
+		h := *seen
+		h.t = t
+		if told%9 == 0 { // ten batches may be more than a page of the trail
+			s = h.start("ann", "app", "john", "read")
+		}
+		told++
+		body := strings.NewReplacer("SID", s.sid, "NOW", h.clock.Now().UTC().Format(time.RFC3339)).Replace(template)
+		w := h.directActions(body)
+		switch w.Code {
+		case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
+			return
+		case http.StatusOK:
+		default:
+			t.Fatalf("got %d %s", w.Code, w.Body)
+		}
+		var in struct {
+			Actions []struct{ ID, Sid, Phase, Route, Method, Note string }
+		}
+		if err := json.Unmarshal([]byte(body), &in); err != nil || len(in.Actions) == 0 {
+			t.Fatalf("taken, though encoding/json says %v of it", err)
+		}
+		have := h.actionsOf(s.sid)
+		for _, a := range in.Actions {
+			if a.Sid != s.sid || !slices.ContainsFunc(have, func(e audit.Entry) bool { return e.Fields["action"] == a.ID && e.Fields["phase"] == a.Phase }) {
+				t.Errorf("%+v was taken and is not on record", a)
+			}
+		}
+	})
+}
