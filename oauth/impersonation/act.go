@@ -22,9 +22,6 @@ const (
 	PhaseAfter  Phase = "after"
 )
 
-// Refused begins the note of an action that the app refused itself, such as "refused: forbidden".
-const Refused = "refused"
-
 // Action is one request to a relying app in a session, as that app tells it. Act checks every member and names the one at fault.
 type Action struct {
 	// ID is the app's own: 1 to 64 characters of A-Z a-z 0-9 - _. What is told before and after of one request has one ID.
@@ -40,9 +37,9 @@ type Action struct {
 	Route string
 	// Method is an HTTP method of 1 to 16 characters (RFC 9110 §9.1).
 	Method string
-	// Status is that of the answer, 100 to 599; zero where there is none, as always before.
+	// Status is that of the answer, 100 to 599; zero where there is none, as always before. 403 reads as refused.
 	Status int
-	// Note is the app's word on it, at most 200 printable characters; see Refused.
+	// Note is the app's word on it, such as why it refused: at most 200 printable characters.
 	Note string
 }
 

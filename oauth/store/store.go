@@ -23,6 +23,8 @@ var (
 	ErrExists = errors.New("store: exists already")
 	// ErrSpent is impersonation.ErrSpent: the one-time value was used before.
 	ErrSpent = impersonation.ErrSpent
+	// ErrCursor: the cursor in a query is none that a page gave.
+	ErrCursor = errors.New("store: not a cursor")
 	// ErrUnavailable: the store cannot be reached, is full, read only, or too busy. What a write would have done did
 	// not happen, or its outcome is unknown; nothing is half done. Worth another try later.
 	ErrUnavailable = errors.New("store: unavailable")
@@ -252,11 +254,11 @@ type Policies interface {
 
 // Trail reads what happened. It never changes it.
 type Trail interface {
-	// Entries gives a page of entries, newest first, and the cursor of the next page, "" on the last.
+	// Entries gives a page of entries, newest first, and the cursor of the next page, "" on the last. ErrCursor.
 	Entries(ctx context.Context, q EntryQuery) (page []StoredEntry, next string, err error)
 	// Entry finds by ID. ErrNotFound.
 	Entry(ctx context.Context, id string) (StoredEntry, error)
-	// Sessions gives a page of sessions, newest first, and the cursor of the next page.
+	// Sessions gives a page of sessions, newest first, and the cursor of the next page. ErrCursor.
 	Sessions(ctx context.Context, q SessionQuery) (page []impersonation.Session, next string, err error)
 	// Session finds by ID, ended or not. ErrNotFound.
 	Session(ctx context.Context, id string) (impersonation.Session, error)

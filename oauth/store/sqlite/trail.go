@@ -43,7 +43,7 @@ func (f *filter) newest(after string, limit int) error {
 	if after != "" {
 		seq, err := strconv.ParseInt(after, 10, 64)
 		if err != nil {
-			return fmt.Errorf("%w: a cursor that no page gave", errRefused)
+			return store.ErrCursor
 		}
 		f.and(true, "seq < ?", seq)
 	}

@@ -174,9 +174,10 @@ var trailCases = []testCase{
 			k.ok(k.store.Record(k.Context(), audit.New(audit.KindRefused, k.now)))
 		}
 		k.same("all pages", got, want)
-		if _, _, err := k.store.Entries(k.Context(), store.EntryQuery{After: "1 OR 1=1"}); err == nil {
-			k.Error("a cursor that no page gave was taken")
-		}
+		_, _, err := k.store.Entries(k.Context(), store.EntryQuery{After: "1 OR 1=1"})
+		k.wantErr("a cursor that no page gave", err, store.ErrCursor)
+		_, _, err = k.store.Sessions(k.Context(), store.SessionQuery{After: "1 OR 1=1"})
+		k.wantErr("the same of sessions", err, store.ErrCursor)
 	}},
 	{"trail/sessions", "sessions are listed from the newest back, live ones apart", func(k *kit) {
 		var want []string
