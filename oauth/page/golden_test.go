@@ -1,11 +1,8 @@
 package page_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"image"
-	"image/png"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,6 +11,7 @@ import (
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/internal/totp"
 	"github.com/understudy-id/understudy/oauth/page"
 	"github.com/understudy-id/understudy/oauth/policy"
 )
@@ -87,8 +85,9 @@ func impersonateStates() (all []state) {
 
 // otherStates is the pages that the server's own handlers ask for.
 func otherStates() (all []state) {
-	var qr bytes.Buffer
-	if err := png.Encode(&qr, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
+	const link = "otpauth://totp/understudy:ann?secret=JBSWY3DPEHPK3PXPJBSW"
+	qr, err := totp.PNG(link, 200)
+	if err != nil {
 		panic(err)
 	}
 	action := "/sign-in?return_to=%2Fimpersonate%3Fa%3D1"
@@ -116,7 +115,7 @@ func otherStates() (all []state) {
 			p.SecondFactor(w, r, 422, page.SecondFactorView{Action: action, Failed: true})
 		}, 422},
 		{"enrol", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
-			p.Enrol(w, r, 200, page.EnrolView{Action: action, Secret: "JBSWY3DPEHPK3PXPJBSW", Link: "otpauth://totp/understudy:ann?secret=JBSWY3DPEHPK3PXPJBSW", QR: qr.Bytes()})
+			p.Enrol(w, r, 200, page.EnrolView{Action: action, Secret: "JBSWY3DPEHPK3PXPJBSW", Link: link, QR: qr})
 		}, 200},
 		{"enrol-hostile", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.Enrol(w, r, 422, page.EnrolView{Action: action, Link: "javascript:alert(1)", QR: []byte("<svg>"), Locked: time.Second})
