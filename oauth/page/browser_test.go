@@ -45,7 +45,8 @@ func host(t *testing.T) (string, []state) {
 }
 
 // TestInBrowser: in every state nothing is wrong for axe, nothing scrolls sideways, and Chromium has nothing to say: no
-// style that the Content-Security-Policy keeps out, no file that is missing.
+// style that the Content-Security-Policy keeps out, no file that is missing. Each state
+// has its picture in screenshots.
 func TestInBrowser(t *testing.T) {
 	t.Parallel()
 	for _, view := range []struct {
@@ -71,6 +72,12 @@ func TestInBrowser(t *testing.T) {
 			for _, s := range all {
 				p.Go(url + s.name)
 				wantSoundHere(t, p, s)
+				switch {
+				case view.name == "light 1200":
+					p.Document("screenshots/" + s.name + ".png")
+				case view.name == "dark 320" && s.name == "ask":
+					p.Document("screenshots/ask-dark-320.png")
+				}
 			}
 		})
 	}
