@@ -1,0 +1,136 @@
+package rp
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/understudy-id/understudy/oauth/internal/seal"
+)
+
+const (
+	// maxCookie is how long name and value of one cookie may be: browsers drop those beyond 4,096 bytes without a word.
+	maxCookie = 3800
+	// maxCookies is how much of a request may be cookies. A browser's whole jar for one host is below it.
+	maxCookies = 64 << 10
+	// maxFlows is how many starts and sign-ins one browser may have under way.
+	maxFlows = 4
+	// flowLifetime is how long the person may take at the issuer, in seconds.
+	flowLifetime = 600
+)
+
+var errTooLarge = errors.New("rp: what must be kept does not fit a cookie")
+
+// cookie is one of ours on one site.
+type cookie struct {
+	name    string
+	purpose string // what the seal is bound to, beside the key: name, client and host
+}
+
+func (st *site) cookie(name, client string) cookie {
+	full := st.prefix + name
+	return cookie{full, strings.Join([]string{"rp1", full, client, st.host}, "\x00")}
+}
+
+// found is what a request says under one name.
+type found struct {
+	value string
+	n     int // how often; more than once counts as damaged, since somebody else may have put one of them there
+}
+
+// jar is all that a request holds of ours.
+type jar struct {
+	acting, held, signIn found
+	flows                int
+	large                bool
+}
+
+// read finds our cookies by the bytes of their names: what other parsers trim or unquote into such a name is not ours.
+// It allocates nothing, also not for a thousand cookies of somebody else.
+func (st *site) read(r *http.Request) (j jar) {
+	size := 0
+	for _, line := range r.Header["Cookie"] {
+		if size += len(line); size > maxCookies {
+			return jar{large: true}
+		}
+		for line != "" {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
+			if strings.HasPrefix(name, st.prefix) {
+				st.sort(&j, name, value)
+			}
+		}
+	}
+	return j
+}
+
+func (st *site) sort(j *jar, name, value string) {
+	var f *found
+	switch {
+	case name == st.acting.name:
+		f = &j.acting
+	case name == st.held.name:
+		f = &j.held
+	case name == st.signIn.name:
+		f = &j.signIn
+	case strings.HasPrefix(name, st.flow.name):
+		j.flows++
+		return
+	default:
+		return
+	}
+	f.value = value
+	f.n++
+}
+
+// find gives the one cookie called name.
+func find(r *http.Request, name string) (f found) {
+	for _, line := range r.Header["Cookie"] {
+		for line != "" {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			if have, value, _ := strings.Cut(strings.Trim(pair, " \t"), "="); have == name {
+				f.value, f.n = value, f.n+1
+			}
+		}
+	}
+	return f
+}
+
+var encoding = base64.RawURLEncoding.Strict()
+
+// open opens what seal made for the same cookie of the same site and client. Anything else is seal.ErrOpen.
+func (c cookie) open(box *seal.Box, f found) ([]byte, error) {
+	if f.n != 1 || len(f.value) > maxCookie {
+		return nil, seal.ErrOpen
+	}
+	sealed, err := encoding.DecodeString(f.value)
+	if err != nil {
+		return nil, seal.ErrOpen
+	}
+	return box.Open(c.purpose, sealed)
+}
+
+// set puts plain, sealed, into the browser for as long as it runs, or for maxAge seconds if that is not 0.
+func (c cookie) set(w http.ResponseWriter, st *site, box *seal.Box, plain []byte, maxAge int) error {
+	value := encoding.EncodeToString(box.Seal(c.purpose, plain))
+	if len(c.name)+len(value) > maxCookie {
+		return errTooLarge
+	}
+	http.SetCookie(w, st.httpCookie(c.name, value, maxAge))
+	return nil
+}
+
+func (st *site) expire(w http.ResponseWriter, names ...string) {
+	for _, name := range names {
+		http.SetCookie(w, st.httpCookie(name, "", -1))
+	}
+}
+
+// httpCookie has Lax, since people come back from the issuer by a top-level GET (draft-ietf-oauth-browser-based-apps
+// §6.1.3 asks for Strict, under which that request would look like nobody's).
+func (st *site) httpCookie(name, value string, maxAge int) *http.Cookie {
+	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: st.secure, SameSite: http.SameSiteLaxMode}
+}

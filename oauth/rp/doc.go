@@ -1,0 +1,18 @@
+// Package rp is what a relying app links: the cookies, the banner, the guard and the way back of an impersonation. Start
+// with [New] and put [App.Handler] around everything that the app serves; in a handler, [Subject] tells who the request
+// looks like and [Actor] who is really typing. Wrap what nobody may do in somebody else's name in [Forbid].
+//
+// It decides nothing about who may impersonate whom, keeps no database, and never parses an impersonation token: that is
+// the resource server's (RFC 9068 §6). What it knows it has from the token answer's understudy_session. It may not know
+// the server's packages, since it is compiled into other people's programs; besides the standard library it needs only
+// package oauth and the sealing of cookies.
+//
+// # Two forms
+//
+// With [Config].Origin impersonation lives on an origin of its own: it starts, lives and ends there, and no cookie of the
+// actor is ever set or sent there. Nothing that runs in the user's pages can reach the actor's. This is the form to choose.
+//
+// Without it, impersonation lies over the app's own origin. The actor's sign-in is then held: taken out of the browser's
+// reach and sealed until Stop. It is look only, unless Config.AllowSameOriginWrite is set. What remains is that script in
+// the user's page can press Stop, and then read the actor's pages.
+package rp

@@ -1,0 +1,212 @@
+package rp
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// visit is what Handler found out about one request. Nothing in it but shown changes once a handler sees it.
+type visit struct {
+	app     *App
+	site    *site
+	session *Session // nil when nobody impersonates
+	person  *Person  // who signed in, when nobody impersonates
+	// over tells that an impersonation was here and cannot go on: nobody is served as anybody before Stop.
+	over  bool
+	jar   jar
+	saw   *acting // the impersonation's cookie, if it could be opened, also when it is over
+	held  *held   // the held sign-in, if it could be opened
+	did   Action  // what was recorded of this request before it ran; zero for a safe one
+	shown bool    // the handler put the banner into its page itself
+}
+
+func visitFrom(ctx context.Context) *visit {
+	v, _ := ctx.Value(ctxKey{}).(*visit)
+	return v
+}
+
+func (v *visit) into(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), ctxKey{}, v))
+}
+
+// visit finds out what the cookies of r stand for.
+func (a *App) visit(r *http.Request, st *site, j jar) (*visit, error) {
+	v := &visit{app: a, site: st, jar: j}
+	if st.acts {
+		if err := a.findSession(r, v); err != nil || v.session != nil || v.over {
+			return v, err
+		}
+	}
+	if st.signsIn && j.signIn.n > 0 {
+		var s signIn
+		if plain, err := st.signIn.open(a.box, j.signIn); err == nil && s.unpack(plain) == nil && a.now().Before(s.Expires) {
+			v.person = &s.Person
+		}
+	}
+	return v, nil
+}
+
+// findSession opens the impersonation. On an origin of its own, that is all there is. On the app's own it takes two that
+// agree: the impersonation and the actor's held sign-in. Either of them alone, damaged, doubled, foreign or out of time
+// means that it is over, and never that the actor is back: script in a page can make a browser drop any cookie.
+func (a *App) findSession(r *http.Request, v *visit) error {
+	hold, err := a.holding(r)
+	if err != nil {
+		return err
+	}
+	if v.jar.acting.n == 0 && v.jar.held.n == 0 && hold == "" {
+		v.over = !v.site.signsIn && a.acting != a.base // on an origin of its own there is nobody else to be
+		return nil
+	}
+	v.over = true
+	var s acting
+	if plain, err := v.site.acting.open(a.box, v.jar.acting); err == nil && s.unpack(plain) == nil {
+		v.saw = &s
+	}
+	if a.acting == a.base {
+		var h held
+		if plain, err := v.site.held.open(a.box, v.jar.held); err == nil && h.unpack(plain) == nil {
+			v.held = &h
+		}
+		if v.saw == nil || v.held == nil || v.held.Session != v.saw.ID || a.cfg.Held != nil && hold != v.saw.ID {
+			return nil
+		}
+	}
+	if v.saw != nil && a.now().Before(v.saw.Expires) {
+		v.session, v.over = &v.saw.Session, false
+	}
+	return nil
+}
+
+// holding asks an app with its own sign-in whether that is held.
+func (a *App) holding(r *http.Request) (sid string, err error) {
+	if a.cfg.Held == nil {
+		return "", nil
+	}
+	return a.cfg.Held(r)
+}
+
+// serve answers a request for the app.
+func (a *App) serve(w http.ResponseWriter, r *http.Request, v *visit, next http.Handler) {
+	switch {
+	case v.over:
+		a.over(w, r, v)
+	case v.session != nil:
+		a.impersonated(w, r, v, next)
+	case stale(r, ""):
+		a.notice(w, r, v.site, a.endedNotice(v.site, nil, false))
+	case v.person != nil:
+		next.ServeHTTP(w, v.into(r))
+	default:
+		next.ServeHTTP(w, r)
+	}
+}
+
+// over says that the impersonation has ended. Nothing was done.
+func (a *App) over(w http.ResponseWriter, r *http.Request, v *visit) {
+	if v.jar.acting.n == 0 && v.jar.held.n == 0 && a.acting != a.base {
+		a.notice(w, r, v.site, a.nobodyNotice())
+		return
+	}
+	a.notice(w, r, v.site, a.endedNotice(v.site, v.ended(), a.acting == a.base))
+}
+
+// ended is the session as far as the cookies still tell it; nil if they do not.
+func (v *visit) ended() *Session {
+	switch {
+	case v.held != nil:
+		return &Session{ID: v.held.Session, Subject: v.held.Subject, Actor: v.held.Actor, Started: v.held.Started, Expires: v.held.Expires}
+	case v.saw != nil:
+		return &v.saw.Session
+	}
+	return nil
+}
+
+// impersonated answers a request under impersonation: guard and record first, then liveness, then the app.
+func (a *App) impersonated(w http.ResponseWriter, r *http.Request, v *visit, next http.Handler) {
+	if stale(r, v.session.ID) { // a form of a tab from before
+		a.refuse(w, r, v, reasonEnded)
+		return
+	}
+	if reason := a.guard.refuses(r, v.session.Mode); reason != "" {
+		a.refuse(w, r, v, reason)
+		return
+	}
+	if !a.goesOn(w, r, v) {
+		return
+	}
+	in := newInjector(w, r, v, func(_ int, h http.Header) { a.cover(v, h) })
+	defer in.finish()
+	next.ServeHTTP(in, v.into(plain(r)))
+}
+
+// goesOn asks whether the session is alive: of the record itself before what could change something, and otherwise of
+// what is known. Where it reports false it has answered.
+func (a *App) goesOn(w http.ResponseWriter, r *http.Request, v *visit) bool {
+	var alive bool
+	var err error
+	if safe(r.Method) {
+		alive, err = a.live.Alive(r.Context(), v.session.ID, v.session.Token)
+	} else {
+		v.did = a.action(r, v.session, PhaseBefore)
+		alive, err = a.record.Record(r.Context(), v.did)
+	}
+	switch {
+	case err != nil:
+		a.log.WarnContext(r.Context(), "understudy did not answer: the request was refused", "session", v.session.ID, "method", r.Method, "error", err)
+		a.unavailable(w, r, v)
+	case !alive:
+		a.notice(w, r, v.site, a.endedNotice(v.site, v.session, a.acting == a.base))
+	default:
+		return true
+	}
+	return false
+}
+
+func (a *App) unavailable(w http.ResponseWriter, r *http.Request, v *visit) {
+	n := a.unavailableNotice()
+	if safe(r.Method) {
+		n.links = append([]link{{URL: r.URL.RequestURI(), Text: text("retry")}}, n.links...)
+	}
+	w.Header().Set("Retry-After", "5")
+	a.notice(w, r, v.site, n)
+}
+
+// cover keeps an answer under impersonation from outliving it.
+func (a *App) cover(v *visit, h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Add("Vary", "Cookie")
+	cookies := h["Set-Cookie"]
+	if len(cookies) == 0 {
+		return
+	}
+	kept := cookies[:0]
+	for _, c := range cookies {
+		name, _, _ := strings.Cut(c, "=")
+		if name = strings.TrimSpace(name); !strings.HasPrefix(name, v.site.prefix) && (a.acting != a.base || !slices.Contains(a.cfg.SessionCookies, name)) {
+			kept = append(kept, c)
+		}
+	}
+	if h["Set-Cookie"] = kept; len(kept) == 0 {
+		h.Del("Set-Cookie")
+	}
+}
+
+// plain is r as the app shall see it: without what would make the answer another one than the whole page, and without the
+// headers by which a POST passes for another method.
+func plain(r *http.Request) *http.Request {
+	for _, name := range []string{
+		"Accept-Encoding", "Range", "If-Range", "If-None-Match", "If-Modified-Since",
+		"X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
+	} {
+		delete(r.Header, name)
+	}
+	return r
+}
+
+// safe tells the methods that ask for nothing to be changed (RFC 9110 §9.2.1).
+func safe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}

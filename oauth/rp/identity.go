@@ -1,0 +1,82 @@
+package rp
+
+import (
+	"context"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+)
+
+// Person is somebody as the issuer describes them. Only Subject is always set.
+type Person struct {
+	// Subject is the sub that this app knows them by: key your own data with it, never with Email.
+	Subject      string   `json:"sub"`
+	Name         string   `json:"name,omitempty"`
+	Email        string   `json:"email,omitempty"`
+	Organisation string   `json:"organisation,omitempty"`
+	Roles        []string `json:"roles,omitempty"`
+}
+
+// label is how a log line or a page names somebody in one word.
+func (p Person) label() string {
+	switch {
+	case p.Email != "":
+		return p.Email
+	case p.Name != "":
+		return p.Name
+	}
+	return p.Subject
+}
+
+// Session is one stretch of impersonation as a handler sees it. Read only.
+type Session struct {
+	ID      string // the sid at the issuer: "imp_" and 26 characters
+	Subject Person // who the request looks like
+	Actor   Person // who is really typing; its Roles are empty
+	Mode    oauth.Mode
+	Started time.Time // UTC, whole seconds
+	Expires time.Time // UTC, whole seconds; never moves
+
+	// Token is the impersonation token, for calls to the app's own API. It is opaque here, and redacts itself.
+	Token oauth.Secret
+}
+
+// FromContext gives the impersonation that a request belongs to; nil and false if there is none.
+func FromContext(ctx context.Context) (*Session, bool) {
+	v := visitFrom(ctx)
+	if v == nil || v.session == nil {
+		return nil, false
+	}
+	return v.session, true
+}
+
+// Impersonating reports whether a request is somebody acting as somebody else. Ask it before what should not happen
+// then: moving "last seen", counting for analytics, marking as read.
+func Impersonating(ctx context.Context) bool {
+	_, ok := FromContext(ctx)
+	return ok
+}
+
+// Subject gives who a request looks like: under impersonation the user, otherwise who signed in. False if nobody did,
+// which outside of an impersonation is always so where Config.ActorToken is set: the app then knows for itself.
+func Subject(ctx context.Context) (Person, bool) {
+	switch v := visitFrom(ctx); {
+	case v == nil:
+		return Person{}, false
+	case v.session != nil:
+		return v.session.Subject, true
+	case v.person != nil:
+		return *v.person, true
+	}
+	return Person{}, false
+}
+
+// Actor gives who is really typing: under impersonation the administrator, otherwise who signed in. False as in Subject.
+func Actor(ctx context.Context) (Person, bool) {
+	if s, ok := FromContext(ctx); ok {
+		return s.Actor, true
+	}
+	return Subject(ctx)
+}
+
+type ctxKey struct{}

@@ -1,0 +1,195 @@
+package rp
+
+import (
+	"bytes"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/understudy-id/understudy/oauth"
+)
+
+var person = rapid.Custom(func(t *rapid.T) Person {
+	return Person{
+		Subject: rapid.String().Draw(t, "sub"), Name: rapid.String().Draw(t, "name"), Email: rapid.String().Draw(t, "email"),
+		Organisation: rapid.String().Draw(t, "organisation"), Roles: rapid.SliceOfN(rapid.String(), 1, 5).Draw(t, "roles"),
+	}
+})
+
+var moment = rapid.Custom(func(t *rapid.T) time.Time {
+	return time.Unix(rapid.Int64Range(0, maxUnix).Draw(t, "unix"), 0).UTC()
+})
+
+// TestStateRoundTrip: what was packed is what comes out, and no prefix of it is taken.
+func TestStateRoundTrip(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		in := acting{
+			Session: Session{
+				ID: rapid.String().Draw(t, "id"), Subject: person.Draw(t, "subject"), Actor: person.Draw(t, "actor"), Mode: oauth.ModeWrite,
+				Started: moment.Draw(t, "started"), Expires: moment.Draw(t, "expires"), Token: oauth.Secret(rapid.String().Draw(t, "token")),
+			},
+			Return: oauth.Secret(rapid.String().Draw(t, "return")), ReturnTo: rapid.String().Draw(t, "to"),
+		}
+		var out acting
+		packed := in.pack()
+		if err := out.unpack(packed); err != nil || !reflect.DeepEqual(in, out) {
+			t.Fatalf("%v, %s", err, cmp.Diff(in, out))
+		}
+		if cut := rapid.IntRange(0, len(packed)-1).Draw(t, "cut"); out.unpack(packed[:cut]) == nil {
+			t.Fatalf("took the first %d of %d bytes", cut, len(packed))
+		}
+		if out.unpack(append(packed, 0)) == nil {
+			t.Fatal("took one byte more")
+		}
+	})
+}
+
+// FuzzState: any bytes are refused or are the one way to write what they hold.
+func FuzzState(f *testing.F) {
+	p := Person{Subject: "u", Name: "N", Roles: []string{"a", "b"}}
+	h := held{Session: "imp_x", Actor: p, Subject: p, Started: time.Unix(1, 0), Expires: time.Unix(1<<40, 0), Return: "r", ReturnTo: "/"}
+	a := acting{Session: Session{ID: "imp_x", Subject: p, Actor: p, Mode: oauth.ModeRead, Started: time.Unix(1, 0), Expires: time.Unix(2, 0), Token: "t"}}
+	s := signIn{Person: p, Expires: time.Unix(300, 0)}
+	w := flow{State: "s", Kind: flowActor, Nonce: "n", Verifier: "v", Ticket: "t", Expires: time.Unix(128, 0)}
+	for _, b := range [][]byte{h.pack(), a.pack(), s.pack(), w.pack(), {1, 0x80, 0}, {1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}} {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, x := range []interface {
+			pack() []byte
+			unpack([]byte) error
+		}{new(acting), new(held), new(signIn), new(flow)} {
+			if err := x.unpack(b); err == nil && !bytes.Equal(x.pack(), b) {
+				t.Errorf("%T: %x is not how %x would be written", x, b, x.pack())
+			}
+		}
+	})
+}
+
+// FuzzCookies: whatever the Cookie header is, nothing opens but what was sealed for that name, and only once.
+func FuzzCookies(f *testing.F) {
+	c := Config{Issuer: "https://issuer.test", ClientID: "app", ClientSecret: "secret", BaseURL: "https://app.test"}
+	box, err := c.box()
+	if err != nil {
+		f.Fatal(err)
+	}
+	st := c.site(c.BaseURL)
+	plain := (&signIn{Person: Person{Subject: "u"}, Expires: time.Unix(300, 0)}).pack()
+	value := encoding.EncodeToString(box.Seal(st.acting.purpose, plain))
+	for _, s := range []string{"", st.acting.name + "=", "a=b; " + st.held.name + "=x;;;", " \u2000" + st.acting.name + "=", "$Version=1;" + st.signIn.name + `="`, st.flow.name + "x=1"} {
+		f.Add(s, false)
+		f.Add(s, true)
+	}
+	f.Fuzz(func(t *testing.T, header string, valid bool) {
+		if valid {
+			header += "; " + st.acting.name + "=" + value
+		}
+		r := &http.Request{Header: http.Header{"Cookie": {header}}}
+		j := st.read(r)
+		_, err := st.acting.open(box, j.acting)
+		alone := strings.Count(header, st.acting.name+"=") == 1
+		switch {
+		case err == nil && !strings.Contains(header, value):
+			t.Error("opened what nobody sealed")
+		case valid && alone && !j.large && err != nil:
+			t.Error("did not open the one that is there")
+		case j.acting.n != find(r, st.acting.name).n && !j.large:
+			t.Error("two ways to count come to two numbers")
+		}
+		for _, other := range []struct {
+			c cookie
+			f found
+		}{{st.held, j.held}, {st.signIn, j.signIn}} {
+			if _, err := other.c.open(box, other.f); err == nil {
+				t.Errorf("%s opened", other.c.name)
+			}
+		}
+	})
+}
+
+// FuzzSession: an answer of the issuer is refused, or gives a session in which everything is set.
+func FuzzSession(f *testing.F) {
+	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	f.Add("imp_x", "read", "2026-07-01T12:30:00Z", "u", "a", strings.Repeat("r", 43))
+	f.Add("lgn_x", "", "2026-07-01T12:30:00+25:00", "u", "u", "")
+	f.Fuzz(func(t *testing.T, id, mode, expires, subject, actor, ret string) {
+		answer := tokenAnswer{AccessToken: "t", Return: ret, Session: sessionInfo{
+			ID: id, Mode: oauth.Mode(mode), ExpiresAt: expires, Subject: Person{Subject: subject}, Actor: Person{Subject: actor, Roles: []string{"admin"}},
+		}}
+		s, err := answer.session(now)
+		if err != nil {
+			return
+		}
+		if !strings.HasPrefix(s.ID, "imp_") || !s.Mode.Valid() || s.Expires.Before(now) || s.Subject.Subject == "" || s.Actor.Subject == "" ||
+			s.Subject.Subject == s.Actor.Subject || s.Actor.Roles != nil || s.Expires.Nanosecond() != 0 {
+			t.Errorf("took %+v", s)
+		}
+		a := acting{Session: s, Return: oauth.Secret(ret)}
+		var back acting
+		if err := back.unpack(a.pack()); err != nil {
+			t.Errorf("what was taken cannot be kept: %v", err)
+		}
+	})
+}
+
+// FuzzLocalPath: what is let pass leads to the same host, as browsers read it.
+func FuzzLocalPath(f *testing.F) {
+	for _, s := range []string{"/", "//x", `/\x`, "/a?b=c", "/\tx", "/%2f%2fx", "/.understudy/stop", "/a:b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if !localPath(s) {
+			return
+		}
+		u, err := url.Parse("https://app.test" + s)
+		if err != nil || u.Host != "app.test" || strings.HasPrefix(s, "//") || strings.ContainsAny(s, "\\\r\n\t\x00") {
+			t.Errorf("%q leads to %v", s, u)
+		}
+	})
+}
+
+// TestFormSession finds the field in a form, and leaves the body whole.
+func TestFormSession(t *testing.T) {
+	t.Parallel()
+	var mp bytes.Buffer
+	w := multipart.NewWriter(&mp)
+	file, err := w.CreateFormFile("understudy_session", "not-me")
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(file, "imp_file")
+	if err := w.WriteField("understudy_session", "imp_x"); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	long := "a=" + strings.Repeat("b", peeked)
+	for _, c := range []struct{ name, kind, body, want string }{
+		{"first", "application/x-www-form-urlencoded", "understudy_session=imp_x&a=b", "imp_x"},
+		{"last", "application/x-www-form-urlencoded; charset=utf-8", "a=b&understudy%5Fsession=imp%5Fx", "imp_x"},
+		{"none", "application/x-www-form-urlencoded", "a=understudy_session=imp_x", ""},
+		{"too late", "application/x-www-form-urlencoded", long + "&understudy_session=imp_x", ""},
+		{"multipart", w.FormDataContentType(), mp.String(), "imp_x"},
+		{"broken multipart", "multipart/form-data", mp.String(), ""},
+		{"JSON", "application/json", `{"understudy_session":"imp_x"}`, ""},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(c.body))
+		r.Header.Set("Content-Type", c.kind)
+		got, _ := formSession(r)
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+		if rest, err := io.ReadAll(r.Body); err != nil || string(rest) != c.body {
+			t.Errorf("%s: the body is %d bytes now, %v; want %d", c.name, len(rest), err, len(c.body))
+		}
+	}
+}

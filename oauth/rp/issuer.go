@@ -1,0 +1,342 @@
+package rp
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+)
+
+// maxAnswer bounds what the issuer may answer, in bytes.
+const maxAnswer = 256 << 10
+
+// issuer talks to understudy, always as the client that we are.
+type issuer struct {
+	url    string
+	id     string
+	secret oauth.Secret
+	client *http.Client
+
+	mu    sync.Mutex
+	known *endpoints
+}
+
+// endpoints are the addresses of RFC 8414 §2 that we use.
+type endpoints struct {
+	Issuer        string `json:"issuer"`
+	Authorization string `json:"authorization_endpoint"`
+	Token         string `json:"token_endpoint"`
+	Introspection string `json:"introspection_endpoint"`
+	Revocation    string `json:"revocation_endpoint"`
+	Userinfo      string `json:"userinfo_endpoint"`
+	Impersonation string `json:"understudy_impersonation_endpoint"`
+	Actions       string `json:"understudy_actions_endpoint"`
+}
+
+// issuerError is an answer of the issuer that is a refusal: an error of RFC 6749 §5.2.
+type issuerError struct {
+	Status      int
+	Code        string `json:"error"`
+	Description string `json:"error_description"`
+}
+
+func (e *issuerError) Error() string {
+	return fmt.Sprintf("the issuer answered %d %q: %q", e.Status, e.Code, e.Description)
+}
+
+// refused reports whether the issuer said no, rather than nothing.
+func refused(err error) bool {
+	e := new(issuerError)
+	return errors.As(err, &e) && e.Status >= 400 && e.Status < 500 && e.Status != http.StatusTooManyRequests && e.Status != http.StatusRequestTimeout
+}
+
+// isOver reports whether the issuer refused a one-time value or a token itself: what it stood for is over. A refusal of us
+// as a client says nothing about that.
+func isOver(err error) bool {
+	e := new(issuerError)
+	return errors.As(err, &e) && e.Status == http.StatusBadRequest
+}
+
+// discover reads the issuer's metadata, once it can be had.
+func (i *issuer) discover(ctx context.Context) (*endpoints, error) {
+	i.mu.Lock()
+	known := i.known
+	i.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, i.url+"/.well-known/openid-configuration", nil)
+	if err != nil {
+		return nil, err
+	}
+	var e endpoints
+	if err := i.do(req, &e); err != nil {
+		return nil, fmt.Errorf("reading the issuer's metadata: %w", err)
+	}
+	if err := e.check(i.url); err != nil {
+		return nil, err
+	}
+	i.mu.Lock()
+	i.known = &e
+	i.mu.Unlock()
+	return &e, nil
+}
+
+// check holds the metadata against the issuer that it should be of (RFC 8414 §3.3).
+func (e *endpoints) check(issuer string) error {
+	if e.Issuer != issuer {
+		return fmt.Errorf("the metadata is of the issuer %q, not of %q", e.Issuer, issuer)
+	}
+	for name, raw := range map[string]string{
+		"authorization_endpoint": e.Authorization, "token_endpoint": e.Token, "introspection_endpoint": e.Introspection, "revocation_endpoint": e.Revocation,
+		"userinfo_endpoint": e.Userinfo, "understudy_impersonation_endpoint": e.Impersonation, "understudy_actions_endpoint": e.Actions,
+	} {
+		u, err := url.Parse(raw)
+		if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !oauth.Loopback(u.Hostname())) {
+			return fmt.Errorf("the issuer's %s %q is not an https URL", name, raw)
+		}
+	}
+	return nil
+}
+
+// do sends req and decodes a 200 into out; nil decodes nothing.
+func (i *issuer) do(req *http.Request, out any) error {
+	req.Header.Set("Accept", "application/json")
+	resp, err := i.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return err
+	case len(body) > maxAnswer:
+		return errors.New("the issuer's answer is too long")
+	case resp.StatusCode != http.StatusOK:
+		e := &issuerError{Status: resp.StatusCode}
+		if json.Unmarshal(body, e) != nil {
+			e.Code, e.Description = "", ""
+		}
+		return e
+	case out == nil:
+		return nil
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return fmt.Errorf("decoding the issuer's answer: %w", err)
+	}
+	return nil
+}
+
+// post sends a form with our client authentication (RFC 6749 §2.3.1).
+func (i *issuer) post(ctx context.Context, to string, form url.Values, out any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.SetBasicAuth(url.QueryEscape(i.id), url.QueryEscape(string(i.secret)))
+	return i.do(req, out)
+}
+
+// tokenAnswer is what the token endpoint answers (RFC 6749 §5.1, RFC 8693 §2.2.1), with our own members (RFC 6749 §8.2).
+type tokenAnswer struct {
+	AccessToken string      `json:"access_token"`
+	TokenType   string      `json:"token_type"`
+	IDToken     string      `json:"id_token"`
+	Return      string      `json:"understudy_return_token"`
+	Session     sessionInfo `json:"understudy_session"`
+}
+
+func (i *issuer) token(ctx context.Context, form url.Values) (*tokenAnswer, error) {
+	e, err := i.discover(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var t tokenAnswer
+	if err := i.post(ctx, e.Token, form, &t); err != nil {
+		return nil, err
+	}
+	if !strings.EqualFold(t.TokenType, "Bearer") || !printable(t.AccessToken) {
+		return nil, errors.New("the issuer's answer holds no bearer token")
+	}
+	return &t, nil
+}
+
+// printable reports whether s could be a token (RFC 6750 §2.1).
+func printable(s string) bool {
+	return s != "" && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
+}
+
+// code redeems an authorization code.
+func (i *issuer) code(ctx context.Context, code, redirectURI, verifier string) (*tokenAnswer, error) {
+	return i.token(ctx, url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {redirectURI}, "code_verifier": {verifier},
+	})
+}
+
+// exchange redeems a ticket (RFC 8693 §2.1).
+func (i *issuer) exchange(ctx context.Context, ticket oauth.Secret, verifier string, actor oauth.Secret, resource string) (*tokenAnswer, error) {
+	form := url.Values{
+		"grant_type": {oauth.GrantTypeTokenExchange}, "code_verifier": {verifier},
+		"subject_token": {string(ticket)}, "subject_token_type": {string(oauth.TokenTypeTicket)},
+		"actor_token": {string(actor)}, "actor_token_type": {string(oauth.TokenTypeAccessToken)},
+	}
+	if resource != "" {
+		form.Set("resource", resource)
+	}
+	return i.token(ctx, form)
+}
+
+// back redeems a return token: the actor's own access token again.
+func (i *issuer) back(ctx context.Context, token oauth.Secret) (oauth.Secret, error) {
+	t, err := i.token(ctx, url.Values{
+		"grant_type": {oauth.GrantTypeTokenExchange}, "subject_token": {string(token)}, "subject_token_type": {string(oauth.TokenTypeReturnToken)},
+	})
+	if err != nil {
+		return "", err
+	}
+	return oauth.Secret(t.AccessToken), nil
+}
+
+// revoke ends what token stands for (RFC 7009): of an impersonation token or a return token, the session.
+func (i *issuer) revoke(ctx context.Context, token oauth.Secret) error {
+	e, err := i.discover(ctx)
+	if err != nil {
+		return err
+	}
+	return i.post(ctx, e.Revocation, url.Values{"token": {string(token)}}, nil)
+}
+
+// introspect asks whether the impersonation token of session sid is active (RFC 7662). An answer about another session counts as no.
+func (i *issuer) introspect(ctx context.Context, sid string, token oauth.Secret) (bool, error) {
+	e, err := i.discover(ctx)
+	if err != nil {
+		return false, err
+	}
+	var answer struct {
+		Active  bool   `json:"active"`
+		Session string `json:"sid"`
+	}
+	err = i.post(ctx, e.Introspection, url.Values{"token": {string(token)}}, &answer)
+	return err == nil && answer.Active && answer.Session == sid, err
+}
+
+// userinfo describes whose token it is (OpenID Connect Core §5.3).
+func (i *issuer) userinfo(ctx context.Context, token oauth.Secret) (p Person, err error) {
+	e, err := i.discover(ctx)
+	if err != nil {
+		return p, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.Userinfo, nil)
+	if err != nil {
+		return p, err
+	}
+	req.Header.Set("Authorization", "Bearer "+string(token))
+	var claims struct {
+		Person
+		Act json.RawMessage `json:"act"`
+	}
+	if err := i.do(req, &claims); err != nil {
+		return p, err
+	}
+	if claims.Subject == "" || claims.Act != nil {
+		return p, errors.New("the issuer's userinfo is not about a person who signed in")
+	}
+	return claims.Person, nil
+}
+
+// Record implements Recorder: POST /impersonation/actions.
+func (i *issuer) Record(ctx context.Context, a Action) (bool, error) {
+	e, err := i.discover(ctx)
+	if err != nil {
+		return false, err
+	}
+	type action struct {
+		ID      string    `json:"id"`
+		Session string    `json:"sid"`
+		Time    time.Time `json:"time"`
+		Phase   Phase     `json:"phase"`
+		Method  string    `json:"method"`
+		Route   string    `json:"route"`
+		Status  int       `json:"status,omitempty"`
+		Note    string    `json:"note,omitempty"`
+	}
+	body, err := json.Marshal(map[string][]action{"actions": {action(a)}})
+	if err != nil {
+		return false, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.Actions, strings.NewReader(string(body)))
+	if err != nil {
+		return false, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.SetBasicAuth(url.QueryEscape(i.id), url.QueryEscape(string(i.secret)))
+	var answer struct {
+		Sessions map[string]struct {
+			Active bool `json:"active"`
+		} `json:"sessions"`
+	}
+	if err := i.do(req, &answer); err != nil {
+		return false, fmt.Errorf("recording an action: %w", err)
+	}
+	return answer.Sessions[a.Session].Active, nil
+}
+
+// idClaims are the claims of an ID token that we look at (OpenID Connect Core §2).
+type idClaims struct {
+	Issuer   string   `json:"iss"`
+	Subject  string   `json:"sub"`
+	Audience audience `json:"aud"`
+	Nonce    string   `json:"nonce"`
+	Expires  int64    `json:"exp"`
+}
+
+// audience is one string or several.
+type audience []string
+
+func (a *audience) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*a = audience{one}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(a))
+}
+
+// checkID gives the sub of an ID token. It came from the token endpoint itself, over TLS or loopback, so its signature need not be
+// checked (OpenID Connect Core §3.1.3.7 point 6); what it says must be.
+func (i *issuer) checkID(token, nonce string, now time.Time) (string, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return "", errors.New("the issuer's answer holds no ID token")
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return "", fmt.Errorf("decoding the ID token: %w", err)
+	}
+	var c idClaims
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return "", fmt.Errorf("decoding the ID token: %w", err)
+	}
+	switch {
+	case c.Issuer != i.url, len(c.Audience) != 1 || c.Audience[0] != i.id:
+		return "", errors.New("the ID token is of another issuer or for another client")
+	case c.Nonce != nonce:
+		return "", errors.New("the ID token answers another request: its nonce differs")
+	case c.Expires <= now.Add(-time.Minute).Unix(): // clocks differ
+		return "", errors.New("the ID token is out of time")
+	case c.Subject == "":
+		return "", errors.New("the ID token names nobody")
+	}
+	return c.Subject, nil
+}

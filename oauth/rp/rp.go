@@ -1,0 +1,139 @@
+package rp
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth/internal/seal"
+)
+
+// root is below what all our routes are.
+const root = "/.understudy/"
+
+// App is the relying app's side. Make it with New; it is safe for concurrent use once Handler was called.
+type App struct {
+	cfg    Config
+	base   *site // where the app is itself
+	acting *site // where impersonation lives: base, or the origin of its own
+	box    *seal.Box
+	issuer *issuer
+	live   Liveness
+	record Recorder
+	routes http.Handler
+	guard  guard
+	log    *slog.Logger
+	now    func() time.Time
+	ending *endings
+}
+
+// New checks c and returns an App. ctx is for as long as the App runs: when it ends, the App gives up retrying to end
+// sessions that the issuer has not confirmed. New does not talk to the issuer, so an app starts also while that is away.
+func New(ctx context.Context, c Config) (*App, error) {
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	box, err := c.box()
+	if err != nil {
+		return nil, err
+	}
+	a := &App{cfg: c, box: box, log: c.Logger, now: func() time.Time { return c.Now().UTC() }}
+	a.base = c.site(c.BaseURL)
+	a.base.signsIn = c.ActorToken == nil
+	a.acting = a.base
+	if c.Origin != "" {
+		a.acting = c.site(c.Origin)
+	}
+	a.acting.acts = true
+	a.issuer = &issuer{url: c.Issuer, id: c.ClientID, secret: c.ClientSecret, client: c.Client}
+	a.live, a.record = c.Liveness, c.Recorder
+	if a.live == nil {
+		a.live = &introspected{issuer: a.issuer, now: a.now}
+	}
+	if a.record == nil {
+		a.record = a.issuer
+	}
+	a.guard = newGuard()
+	a.ending = newEndings(ctx, a)
+	a.routes = a.mux()
+	return a, nil
+}
+
+// site describes one of the app's origins.
+func (c *Config) site(origin string) *site {
+	u, _ := url.Parse(origin) // complete has parsed it
+	st := &site{origin: origin, host: u.Host, secure: true, prefix: "__Host-understudy"}
+	if c.InsecureCookies {
+		st.secure, st.prefix = false, "understudy"
+	}
+	st.acting = st.cookie("", c.ClientID)
+	st.held = st.cookie("-held", c.ClientID)
+	st.signIn = st.cookie("-signin", c.ClientID)
+	st.flow = st.cookie("-flow-", c.ClientID)
+	return st
+}
+
+// siteOf tells on which of the app's origins a request is. With an Origin the Host header decides whose cookies count, so
+// a host that is neither is nobody's: nil.
+func (a *App) siteOf(r *http.Request) *site {
+	switch {
+	case a.acting == a.base:
+		return a.base
+	case sameHost(r.Host, a.base.host):
+		return a.base
+	case sameHost(r.Host, a.acting.host):
+		return a.acting
+	}
+	return nil
+}
+
+func sameHost(a, b string) bool { return a == b || strings.EqualFold(a, b) }
+
+// Handler serves our routes below /.understudy/ and everything else from next, with the banner, the guard and the record
+// while somebody is impersonated. It must stand in front of all that the app serves to browsers, and inside whatever
+// compresses answers. Call Allow and Block before it.
+func (a *App) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		st := a.siteOf(r)
+		if st == nil {
+			http.Error(w, "This host is neither the app's BaseURL nor its Origin.", http.StatusMisdirectedRequest)
+			return
+		}
+		j := st.read(r)
+		if j.large {
+			http.Error(w, "The cookies of this request are too large.", http.StatusRequestHeaderFieldsTooLarge)
+			return
+		}
+		v, err := a.visit(r, st, j)
+		switch {
+		case err != nil:
+			a.log.ErrorContext(r.Context(), "asking whether the sign-in is held failed", "error", err)
+			a.unavailable(w, r, v)
+		case strings.HasPrefix(r.URL.Path, root):
+			a.routes.ServeHTTP(w, v.into(r))
+		default:
+			a.serve(w, r, v, next)
+		}
+	})
+}
+
+// mux is every route of ours, in one place.
+func (a *App) mux() http.Handler {
+	forms := http.NewCrossOriginProtection() // a POST that a cookie authenticates must come from this very origin
+	forms.SetDenyHandler(http.HandlerFunc(a.crossOrigin))
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /.understudy/start", a.start)
+	mux.HandleFunc("GET /.understudy/callback", a.callback)
+	mux.HandleFunc("GET /.understudy/stop", a.askStop)
+	mux.Handle("POST /.understudy/stop", forms.Handler(http.HandlerFunc(a.stop)))
+	mux.HandleFunc("GET /.understudy/session", a.showSession)
+	mux.HandleFunc("GET /.understudy/sign-in", a.signIn)
+	mux.Handle("POST /.understudy/sign-out", forms.Handler(http.HandlerFunc(a.signOut)))
+	for _, name := range []string{"banner.css", "banner.js", "page.css"} {
+		mux.HandleFunc("GET /.understudy/"+name, func(w http.ResponseWriter, r *http.Request) { a.static(w, r, name) })
+	}
+	return mux
+}

@@ -1,0 +1,188 @@
+package rp
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/understudy-id/understudy/oauth"
+)
+
+// askStop is GET /.understudy/stop: a page with the button, for pages that cannot have the banner.
+func (a *App) askStop(w http.ResponseWriter, r *http.Request) {
+	v := visitFrom(r.Context())
+	switch {
+	case v.session != nil:
+		a.notice(w, r, v.site, a.stopNotice(v.session))
+	case v.over:
+		a.over(w, r, v)
+	default:
+		redirect(w, v.site.origin+a.landing("", v.person))
+	}
+}
+
+// stop is POST /.understudy/stop. It works whatever state the cookies are in, and gives the actor's sign-in back only for
+// the return token that the held sign-in of this very browser holds.
+func (a *App) stop(w http.ResponseWriter, r *http.Request) {
+	v := visitFrom(r.Context())
+	switch {
+	case !v.site.acts || v.jar.acting.n == 0 && v.jar.held.n == 0 && (a.acting != a.base || !v.over):
+		a.nothingToStop(w, r, v)
+	case a.acting == a.base:
+		a.stopOver(w, r, v)
+	default:
+		a.stopApart(w, r, v)
+	}
+}
+
+// nothingToStop: a second click, long after the first.
+func (a *App) nothingToStop(w http.ResponseWriter, r *http.Request, v *visit) {
+	if wantsJSON(r) {
+		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "not_impersonating"})
+		return
+	}
+	redirect(w, v.site.origin+a.landing("", v.person))
+}
+
+// stopOver stops where impersonation lies over the app's own origin.
+func (a *App) stopOver(w http.ResponseWriter, r *http.Request, v *visit) {
+	v.site.expire(w, v.site.acting.name, v.site.held.name)
+	w.Header().Set("Clear-Site-Data", `"cache"`)
+	if a.cfg.Hold != nil {
+		if err := a.cfg.Hold(w, r, ""); err != nil {
+			a.log.ErrorContext(r.Context(), "lifting the hold of a sign-in failed", "error", err)
+		}
+	}
+	switch {
+	case v.held == nil && v.saw == nil: // nothing in them can be read
+		a.stopped(w, r, v, nil, a.base.origin+a.landing("", v.person))
+		return
+	case v.held == nil || v.saw != nil && v.saw.ID != v.held.Session:
+		a.stopStolen(w, r, v)
+		return
+	}
+	token, err := a.issuer.back(r.Context(), v.held.Return)
+	s := v.ended()
+	switch {
+	case isOver(err): // stopped before, ended by somebody else, or nothing left of the sign-in
+		a.ended(w, r, v, s)
+		return
+	case err != nil:
+		a.unconfirmed(w, r, v, s, v.held.Return, err)
+		return
+	}
+	to := v.held.ReturnTo
+	if a.base.signsIn {
+		p, err := a.issuer.userinfo(r.Context(), token)
+		if err != nil {
+			a.log.WarnContext(r.Context(), "the actor has to sign in again after a stop", "session", s.ID, "error", err)
+		} else if p.Subject == v.held.Actor.Subject {
+			if !a.signsIn(w, r, v, p) {
+				return
+			}
+			to = a.landing(to, &p)
+		}
+	}
+	a.tellStopped(r.Context(), *s, token)
+	a.stopped(w, r, v, s, a.base.origin+a.landing(to, nil))
+}
+
+// stopStolen ends, and gives nothing back: the two cookies are not of one session, or the impersonation's came alone, as it
+// would from somebody who stole it.
+func (a *App) stopStolen(w http.ResponseWriter, r *http.Request, v *visit) {
+	if v.saw != nil {
+		a.endNow(r.Context(), v.saw.Session, v.saw.Token)
+	}
+	if v.held != nil {
+		a.endNow(r.Context(), *v.ended(), v.held.Return)
+	}
+	a.log.WarnContext(r.Context(), "a stop came without the sign-in that was held: the session was ended, nobody was signed in", "session", v.ended().ID)
+	a.ended(w, r, v, v.ended())
+}
+
+// stopApart stops on an origin of its own: nothing of this browser's stays there, and the actor's sign-in was never here.
+func (a *App) stopApart(w http.ResponseWriter, r *http.Request, v *visit) {
+	for _, c := range r.Cookies() { // those of the user's pages too; never "cookies", which would reach sibling hosts
+		v.site.expire(w, c.Name)
+	}
+	v.site.expire(w, v.site.acting.name)
+	w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
+	if v.saw == nil {
+		a.stopped(w, r, v, nil, a.base.origin+"/")
+		return
+	}
+	s := &v.saw.Session
+	token, err := a.issuer.back(r.Context(), v.saw.Return)
+	switch {
+	case isOver(err):
+		a.ended(w, r, v, s)
+		return
+	case err != nil:
+		a.unconfirmed(w, r, v, s, v.saw.Return, err)
+		return
+	}
+	a.tellStopped(r.Context(), *s, token)
+	a.stopped(w, r, v, s, a.base.origin+a.landing(v.saw.ReturnTo, nil))
+}
+
+func (a *App) tellStopped(ctx context.Context, s Session, token oauth.Secret) {
+	a.log.InfoContext(ctx, s.Actor.label()+" stopped impersonating "+s.Subject.label(), a.about(s)...)
+	if a.cfg.Stopped != nil {
+		a.cfg.Stopped(ctx, s, token)
+	}
+}
+
+// stopped leads on to where the actor was.
+func (a *App) stopped(w http.ResponseWriter, r *http.Request, v *visit, s *Session, to string) {
+	if wantsJSON(r) {
+		writeJSON(w, http.StatusOK, map[string]any{"stopped": true, "redirect": to})
+		return
+	}
+	redirect(w, to)
+}
+
+// ended answers a stop of what was over already. Whoever stopped in another tab is signed in there, and stays so.
+func (a *App) ended(w http.ResponseWriter, r *http.Request, v *visit, s *Session) {
+	if wantsJSON(r) {
+		writeJSON(w, http.StatusOK, map[string]any{"stopped": true, "redirect": a.base.origin + a.landing("", nil)})
+		return
+	}
+	n := a.endedNotice(v.site, s, false)
+	n.status = http.StatusOK
+	a.notice(w, r, v.site, n)
+}
+
+// unconfirmed answers a stop that the issuer did not: it is over in this browser, and is ended there as soon as can be.
+func (a *App) unconfirmed(w http.ResponseWriter, r *http.Request, v *visit, s *Session, token oauth.Secret, err error) {
+	a.log.ErrorContext(r.Context(), "a stop was not confirmed and will be tried again", "session", s.ID, "error", err)
+	a.ending.add(token, *s)
+	a.notice(w, r, v.site, a.stoppingNotice(s))
+}
+
+// wantsJSON reports whether a program asks, not a page's form.
+func wantsJSON(r *http.Request) bool {
+	accept := r.Header.Get("Accept")
+	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/html")
+}
+
+// signOut is POST /.understudy/sign-out: the person's own sign-in at this app ends.
+func (a *App) signOut(w http.ResponseWriter, r *http.Request) {
+	v := visitFrom(r.Context())
+	switch {
+	case v.session != nil || v.over:
+		a.notice(w, r, v.site, a.stopFirstNotice(v.ended()))
+		return
+	case v.site.signsIn:
+		v.site.expire(w, v.site.signIn.name)
+	}
+	w.Header().Set("Clear-Site-Data", `"cache"`)
+	a.notice(w, r, v.site, notice{
+		status: http.StatusOK, title: text("signedout.title"), lines: []string{text("signedout.text")},
+		links: []link{{URL: a.base.origin + "/", Text: text("signedout.again")}, {URL: a.cfg.Issuer + "/sign-out", Text: text("signedout.issuer")}},
+	})
+}
+
+// crossOrigin answers a POST that did not come from this origin's own pages. Nothing was done.
+func (a *App) crossOrigin(w http.ResponseWriter, r *http.Request) {
+	a.notice(w, r, visitFrom(r.Context()).site, a.failedNotice("failed.origin", ""))
+}
