@@ -1,5 +1,5 @@
-// Package page is the hosted pages: signing in, finding a user, asking to impersonate them, and what went wrong.
-// Start with [New] and [Config], mount [Pages.Impersonate] and [Pages.Static], and call [Pages.SignIn] and its
+// Package page is the hosted pages: signing in, finding a user, asking to impersonate them, the trail, and what went wrong.
+// Start with [New] and [Config], mount [Pages.Impersonate], [Pages.Audit] and [Pages.Static], and call [Pages.SignIn] and its
 // sisters from the handlers that know about passwords.
 //
 // The pages work without JavaScript and send none. They keep nothing: who is signed in comes from Config.SignedIn, the

@@ -65,6 +65,8 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, doing string, err e
 		p.badRequest(w, r, http.StatusBadRequest, parameter.name, parameter.rule)
 	case errors.As(err, &broken):
 		p.badRequest(w, r, broken.Status, broken.Parameter, broken.Rule)
+	case errors.Is(err, ErrCursor):
+		p.badRequest(w, r, http.StatusBadRequest, "after", text("rule.cursor"))
 	case errors.Is(err, ErrTooMany):
 		p.Error(w, r, ErrorView{
 			Status: http.StatusTooManyRequests, Title: text("busy.title"), Text: text("busy.text") + " " + text("busy.wait"), RetryAfter: time.Minute,
@@ -84,7 +86,11 @@ func retry(r *http.Request) Link {
 	if r.Method != http.MethodGet {
 		return Link{}
 	}
-	return Link{URL: route + "?" + r.URL.RawQuery, Text: text("retry")}
+	to := route
+	if r.URL.Path == auditRoute {
+		to = auditRoute
+	}
+	return Link{URL: to + "?" + r.URL.RawQuery, Text: text("retry")}
 }
 
 // badRequest is the page that the app's developer reads.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,8 +30,8 @@ type state struct {
 	answer func(*testing.T) *http.Response // once: it reads the request
 }
 
-// states is every state of every page: what is added to one of the two tables is tested everywhere.
-func states() []state { return append(impersonateStates(), otherStates()...) }
+// states is every state of every page: what is added to one of the tables is tested everywhere.
+func states() []state { return slices.Concat(impersonateStates(), otherStates(), auditStates()) }
 
 // impersonateStates is every state of /impersonate, whole.
 func impersonateStates() (all []state) {
@@ -108,6 +109,9 @@ func otherStates() (all []state) {
 		{"sign-in-expired", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.SignIn(w, r, 422, page.SignInView{Action: action, Expired: true})
 		}, 422},
+		{"sign-in-over", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignIn(w, r, 200, page.SignInView{Action: action, App: "Billing portal", Over: true})
+		}, 200},
 		{"second-factor", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.SecondFactor(w, r, 200, page.SecondFactorView{Action: action, App: "Billing portal", RedirectURI: callback})
 		}, 200},

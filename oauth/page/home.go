@@ -1,14 +1,20 @@
 package page
 
-import "net/http"
+import (
+	"net/http"
 
-// Home writes the page that says who is signed in, with what they can do about it: sign out, and set up a second factor.
+	"github.com/understudy-id/understudy/oauth/impersonation"
+)
+
+// Home writes the page that says who is signed in, with what they can do about it: sign out, set up a second factor, and read the
+// trail where they may.
 func (p *Pages) Home(w http.ResponseWriter, r *http.Request, who Who) {
+	me := impersonation.PersonOf(p.cfg.Issuer, who.User)
 	p.render(w, r, "home", frame{
 		status: http.StatusOK, Title: text("home.title"), Me: who.User.Email, Narrow: true,
 		Page: struct {
-			Name, Email string
-			Enrol       bool
-		}{who.User.Name, who.User.Email, !who.User.SecondFactor},
+			Name, Email  string
+			Audit, Enrol bool
+		}{who.User.Name, who.User.Email, p.cfg.MayAudit(me) || p.cfg.MayImpersonate(me), !who.User.SecondFactor},
 	})
 }

@@ -51,7 +51,7 @@ func (p *Pages) impersonate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !ok {
-		redirect(w, p.cfg.SignInURL(q.here()))
+		redirect(w, p.cfg.SignedOutURL(r, q.here()))
 		return
 	}
 	v := &visit{p: p, w: w, r: r, request: q, who: who, actor: impersonation.PersonOf(p.cfg.Issuer, who.User)}
@@ -94,6 +94,6 @@ func (v *visit) show(name string, f frame) {
 func (v *visit) notStaff() {
 	v.show("staff", frame{
 		status: http.StatusForbidden, Title: text("staff.title"), Failed: true, Narrow: true,
-		Page: struct{ Action, Me, App string }{v.link(), v.who.User.Email, v.appName()},
+		Page: staffPage{Title: markup("staff.title"), Text: markup("staff.text", v.who.User.Email), Action: v.link(), App: v.appName()},
 	})
 }

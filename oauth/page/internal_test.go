@@ -96,7 +96,7 @@ func TestMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 		if f != "messages.go" && !strings.HasSuffix(f, "_test.go") {
-			collect(string(b), `\b(?:text|markup)\("([a-z0-9.]+)"[,)]`)
+			collect(string(b), `\b(?:text|markup|say)\("([a-z0-9.]+)"[,)]`)
 			collect(string(b), `\bplural\([^"]*"([a-z0-9.]+)"`)
 			collect(string(b), `\bplural\([^"]*"[a-z0-9.]+", "([a-z0-9.]+)"`)
 		}
@@ -121,7 +121,7 @@ func TestMessages(t *testing.T) {
 			t.Errorf("no message %q", key)
 		}
 	}
-	made := regexp.MustCompile(`^(status|text)\.\d+$|^ask\.(read|write)(\.hint)?$`) // keys that are put together
+	made := regexp.MustCompile(`^(status|text)\.\d+$|^ask\.(read|write)(\.hint)?$|^(kind|end|mode)\.`) // keys that are put together
 	for key := range messages {
 		if !used[key] && !made.MatchString(key) {
 			t.Errorf("nothing says %q", key)

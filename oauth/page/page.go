@@ -51,8 +51,11 @@ type Config struct {
 	Issuer string
 	// SignedIn tells who sends the request; false if nobody is signed in. An error is a failure.
 	SignedIn func(*http.Request) (Who, bool, error)
-	// SignInURL is where to sign in, or to sign in again, before coming back to returnTo: path and query of a page.
+	// SignInURL is where to sign in again before coming back to returnTo: path and query of a page.
 	SignInURL func(returnTo string) string
+	// SignedOutURL is the same for whom SignedIn does not know. r is their request, by which one can tell them that they were
+	// signed in before.
+	SignedOutURL func(r *http.Request, returnTo string) string
 	// SecondFactorURL is where to set up a second factor before coming back to returnTo.
 	SecondFactorURL func(returnTo string) string
 	Directory       directory.Directory
@@ -70,6 +73,12 @@ type Config struct {
 	RequireSecondFactor bool
 	// Searched is told of a search, or of a user that is opened by "id:" and their ID, before it runs, to record it. ErrTooMany, or any other error, and it does not run.
 	Searched func(ctx context.Context, who Who, query string) error
+	// MayAudit tells whether this person reads the whole trail.
+	MayAudit func(policy.Person) bool
+	// Trail reads the trail. ErrCursor.
+	Trail func(context.Context, AuditQuery) (AuditPage, error)
+	// Session finds a session by its ID, ended or not. ErrNoSession.
+	Session func(ctx context.Context, id string) (impersonation.Session, error)
 	// RequestID is the number that a person can quote; "" shows none. Nil: always "".
 	RequestID func(context.Context) string
 	// Logger gets the failures that a page hides. Nil: slog.Default.
@@ -120,6 +129,7 @@ func (c Config) check() error {
 		{"Issuer", c.Issuer != ""},
 		{"SignedIn", c.SignedIn != nil},
 		{"SignInURL", c.SignInURL != nil},
+		{"SignedOutURL", c.SignedOutURL != nil},
 		{"SecondFactorURL", c.SecondFactorURL != nil},
 		{"Directory", c.Directory != nil},
 		{"Decider", c.Decider != nil},
@@ -128,6 +138,9 @@ func (c Config) check() error {
 		{"Tickets", c.Tickets != nil},
 		{"Clients", c.Clients != nil},
 		{"Searched", c.Searched != nil},
+		{"MayAudit", c.MayAudit != nil},
+		{"Trail", c.Trail != nil},
+		{"Session", c.Session != nil},
 	} {
 		if !f.set {
 			return fmt.Errorf("page: Config.%s must be set", f.name)

@@ -48,6 +48,7 @@ type bench struct {
 	refuse  error
 	decide  func(policy.Request) policy.Decision
 	queries []string
+	trail   trail
 	log     syncBuffer
 	pages   *page.Pages
 }
@@ -71,7 +72,15 @@ func (p *people) Get(_ context.Context, id string) (directory.User, error) {
 	return directory.User{}, directory.ErrNotFound
 }
 
-func (p *people) ByEmail(context.Context, string) (directory.User, error) {
+func (p *people) ByEmail(_ context.Context, email string) (directory.User, error) {
+	if p.fail != nil {
+		return directory.User{}, p.fail
+	}
+	for _, u := range p.all {
+		if u.Email == email {
+			return u, nil
+		}
+	}
 	return directory.User{}, directory.ErrNotFound
 }
 
@@ -145,6 +154,7 @@ func setup(t *testing.T) *bench {
 	b.cfg = page.Config{
 		Issuer:          issuer,
 		SignedIn:        func(*http.Request) (page.Who, bool, error) { return b.who, b.signed, nil },
+		SignedOutURL:    func(_ *http.Request, to string) string { return "/sign-in?" + url.Values{"return_to": {to}}.Encode() },
 		SignInURL:       func(to string) string { return "/sign-in?" + url.Values{"return_to": {to}}.Encode() },
 		SecondFactorURL: func(to string) string { return "/sign-in/second-factor?" + url.Values{"return_to": {to}}.Encode() },
 		Directory:       &b.users, Decider: b, Tickets: b,
@@ -156,7 +166,9 @@ func setup(t *testing.T) *bench {
 			}
 			return b.client, nil
 		},
-		Searched:   func(_ context.Context, _ page.Who, q string) error { b.queries = append(b.queries, q); return nil },
+		Searched: func(_ context.Context, _ page.Who, q string) error { b.queries = append(b.queries, q); return nil },
+		MayAudit: func(p policy.Person) bool { return slices.Contains(p.Roles, "auditor") },
+		Trail:    b.trail.read, Session: b.trail.session,
 		RequestID:  func(context.Context) string { return "req_1" },
 		Logger:     slog.New(slog.NewTextHandler(&b.log, nil)),
 		Now:        func() time.Time { return now },
@@ -176,6 +188,7 @@ func (b *bench) serve(t *testing.T, r *http.Request) *http.Response {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/impersonate", http.NewCrossOriginProtection().Handler(b.pages.Impersonate()))
+	mux.Handle("/audit", b.pages.Audit())
 	mux.Handle("/static/", b.pages.Static())
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, r)
@@ -263,11 +276,15 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 	for want, bend := range map[string]func(*page.Config){
 		"Issuer":          func(c *page.Config) { c.Issuer = "" },
 		"SignedIn":        func(c *page.Config) { c.SignedIn = nil },
+		"SignedOutURL":    func(c *page.Config) { c.SignedOutURL = nil },
 		"SecondFactorURL": func(c *page.Config) { c.SecondFactorURL = nil },
 		"Directory":       func(c *page.Config) { c.Directory = nil },
 		"MayImpersonate":  func(c *page.Config) { c.MayImpersonate = nil },
 		"AnyOrganisation": func(c *page.Config) { c.AnyOrganisation = nil },
 		"Searched":        func(c *page.Config) { c.Searched = nil },
+		"MayAudit":        func(c *page.Config) { c.MayAudit = nil },
+		"Trail":           func(c *page.Config) { c.Trail = nil },
+		"Session":         func(c *page.Config) { c.Session = nil },
 		"SupportURL":      func(c *page.Config) { c.SupportURL = "javascript:alert(1)" },
 	} {
 		b := setup(t)

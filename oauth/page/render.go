@@ -29,13 +29,13 @@ type frame struct {
 
 // loadTemplates parses each page together with the layout and the parts.
 func (p *Pages) loadTemplates() error {
-	base, err := template.New("layout.html").Funcs(template.FuncMap{"t": markup, "plain": text, "bdi": bdi, "stamp": stamp, "choice": modeChoiceOf}).
+	base, err := template.New("layout.html").Funcs(template.FuncMap{"t": markup, "plain": text, "bdi": bdi, "stamp": stamp, "moment": moment, "choice": modeChoiceOf}).
 		ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")
 	if err != nil {
 		return fmt.Errorf("page: parsing the layout: %w", err)
 	}
 	p.templates = make(map[string]*template.Template)
-	for _, name := range []string{"find", "ask", "denied", "staff", "parameter", "error", "signin", "factor", "enrol", "signedout", "home"} {
+	for _, name := range []string{"find", "ask", "denied", "staff", "parameter", "error", "signin", "factor", "enrol", "signedout", "home", "audit", "story"} {
 		t, err := template.Must(base.Clone()).ParseFS(templateFiles, "templates/"+name+".html")
 		if err != nil {
 			return fmt.Errorf("page: parsing %s: %w", name, err)

@@ -19,8 +19,9 @@ type SignInView struct {
 	RedirectURI string
 	// Email is what was typed before.
 	Email string
-	// Failed says that address or password was wrong, not which. Expired says that the page was open too long.
-	Failed, Expired bool
+	// Failed says that address or password was wrong, not which. Expired says that the page was open too long, Over that the
+	// sign-in is over with which a form was opened, and that the form comes back filled in.
+	Failed, Expired, Over bool
 	// Locked is how long nobody may try; zero: not locked.
 	Locked time.Duration
 }
@@ -40,8 +41,9 @@ func (p *Pages) SignIn(w http.ResponseWriter, r *http.Request, status int, v Sig
 		status: status, formEnd: origin(v.RedirectURI), Title: text("signin.title"), Failed: f != nil, Narrow: true,
 		Page: struct {
 			Action, App, Email string
+			Over               bool
 			Faults             faults
-		}{v.Action, v.App, v.Email, f},
+		}{v.Action, v.App, v.Email, v.Over && f == nil, f},
 	})
 }
 

@@ -118,7 +118,7 @@ type deniedPage struct {
 	Enrol   string // link, "" if a second factor is there or would not help
 	Nothing bool   // say that the attempt is on record
 	Change  string // link to the search
-	Action  string // of the cancel form
+	Action  string // of the cancel form, "" shows none
 }
 
 // denied says why not, as far as the policy wants it said, and what would help.
@@ -129,23 +129,23 @@ func (v *visit) denied(u directory.User, d policy.Decision) {
 		page.Advice = text("denied.advice")
 	}
 	if slices.Contains(d.Need, policy.NeedStepUp) {
-		v.stepUp(&page)
+		v.p.stepUp(v.who, v.here(), &page)
 	}
 	v.show("denied", frame{status: http.StatusForbidden, Title: text("denied.title", name), Failed: true, Narrow: true, Page: page})
 }
 
-// stepUp offers what would make the sign-in strong enough, with the way back to this form.
-func (v *visit) stepUp(page *deniedPage) {
-	if v.who.User.SecondFactor {
-		page.SignIn = v.p.cfg.SignInURL(v.here())
+// stepUp offers what would make the sign-in strong enough, with the way back to here.
+func (p *Pages) stepUp(who Who, here string, page *deniedPage) {
+	if who.User.SecondFactor {
+		page.SignIn = p.cfg.SignInURL(here)
 	} else { // signing in again by password alone would lead back to this page
-		page.Enrol = v.p.cfg.SecondFactorURL(v.here())
+		page.Enrol = p.cfg.SecondFactorURL(here)
 	}
 }
 
 // factorFirst asks for a second factor before anybody is shown.
 func (v *visit) factorFirst() {
 	page := deniedPage{Heading: markup("find.title"), Advice: text("denied.first"), Action: v.link()}
-	v.stepUp(&page)
+	v.p.stepUp(v.who, v.here(), &page)
 	v.show("denied", frame{status: http.StatusForbidden, Title: text("find.title"), Failed: true, Narrow: true, Page: page})
 }

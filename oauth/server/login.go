@@ -68,6 +68,27 @@ func (s *Server) signInURL(returnTo string) string {
 	return "/sign-in?" + url.Values{"return_to": {returnTo}}.Encode()
 }
 
+// signedOutURL is signInURL for a request that nobody is signed in for. Who was before is told so: a POST comes from a form of ours,
+// and a cookie that is on record was good once.
+func (s *Server) signedOutURL(r *http.Request, returnTo string) string {
+	u := s.signInURL(returnTo)
+	if r.Method == http.MethodPost || s.knownCookie(r) {
+		u += "&over=1"
+	}
+	return u
+}
+
+// knownCookie reports whether r has the cookie of a login, alive or not. A store that fails is for whoever asks it next: here it
+// only decides a sentence.
+func (s *Server) knownCookie(r *http.Request) bool {
+	cookies := r.CookiesNamed(loginCookie)
+	if len(cookies) != 1 || len(cookies[0].Value) != oauth.SecretLength {
+		return false
+	}
+	_, err := s.store.LoginByCookie(r.Context(), oauth.Secret(cookies[0].Value).Hash())
+	return err == nil
+}
+
 // safeReturn keeps to our own pages: a path, never a host.
 func safeReturn(to string) string {
 	u, err := url.Parse(to)
@@ -75,7 +96,7 @@ func safeReturn(to string) string {
 		return "/"
 	}
 	switch u.Path {
-	case "/", "/oauth2/auth", "/impersonate", "/sign-in/second-factor":
+	case "/", "/audit", "/oauth2/auth", "/impersonate", "/sign-in/second-factor":
 		return to
 	}
 	return "/"
@@ -87,7 +108,9 @@ func (s *Server) showSignIn(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err)
 		return
 	}
-	s.pages.SignIn(w, r, http.StatusOK, s.signInView(r.Context(), safeReturn(f.Get("return_to"))))
+	v := s.signInView(r.Context(), safeReturn(f.Get("return_to")))
+	v.Over = f.Has("over")
+	s.pages.SignIn(w, r, http.StatusOK, v)
 }
 
 // signInView shows which app one is going to, by its registered name.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/page"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
@@ -19,9 +20,12 @@ const searchesPerMinute = 30
 // pageConfig wires the hosted pages to the rest.
 func (s *Server) pageConfig(rules policy.Decider, support string) page.Config {
 	return page.Config{
-		Issuer: s.issuer, Directory: s.store, Decider: rules, Tickets: s.service, SignInURL: s.signInURL, SecondFactorURL: s.secondFactorURL, SupportURL: support, RequireSecondFactor: s.rules.Options().RequireSecondFactor,
+		Issuer: s.issuer, Directory: s.store, Decider: rules, Tickets: s.service, SignInURL: s.signInURL, SignedOutURL: s.signedOutURL, SecondFactorURL: s.secondFactorURL, SupportURL: support, RequireSecondFactor: s.rules.Options().RequireSecondFactor,
 		RequestID: requestID, Logger: s.log, Now: s.now, Clients: s.pageClient, Searched: s.searched,
 		MayImpersonate:  s.registry.MayImpersonate,
+		MayAudit:        s.registry.MayAudit,
+		Trail:           s.trail,
+		Session:         s.pageSession,
 		AnyOrganisation: s.anyOrganisation,
 		SignedIn: func(r *http.Request) (page.Who, bool, error) {
 			login, user, err := s.signedIn(r)
@@ -39,6 +43,27 @@ func (s *Server) pageClient(ctx context.Context, id string) (page.Client, error)
 		return page.Client{}, page.ErrNoClient
 	}
 	return page.Client{Policy: c.Client, Name: c.Name, RedirectURIs: c.RedirectURIs}, err
+}
+
+// trail reads entries for the page. Nothing is cached: what an auditor reads is what is on record now.
+func (s *Server) trail(ctx context.Context, q page.AuditQuery) (page.AuditPage, error) {
+	stored, next, err := s.store.Entries(ctx, store.EntryQuery{Own: q.Own, Person: q.Person, Session: q.Session, After: q.After, Limit: q.Limit})
+	if errors.Is(err, store.ErrCursor) {
+		return page.AuditPage{}, page.ErrCursor
+	}
+	out := page.AuditPage{Next: next}
+	for _, e := range stored {
+		out.Entries = append(out.Entries, e.Entry)
+	}
+	return out, err
+}
+
+func (s *Server) pageSession(ctx context.Context, id string) (impersonation.Session, error) {
+	session, err := s.store.Session(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return session, page.ErrNoSession
+	}
+	return session, err
 }
 
 // anyOrganisation reports whether some role of p reaches beyond p's own organisation.

@@ -116,6 +116,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("/userinfo", s.userinfo)
 	mux.HandleFunc("/impersonation/actions", s.actions)
 	mux.Handle("/impersonate", forms.Handler(s.pages.Impersonate()))
+	mux.Handle("/audit", s.pages.Audit())
 	mux.HandleFunc("GET /sign-in", s.showSignIn)
 	mux.Handle("POST /sign-in", form(s.signIn))
 	mux.HandleFunc("GET /sign-in/code", s.showCode)
