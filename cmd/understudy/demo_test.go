@@ -1,0 +1,101 @@
+package main_test
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// demoOut is what "understudy demo -o json" says first.
+type demoOut struct {
+	AppURL    string `json:"app_url"`
+	AsUserURL string `json:"as_user_url"`
+	IssuerURL string `json:"issuer_url"`
+	Database  string `json:"database"`
+	SignIns   []struct {
+		Email string `json:"email"`
+		Code  string `json:"code"`
+	} `json:"sign_ins"`
+}
+
+// startDemo runs a demo on free ports, and returns when it says where it serves.
+func startDemo(t *testing.T, dir string, args ...string) (*exec.Cmd, demoOut) {
+	t.Helper()
+	cmd := understudy(t, dir, append([]string{"demo", "-o", "json", "--issuer-port", "0", "--app-port", "0"}, args...)...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	var d demoOut
+	if err := json.NewDecoder(out).Decode(&d); err != nil {
+		t.Fatalf("the first object of its output: %v", err)
+	}
+	return cmd, d
+}
+
+// A demo serves as it says, the other commands work beside it, a server refuses its database, and Ctrl-C ends it well.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd, d := startDemo(t, dir)
+	for _, url := range []string{d.AppURL + "/static/acme.css", d.IssuerURL + "/sign-in"} {
+		res, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("%s: got %s, want 200", url, res.Status)
+		}
+	}
+	if d.AsUserURL == "" || len(d.SignIns) < 3 || d.SignIns[0].Email != "ann@acme.test" || len(d.SignIns[0].Code) != 6 {
+		t.Errorf("got %+v, want three addresses, Ann first and her code", d)
+	}
+	for _, args := range [][]string{{"audit", "ls"}, {"user", "ls"}, {"client", "ls"}, {"session", "ls"}, {"user", "totp", "john@acme.test"}} {
+		if out, err := understudy(t, dir, append(args, "--database", d.Database)...).CombinedOutput(); err != nil {
+			t.Errorf("beside the demo, %v: %v\n%s", args, err, out)
+		}
+	}
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(d.AppURL, "http://"))
+	wantRefused(t, understudy(t, t.TempDir(), "demo", "--issuer-port", "0", "--app-port", port),
+		"port "+port+", for the app, is taken: another program listens there", "hint: --app-port names another; 0 takes a free one")
+	wantRefused(t, understudy(t, dir, "demo", "--issuer-port", "0", "--app-port", "0"), "another server is using it")
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after Ctrl-C: got %v, want exit 0", err)
+	}
+	wantRefused(t, understudy(t, dir, "serve", "--database", d.Database), "is a demo database: its passwords are public")
+}
+
+// The second run goes on with the data of the first, unless told to start anew.
+func TestDemoAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i, args := range [][]string{nil, nil, {"--same-origin"}, {"--fresh"}} {
+		cmd, d := startDemo(t, dir, args...)
+		if i == 0 {
+			runs(t, dir, "user", "add", "--email", "new@acme.test", "--name", "New", "--database", d.Database)
+		}
+		if got, want := strings.Contains(runs(t, dir, "user", "ls", "--database", d.Database), "new@acme.test"), i < 3; got != want {
+			t.Errorf("run %d: is the user of the first run there? got %v, want %v", i, got, want)
+		}
+		cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("after SIGTERM: got %v, want exit 0", err)
+		}
+	}
+}
