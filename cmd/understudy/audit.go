@@ -25,7 +25,7 @@ func (a *app) auditCmd() *cobra.Command {
 func (a *app) auditList() *cobra.Command {
 	var q store.EntryQuery
 	var kind, since, until string
-	cmd := &cobra.Command{Use: "ls", Short: "List entries, newest first", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "ls", Short: "List entries, newest first; those of one session in the order of its story", Args: cobra.NoArgs}
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&q.Person, "person", "", "about this person, as actor or subject (`user` ID or e-mail address)")
@@ -89,6 +89,9 @@ func (a *app) listEntries(ctx context.Context, st store.Store, q store.EntryQuer
 	if err != nil {
 		return fmt.Errorf("listing entries: %w", err)
 	}
+	if q.Session != "" {
+		slices.Reverse(page)
+	}
 	out := make([]entryOut, 0, len(page))
 	t := table{header: []string{"TIME", "KIND", "ACTOR", "SUBJECT", "CLIENT", "SESSION", "WHY", "ID"}}
 	for _, e := range page {
@@ -132,6 +135,9 @@ func (a *app) showEntry(e store.StoredEntry) error {
 		{"client", o.Client}, {"session", o.Session}, {"request", o.Request}, {"policy", o.Policy},
 	} {
 		t.add(row...)
+	}
+	if audit.Kind(o.Kind) == audit.KindAction {
+		t.add("did", o.action())
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Fields)) {
 		t.add(name, o.Fields[name])
@@ -206,8 +212,11 @@ func side(e audit.Entry, p oauth.Party, name string) party {
 	return party{p.Issuer, p.Subject, e.Fields[name+"_email"], e.Fields[name+"_name"]}
 }
 
-// why is the rule that refused, or what somebody gave as a reason, or what an operator changed.
+// why is the rule that refused, or what somebody gave as a reason, or what an operator changed, or what was done.
 func (e entryOut) why() string {
+	if audit.Kind(e.Kind) == audit.KindAction {
+		return e.action()
+	}
 	names := []string{"rule", "note", "reason", "action"}
 	if kind := audit.Kind(e.Kind); kind == audit.KindUserAdd || kind == audit.KindUserRole {
 		names = []string{"roles"} // other entries tell the roles of that day, which are not why
@@ -218,4 +227,23 @@ func (e entryOut) why() string {
 		}
 	}
 	return ""
+}
+
+// action is a request in a session, and how it went: "POST /account/delete refused: forbidden".
+func (e entryOut) action() string {
+	did := e.Fields["method"]
+	if route := e.Fields["route"]; route != "" { // it may be erased
+		did += " " + route
+	}
+	status, note := e.Fields["status"], e.Fields["note"]
+	if status == "403" {
+		status = "refused"
+	}
+	if status != "" {
+		did += " " + status
+	}
+	if note != "" {
+		did += ": " + note
+	}
+	return did
 }
