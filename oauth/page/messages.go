@@ -129,7 +129,7 @@ var messages = map[string]string{
 	"story.requests":      "%d recorded, %d of them refused",
 	"story.some":          "%d recorded in the part below, %d of them refused",
 	"story.entries":       "What happened, oldest first",
-	"story.all":           "The whole trail",
+	"story.all":           "Back to the trail",
 	"story.unknown.title": "There is no such session",
 	"story.unknown.text":  "There is no session with this id, or you may not read about it.",
 
