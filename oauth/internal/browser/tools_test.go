@@ -184,6 +184,10 @@ func TestAxe(t *testing.T) {
 		t.Error("axe is left in the page")
 	}
 	p.Quiet()
+	p.Go(serve(t, "default-src 'none'; style-src 'unsafe-inline'", `<button style="padding: 0; width: 9px">a</button><button style="padding: 0; width: 9px">b</button>`))
+	if got := p.Axe(); len(got) != 2 || got[0].Rule != "target-size" {
+		t.Errorf("axe found %+v, want two small buttons", got)
+	}
 	p.Go(serve(t, "default-src 'none'", `<p>Fine</p>`))
 	if got := p.Axe(); got != nil {
 		t.Errorf("axe found %+v on a sound page", got)
