@@ -22,7 +22,7 @@ func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 	case f == nil:
 		a.failed(w, r, v, "failed.state", "", nil)
 	case q.Get("iss") != a.cfg.Issuer: // RFC 9207 §2.4
-		a.failed(w, r, v, "failed.answer", "", errors.New("iss is not our issuer"))
+		a.failed(w, r, v, "failed.query", "", errors.New("iss is not our issuer"))
 	case a.acting == a.base && (v.over || v.session != nil): // started in another tab meanwhile
 		a.notice(w, r, v.site, a.stopFirstNotice(v.ended()))
 	case q.Has("error"):
@@ -37,7 +37,7 @@ func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 // takeFlow gives what this browser was sent to the issuer for, and forgets it: an answer counts once.
 func (a *App) takeFlow(w http.ResponseWriter, r *http.Request, v *visit, state string) *flow {
 	c := v.site.flowCookie(state)
-	plain, err := c.open(a.box, find(r, c.name))
+	plain, err := c.open(find(r, c.name))
 	if err != nil {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (a *App) landing(to string, p *Person) string {
 // by a silent code flow, used at once and kept nowhere.
 func (a *App) ticket(w http.ResponseWriter, r *http.Request, v *visit, f *flow, ticket oauth.Secret) {
 	if len(ticket) != oauth.SecretLength || !printable(string(ticket)) {
-		a.failed(w, r, v, "failed.answer", "", errors.New("the answer holds no ticket"))
+		a.failed(w, r, v, "failed.query", "", errors.New("the answer holds no ticket"))
 		return
 	}
 	f.Ticket, f.TicketVerifier = ticket, f.Verifier
@@ -117,7 +117,7 @@ func (a *App) ticket(w http.ResponseWriter, r *http.Request, v *visit, f *flow, 
 // code redeems a code: a person signed in, or the actor's token came.
 func (a *App) code(w http.ResponseWriter, r *http.Request, v *visit, f *flow, code string) {
 	if !printable(code) || len(code) > 1024 {
-		a.failed(w, r, v, "failed.answer", "", errors.New("the answer holds no code"))
+		a.failed(w, r, v, "failed.query", "", errors.New("the answer holds no code"))
 		return
 	}
 	t, err := a.issuer.code(r.Context(), code, v.site.callback(), f.Verifier)
@@ -151,7 +151,7 @@ func (a *App) code(w http.ResponseWriter, r *http.Request, v *visit, f *flow, co
 // signsIn puts p's sign-in into the browser. Where it reports false it has answered.
 func (a *App) signsIn(w http.ResponseWriter, r *http.Request, v *visit, p Person) bool {
 	s := signIn{Person: p, Expires: a.now().Add(a.cfg.SignInLifetime)}
-	if err := v.site.signIn.set(w, v.site, a.box, s.pack(), 0); err != nil {
+	if err := v.site.signIn.set(w, v.site, s.pack(), 0); err != nil {
 		a.failed(w, r, v, "failed.large", "", err)
 		return false
 	}
@@ -209,10 +209,10 @@ func (a *App) keep(w http.ResponseWriter, r *http.Request, v *visit, s Session, 
 	in := acting{Session: s}
 	if a.acting != a.base {
 		in.Return, in.ReturnTo = ret, to
-		return v.site.acting.set(w, v.site, a.box, in.pack(), 0)
+		return v.site.acting.set(w, v.site, in.pack(), 0)
 	}
 	h := held{Session: s.ID, Actor: s.Actor, Subject: s.Subject, Started: s.Started, Expires: s.Expires, Return: ret, ReturnTo: to}
-	if err := errors.Join(v.site.acting.set(w, v.site, a.box, in.pack(), 0), v.site.held.set(w, v.site, a.box, h.pack(), 0)); err != nil {
+	if err := errors.Join(v.site.acting.set(w, v.site, in.pack(), 0), v.site.held.set(w, v.site, h.pack(), 0)); err != nil {
 		return err
 	}
 	v.site.expire(w, v.site.signIn.name)

@@ -24,13 +24,13 @@ var errTooLarge = errors.New("rp: what must be kept does not fit a cookie")
 
 // cookie is one of ours on one site.
 type cookie struct {
-	name    string
-	purpose string // what the seal is bound to, beside the key: name, client and host
+	name string
+	seal seal.Bound // to name, client and host, beside the key
 }
 
-func (st *site) cookie(name, client string) cookie {
+func (st *site) cookie(box *seal.Box, name, client string) cookie {
 	full := st.prefix + name
-	return cookie{full, strings.Join([]string{"rp1", full, client, st.host}, "\x00")}
+	return cookie{full, box.For(strings.Join([]string{"rp1", full, client, st.host}, "\x00"))}
 }
 
 // found is what a request says under one name.
@@ -45,6 +45,8 @@ type jar struct {
 	flows                int
 	large                bool
 }
+
+func (j jar) empty() bool { return j.acting.n+j.held.n+j.signIn.n == 0 }
 
 // read finds our cookies by the bytes of their names: what other parsers trim or unquote into such a name is not ours.
 // It allocates nothing, also not for a thousand cookies of somebody else.
@@ -102,7 +104,7 @@ func find(r *http.Request, name string) (f found) {
 var encoding = base64.RawURLEncoding.Strict()
 
 // open opens what seal made for the same cookie of the same site and client. Anything else is seal.ErrOpen.
-func (c cookie) open(box *seal.Box, f found) ([]byte, error) {
+func (c cookie) open(f found) ([]byte, error) {
 	if f.n != 1 || len(f.value) > maxCookie {
 		return nil, seal.ErrOpen
 	}
@@ -110,12 +112,12 @@ func (c cookie) open(box *seal.Box, f found) ([]byte, error) {
 	if err != nil {
 		return nil, seal.ErrOpen
 	}
-	return box.Open(c.purpose, sealed)
+	return c.seal.Open(sealed)
 }
 
 // set puts plain, sealed, into the browser for as long as it runs, or for maxAge seconds if that is not 0.
-func (c cookie) set(w http.ResponseWriter, st *site, box *seal.Box, plain []byte, maxAge int) error {
-	value := encoding.EncodeToString(box.Seal(c.purpose, plain))
+func (c cookie) set(w http.ResponseWriter, st *site, plain []byte, maxAge int) error {
+	value := encoding.EncodeToString(c.seal.Seal(plain))
 	if len(c.name)+len(value) > maxCookie {
 		return errTooLarge
 	}

@@ -14,12 +14,13 @@ type visit struct {
 	session *Session // nil when nobody impersonates
 	person  *Person  // who signed in, when nobody impersonates
 	// over tells that an impersonation was here and cannot go on: nobody is served as anybody before Stop.
-	over  bool
-	jar   jar
-	saw   *acting // the impersonation's cookie, if it could be opened, also when it is over
-	held  *held   // the held sign-in, if it could be opened
-	did   Action  // what was recorded of this request before it ran; zero for a safe one
-	shown bool    // the handler put the banner into its page itself
+	over   bool
+	jar    jar
+	saw    bool   // the impersonation's cookie could be opened: it is in acting, also when it is over
+	held   []byte // what the held sign-in's cookie holds, if it could be opened; see holding
+	acting acting
+	did    Action // what was recorded of this request before it ran; zero for a safe one
+	shown  bool   // the handler put the banner into its page itself
 }
 
 func visitFrom(ctx context.Context) *visit {
@@ -41,7 +42,7 @@ func (a *App) visit(r *http.Request, st *site, j jar) (*visit, error) {
 	}
 	if st.signsIn && j.signIn.n > 0 {
 		var s signIn
-		if plain, err := st.signIn.open(a.box, j.signIn); err == nil && s.unpack(plain) == nil && a.now().Before(s.Expires) {
+		if plain, err := st.signIn.open(j.signIn); err == nil && s.unpack(plain) == nil && a.now().Before(s.Expires) {
 			v.person = &s.Person
 		}
 	}
@@ -61,21 +62,17 @@ func (a *App) findSession(r *http.Request, v *visit) error {
 		return nil
 	}
 	v.over = true
-	var s acting
-	if plain, err := v.site.acting.open(a.box, v.jar.acting); err == nil && s.unpack(plain) == nil {
-		v.saw = &s
+	if plain, err := v.site.acting.open(v.jar.acting); err == nil {
+		v.saw = v.acting.unpack(plain) == nil
 	}
 	if a.acting == a.base {
-		var h held
-		if plain, err := v.site.held.open(a.box, v.jar.held); err == nil && h.unpack(plain) == nil {
-			v.held = &h
-		}
-		if v.saw == nil || v.held == nil || v.held.Session != v.saw.ID || a.cfg.Held != nil && hold != v.saw.ID {
+		v.held, _ = v.site.held.open(v.jar.held)
+		if !v.saw || heldSession(v.held) != v.acting.ID || a.cfg.Held != nil && hold != v.acting.ID {
 			return nil
 		}
 	}
-	if v.saw != nil && a.now().Before(v.saw.Expires) {
-		v.session, v.over = &v.saw.Session, false
+	if v.saw && a.now().Before(v.acting.Expires) {
+		v.session, v.over = &v.acting.Session, false
 	}
 	return nil
 }
@@ -113,13 +110,23 @@ func (a *App) over(w http.ResponseWriter, r *http.Request, v *visit) {
 	a.notice(w, r, v.site, a.endedNotice(v.site, v.ended(), a.acting == a.base))
 }
 
+// holding is the held sign-in; nil if there is none that can be read.
+func (v *visit) holding() *held {
+	h := new(held)
+	if h.unpack(v.held) != nil {
+		return nil
+	}
+	return h
+}
+
 // ended is the session as far as the cookies still tell it; nil if they do not.
 func (v *visit) ended() *Session {
+	h := v.holding()
 	switch {
-	case v.held != nil:
-		return &Session{ID: v.held.Session, Subject: v.held.Subject, Actor: v.held.Actor, Started: v.held.Started, Expires: v.held.Expires}
-	case v.saw != nil:
-		return &v.saw.Session
+	case h != nil:
+		return &Session{ID: h.Session, Subject: h.Subject, Actor: h.Actor, Started: h.Started, Expires: h.Expires}
+	case v.saw:
+		return &v.acting.Session
 	}
 	return nil
 }
@@ -174,10 +181,17 @@ func (a *App) unavailable(w http.ResponseWriter, r *http.Request, v *visit) {
 	a.notice(w, r, v.site, n)
 }
 
+// Shared by all answers: nobody can append to them in place.
+var noStore, byCookie = []string{"no-store"}, []string{"Cookie"}
+
 // cover keeps an answer under impersonation from outliving it.
 func (a *App) cover(v *visit, h http.Header) {
-	h.Set("Cache-Control", "no-store")
-	h.Add("Vary", "Cookie")
+	h["Cache-Control"] = noStore
+	if h["Vary"] == nil {
+		h["Vary"] = byCookie
+	} else {
+		h.Add("Vary", "Cookie")
+	}
 	cookies := h["Set-Cookie"]
 	if len(cookies) == 0 {
 		return

@@ -22,28 +22,31 @@ const (
 )
 
 // guard is the patterns of Allow and Block.
-type guard struct{ allowed, blocked *http.ServeMux }
-
-func newGuard() guard { return guard{http.NewServeMux(), http.NewServeMux()} }
+type guard struct{ allowed, blocked *http.ServeMux } // nil without patterns, since asking a mux costs
 
 // Allow lets requests through while somebody only looks, although their method is one that changes things: a search by
 // POST, say. patterns are those of [http.ServeMux]; one that it would not take panics. Call it before Handler.
-func (a *App) Allow(patterns ...string) { register(a.guard.allowed, patterns) }
+func (a *App) Allow(patterns ...string) { register(&a.guard.allowed, patterns) }
 
 // Block refuses what matches patterns (of [http.ServeMux]) while anybody is impersonated. It is a second net: a list of
 // paths knows nothing of other spellings that the app may also take, so wrap the handler itself in Forbid first.
-func (a *App) Block(patterns ...string) { register(a.guard.blocked, patterns) }
+func (a *App) Block(patterns ...string) { register(&a.guard.blocked, patterns) }
 
-func register(mux *http.ServeMux, patterns []string) {
+func register(mux **http.ServeMux, patterns []string) {
+	if *mux == nil {
+		*mux = http.NewServeMux()
+	}
 	for _, p := range patterns {
-		mux.HandleFunc(p, func(http.ResponseWriter, *http.Request) {})
+		(*mux).HandleFunc(p, func(http.ResponseWriter, *http.Request) {})
 	}
 }
 
 // refuses gives the reason for which r may not be done in mode, "" if it may.
 func (g guard) refuses(r *http.Request, mode oauth.Mode) string {
-	if _, pattern := g.blocked.Handler(r); pattern != "" { // also for a path that the mux would clean first
-		return reasonForbidden
+	if g.blocked != nil {
+		if _, pattern := g.blocked.Handler(r); pattern != "" { // also for a path that the mux would clean first
+			return reasonForbidden
+		}
 	}
 	if r.Header.Get("Service-Worker") == "script" { // it would outlive the session, and could swallow Stop
 		return reasonForbidden
@@ -62,7 +65,7 @@ func (g guard) refuses(r *http.Request, mode oauth.Mode) string {
 
 // allows takes only the one spelling that the pattern has.
 func (g guard) allows(r *http.Request) bool {
-	if r.URL.RawPath != "" || path.Clean(r.URL.Path) != strings.TrimSuffix(r.URL.Path, "/") && r.URL.Path != "/" {
+	if g.allowed == nil || r.URL.RawPath != "" || path.Clean(r.URL.Path) != strings.TrimSuffix(r.URL.Path, "/") && r.URL.Path != "/" {
 		return false
 	}
 	_, pattern := g.allowed.Handler(r)

@@ -83,9 +83,9 @@ func FuzzCookies(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	st := c.site(c.BaseURL)
+	st := c.site(c.BaseURL, box)
 	plain := (&signIn{Person: Person{Subject: "u"}, Expires: time.Unix(300, 0)}).pack()
-	value := encoding.EncodeToString(box.Seal(st.acting.purpose, plain))
+	value := encoding.EncodeToString(st.acting.seal.Seal(plain))
 	for _, s := range []string{"", st.acting.name + "=", "a=b; " + st.held.name + "=x;;;", " \u2000" + st.acting.name + "=", "$Version=1;" + st.signIn.name + `="`, st.flow.name + "x=1"} {
 		f.Add(s, false)
 		f.Add(s, true)
@@ -96,7 +96,7 @@ func FuzzCookies(f *testing.F) {
 		}
 		r := &http.Request{Header: http.Header{"Cookie": {header}}}
 		j := st.read(r)
-		_, err := st.acting.open(box, j.acting)
+		_, err := st.acting.open(j.acting)
 		alone := strings.Count(header, st.acting.name+"=") == 1
 		switch {
 		case err == nil && !strings.Contains(header, value):
@@ -110,7 +110,7 @@ func FuzzCookies(f *testing.F) {
 			c cookie
 			f found
 		}{{st.held, j.held}, {st.signIn, j.signIn}} {
-			if _, err := other.c.open(box, other.f); err == nil {
+			if _, err := other.c.open(other.f); err == nil {
 				t.Errorf("%s opened", other.c.name)
 			}
 		}

@@ -19,7 +19,6 @@ type App struct {
 	cfg    Config
 	base   *site // where the app is itself
 	acting *site // where impersonation lives: base, or the origin of its own
-	box    *seal.Box
 	issuer *issuer
 	live   Liveness
 	record Recorder
@@ -40,12 +39,12 @@ func New(ctx context.Context, c Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{cfg: c, box: box, log: c.Logger, now: func() time.Time { return c.Now().UTC() }}
-	a.base = c.site(c.BaseURL)
+	a := &App{cfg: c, log: c.Logger, now: func() time.Time { return c.Now().UTC() }}
+	a.base = c.site(c.BaseURL, box)
 	a.base.signsIn = c.ActorToken == nil
 	a.acting = a.base
 	if c.Origin != "" {
-		a.acting = c.site(c.Origin)
+		a.acting = c.site(c.Origin, box)
 	}
 	a.acting.acts = true
 	a.issuer = &issuer{url: c.Issuer, id: c.ClientID, secret: c.ClientSecret, client: c.Client}
@@ -56,23 +55,22 @@ func New(ctx context.Context, c Config) (*App, error) {
 	if a.record == nil {
 		a.record = a.issuer
 	}
-	a.guard = newGuard()
 	a.ending = newEndings(ctx, a)
 	a.routes = a.mux()
 	return a, nil
 }
 
 // site describes one of the app's origins.
-func (c *Config) site(origin string) *site {
+func (c *Config) site(origin string, box *seal.Box) *site {
 	u, _ := url.Parse(origin) // complete has parsed it
 	st := &site{origin: origin, host: u.Host, secure: true, prefix: "__Host-understudy"}
 	if c.InsecureCookies {
 		st.secure, st.prefix = false, "understudy"
 	}
-	st.acting = st.cookie("", c.ClientID)
-	st.held = st.cookie("-held", c.ClientID)
-	st.signIn = st.cookie("-signin", c.ClientID)
-	st.flow = st.cookie("-flow-", c.ClientID)
+	st.acting = st.cookie(box, "", c.ClientID)
+	st.held = st.cookie(box, "-held", c.ClientID)
+	st.signIn = st.cookie(box, "-signin", c.ClientID)
+	st.flow = st.cookie(box, "-flow-", c.ClientID)
 	return st
 }
 
@@ -105,6 +103,10 @@ func (a *App) Handler(next http.Handler) http.Handler {
 		j := st.read(r)
 		if j.large {
 			http.Error(w, "The cookies of this request are too large.", http.StatusRequestHeaderFieldsTooLarge)
+			return
+		}
+		if j.empty() && st.signsIn && safe(r.Method) && !strings.HasPrefix(r.URL.Path, root) {
+			next.ServeHTTP(w, r) // nobody that we know, and nothing that could be from before
 			return
 		}
 		v, err := a.visit(r, st, j)

@@ -195,7 +195,7 @@ func (a *App) leave(w http.ResponseWriter, r *http.Request, v *visit, f *flow, t
 	if v.jar.flows >= maxFlows {
 		v.site.expire(w, v.site.flowNames(r)...)
 	}
-	if err := v.site.flowCookie(f.State).set(w, v.site, a.box, f.pack(), flowLifetime); err != nil {
+	if err := v.site.flowCookie(f.State).set(w, v.site, f.pack(), flowLifetime); err != nil {
 		a.failed(w, r, v, "failed.query", "", err)
 		return
 	}
@@ -204,7 +204,7 @@ func (a *App) leave(w http.ResponseWriter, r *http.Request, v *visit, f *flow, t
 
 // flowCookie is the cookie of the flow with that state: of its own, so that two tabs do not disturb each other.
 func (st *site) flowCookie(state string) cookie {
-	return cookie{st.flow.name + state[:min(8, len(state))], st.flow.purpose}
+	return cookie{st.flow.name + state[:min(8, len(state))], st.flow.seal}
 }
 
 // flowNames are the names of all flows under way.

@@ -204,6 +204,14 @@ func (h *held) unpack(b []byte) error {
 	return u.done()
 }
 
+// heldSession is the session in what a held packed; "" if that is none. Every request asks, so it copies nothing.
+func heldSession(packed []byte) string {
+	if len(packed) < 2 || packed[0] != stateVersion || packed[1] >= 0x80 || len(packed) < 2+int(packed[1]) {
+		return ""
+	}
+	return string(packed[2 : 2+packed[1]])
+}
+
 func (s *signIn) pack() []byte {
 	p := newPack(256)
 	p.time(s.Expires)

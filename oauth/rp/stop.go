@@ -46,6 +46,7 @@ func (a *App) nothingToStop(w http.ResponseWriter, r *http.Request, v *visit) {
 
 // stopOver stops where impersonation lies over the app's own origin.
 func (a *App) stopOver(w http.ResponseWriter, r *http.Request, v *visit) {
+	h := v.holding()
 	v.site.expire(w, v.site.acting.name, v.site.held.name)
 	w.Header().Set("Clear-Site-Data", `"cache"`)
 	if a.cfg.Hold != nil {
@@ -54,29 +55,29 @@ func (a *App) stopOver(w http.ResponseWriter, r *http.Request, v *visit) {
 		}
 	}
 	switch {
-	case v.held == nil && v.saw == nil: // nothing in them can be read
+	case h == nil && !v.saw: // nothing in them can be read
 		a.stopped(w, r, v, nil, a.base.origin+a.landing("", v.person))
 		return
-	case v.held == nil || v.saw != nil && v.saw.ID != v.held.Session:
+	case h == nil || v.saw && v.acting.ID != h.Session:
 		a.stopStolen(w, r, v)
 		return
 	}
-	token, err := a.issuer.back(r.Context(), v.held.Return)
+	token, err := a.issuer.back(r.Context(), h.Return)
 	s := v.ended()
 	switch {
 	case isOver(err): // stopped before, ended by somebody else, or nothing left of the sign-in
 		a.ended(w, r, v, s)
 		return
 	case err != nil:
-		a.unconfirmed(w, r, v, s, v.held.Return, err)
+		a.unconfirmed(w, r, v, s, h.Return, err)
 		return
 	}
-	to := v.held.ReturnTo
+	to := h.ReturnTo
 	if a.base.signsIn {
 		p, err := a.issuer.userinfo(r.Context(), token)
 		if err != nil {
 			a.log.WarnContext(r.Context(), "the actor has to sign in again after a stop", "session", s.ID, "error", err)
-		} else if p.Subject == v.held.Actor.Subject {
+		} else if p.Subject == h.Actor.Subject {
 			if !a.signsIn(w, r, v, p) {
 				return
 			}
@@ -90,11 +91,11 @@ func (a *App) stopOver(w http.ResponseWriter, r *http.Request, v *visit) {
 // stopStolen ends, and gives nothing back: the two cookies are not of one session, or the impersonation's came alone, as it
 // would from somebody who stole it.
 func (a *App) stopStolen(w http.ResponseWriter, r *http.Request, v *visit) {
-	if v.saw != nil {
-		a.endNow(r.Context(), v.saw.Session, v.saw.Token)
+	if v.saw {
+		a.endNow(r.Context(), v.acting.Session, v.acting.Token)
 	}
-	if v.held != nil {
-		a.endNow(r.Context(), *v.ended(), v.held.Return)
+	if h := v.holding(); h != nil {
+		a.endNow(r.Context(), *v.ended(), h.Return)
 	}
 	a.log.WarnContext(r.Context(), "a stop came without the sign-in that was held: the session was ended, nobody was signed in", "session", v.ended().ID)
 	a.ended(w, r, v, v.ended())
@@ -107,22 +108,22 @@ func (a *App) stopApart(w http.ResponseWriter, r *http.Request, v *visit) {
 	}
 	v.site.expire(w, v.site.acting.name)
 	w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
-	if v.saw == nil {
+	if !v.saw {
 		a.stopped(w, r, v, nil, a.base.origin+"/")
 		return
 	}
-	s := &v.saw.Session
-	token, err := a.issuer.back(r.Context(), v.saw.Return)
+	s := &v.acting.Session
+	token, err := a.issuer.back(r.Context(), v.acting.Return)
 	switch {
 	case isOver(err):
 		a.ended(w, r, v, s)
 		return
 	case err != nil:
-		a.unconfirmed(w, r, v, s, v.saw.Return, err)
+		a.unconfirmed(w, r, v, s, v.acting.Return, err)
 		return
 	}
 	a.tellStopped(r.Context(), *s, token)
-	a.stopped(w, r, v, s, a.base.origin+a.landing(v.saw.ReturnTo, nil))
+	a.stopped(w, r, v, s, a.base.origin+a.landing(v.acting.ReturnTo, nil))
 }
 
 func (a *App) tellStopped(ctx context.Context, s Session, token oauth.Secret) {

@@ -52,26 +52,39 @@ func New(current []byte, older ...[]byte) (*Box, error) {
 
 // Seal encrypts plain, which may be empty. The answer is Overhead bytes longer and differs each time. purpose is a fixed
 // text with whatever else must match at Open, such as a row's id; it is authenticated, not stored.
-func (b *Box) Seal(purpose string, plain []byte) []byte {
-	out := make([]byte, 1, len(plain)+Overhead)
-	out[0] = version
-	return b.aeads[0].Seal(out, nil, plain, associated(purpose))
-}
+func (b *Box) Seal(purpose string, plain []byte) []byte { return b.For(purpose).Seal(plain) }
 
 // Open decrypts what Seal gave for the same purpose. The only error is ErrOpen.
-func (b *Box) Open(purpose string, sealed []byte) ([]byte, error) {
+func (b *Box) Open(purpose string, sealed []byte) ([]byte, error) { return b.For(purpose).Open(sealed) }
+
+// Bound is a Box for one purpose, for who opens many secrets of the same one. It is safe for concurrent use.
+type Bound struct {
+	aeads []cipher.AEAD
+	// associated ties the version to the ciphertext too: a later format can never be passed off as this one.
+	associated []byte
+}
+
+// For binds the Box to a purpose.
+func (b *Box) For(purpose string) Bound {
+	return Bound{b.aeads, append([]byte{version}, purpose...)}
+}
+
+// Seal is Box.Seal for the purpose.
+func (b Bound) Seal(plain []byte) []byte {
+	out := make([]byte, 1, len(plain)+Overhead)
+	out[0] = version
+	return b.aeads[0].Seal(out, nil, plain, b.associated)
+}
+
+// Open is Box.Open for the purpose.
+func (b Bound) Open(sealed []byte) ([]byte, error) {
 	if len(sealed) < Overhead || sealed[0] != version {
 		return nil, ErrOpen
 	}
 	for _, aead := range b.aeads {
-		if plain, err := aead.Open(nil, nil, sealed[1:], associated(purpose)); err == nil {
+		if plain, err := aead.Open(nil, nil, sealed[1:], b.associated); err == nil {
 			return plain, nil
 		}
 	}
 	return nil, ErrOpen
-}
-
-// associated ties the version to the ciphertext too: a later format can never be passed off as this one.
-func associated(purpose string) []byte {
-	return append([]byte{version}, purpose...)
 }

@@ -1,0 +1,90 @@
+package rp_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/rp"
+)
+
+// discard is an answer that nobody reads, as cheap as can be, so that the figures are ours.
+type discard struct{ h http.Header }
+
+func (d *discard) Header() http.Header { return d.h }
+func (*discard) WriteHeader(int)       {}
+func (*discard) Write(p []byte) (int, error) {
+	return len(p), nil
+}
+
+// BenchmarkHandler is what a safe request costs beyond the app's own handler, which answers nothing that could hold a banner.
+func BenchmarkHandler(b *testing.B) {
+	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
+	for _, which := range []form{apart, over} {
+		h := setup(b, which, nil)
+		ann := h.ann()
+		ann.impersonate("john", "read")
+		bare, err := rp.New(b.Context(), h.config) // Block costs 5 allocations more
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run("impersonating/"+string(which), func(b *testing.B) {
+			run(b, bare.Handler(app), ann.request(http.MethodGet, h.asUser+"/x", nil), cookieHeader(ann.cookies(h.asUser)))
+		})
+	}
+	h := setup(b, apart, nil)
+	b.Run("signed in", func(b *testing.B) {
+		ann := h.ann()
+		run(b, h.rp.Handler(app), ann.request(http.MethodGet, h.app+"/x", nil), cookieHeader(ann.cookies(h.app)))
+	})
+	b.Run("no cookie of ours", func(b *testing.B) {
+		run(b, h.rp.Handler(app), h.browser().request(http.MethodGet, h.app+"/x", nil), "theme=dark; session=0123456789abcdef0123456789abcdef")
+	})
+	b.Run("nothing in front", func(b *testing.B) {
+		run(b, app, h.browser().request(http.MethodGet, h.app+"/x", nil), "")
+	})
+}
+
+func run(b *testing.B, h http.Handler, r *http.Request, cookies string) {
+	r.Host = r.URL.Host
+	if cookies != "" {
+		r.Header.Set("Cookie", cookies)
+	}
+	w := &discard{http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.h)
+		w.h.Set("Content-Type", "text/plain")
+		h.ServeHTTP(w, r)
+	}
+}
+
+// BenchmarkRefused is a refusal that is recorded by somebody who is at hand.
+func BenchmarkRefused(b *testing.B) {
+	h := setup(b, apart, func(_ *house, c *rp.Config) { c.Recorder, c.Liveness = yes{}, yes{} })
+	ann := h.ann()
+	ann.impersonate("john", "read")
+	run(b, h.rp.Handler(http.NotFoundHandler()), ann.request(http.MethodPost, h.asUser+"/x", nil), cookieHeader(ann.cookies(h.asUser)))
+}
+
+type yes struct{}
+
+func (yes) Alive(context.Context, string, oauth.Secret) (bool, error) { return true, nil }
+func (yes) Record(context.Context, rp.Action) (bool, error)           { return true, nil }
+
+func Example() {
+	mux := http.NewServeMux() // the app as it is
+	secret := oauth.Secret("from understudy client add")
+
+	u, err := rp.New(context.Background(), rp.Config{Issuer: "https://login.example", ClientID: "app", ClientSecret: secret, BaseURL: "https://app.example"})
+	if err != nil {
+		panic(err)
+	}
+	handler := u.Handler(u.RequireSignIn(mux))
+
+	fmt.Println(handler != nil)
+	// Output: true
+}
