@@ -41,44 +41,50 @@ func FormField(r *http.Request) template.HTML {
 	return template.HTML(`<input type="hidden" name="` + sessionField + `" value="` + template.HTMLEscapeString(s.ID) + `">`)
 }
 
-// bannerHTML is the whole element. Its content is in a declarative shadow root, out of reach for the styles of the page.
+// bannerHTML is the whole element.
+func bannerHTML(st *site, s *Session) string {
+	return string(appendBanner(make([]byte, 0, 2<<10), st, s))
+}
+
+// appendBanner adds the element to b. Its content is in a declarative shadow root, out of reach for the styles of the page.
 // URLs are absolute and the form has a target, since the page may have a base element that leads elsewhere. The style sheet
 // is linked twice: inside for the banner, outside so that the page does not scroll what has the focus under it.
 //
 // Nothing here is a protection. Script in the page can remove the banner, and another element may cover it: the guard does
 // not ask whether it is seen.
-func bannerHTML(st *site, s *Session) string {
-	style := `<link rel="stylesheet" href="` + st.origin + stylePath + `">`
-	subject, ends := s.Subject.name(), s.Expires.UTC()
-	b := make([]byte, 0, 2048)
-	add := func(html ...string) {
-		for _, h := range html {
-			b = append(b, h...)
-		}
-	}
-	add(`<understudy-banner role="region" aria-label="`, messages["banner.lead"])
+func appendBanner(b []byte, st *site, s *Session) []byte {
+	subject, actor, email := s.Subject.name(), clean(s.Actor.label()), clean(s.Subject.Email)
+	b = add(b, `<understudy-banner role="region" aria-label="`, messages["banner.lead"])
 	b = appendASCII(b, subject)
-	add(`" data-session="`)
+	b = add(b, `" data-session="`)
 	b = appendASCII(b, s.ID)
-	add(`"><template shadowrootmode="open">`, style, `<div class="b"><p>`, messages["banner.lead"], `<b><bdi>`)
-	b = appendASCII(b, subject)
-	add(`</bdi></b>`)
-	if email := clean(s.Subject.Email); email != "" && email != subject {
-		add(` (<bdi>`)
-		b = appendASCII(b, email)
-		add(`</bdi>)`)
+	b = add(b, `"><template shadowrootmode="open">`, styleLink, st.origin, stylePath, `"><div class="b"><p>`, messages["banner.lead"], `<b>`)
+	b = appendBDI(b, subject)
+	b = add(b, `</b>`)
+	if email != "" && email != subject {
+		b = add(appendBDI(add(b, ` (`), email), `)`)
 	}
-	add(` <span class="m">&#183; `, messages["banner.you"], `<bdi>`)
-	b = appendASCII(b, clean(s.Actor.label()))
-	add(`</bdi> &#183; `, modeText(s.Mode), ` &#183; `, messages["banner.ends"], `<time datetime="`)
-	b = ends.AppendFormat(b, "2006-01-02T15:04:05Z")
-	add(`">`)
-	b = ends.AppendFormat(b, "15:04")
-	add(` UTC</time></span></p><form method="post" target="_top" action="`, st.origin, stopPath, `"><input type="hidden" name="`, sessionField, `" value="`)
+	b = appendBDI(add(b, ` <span class="m">&#183; `, messages["banner.you"]), actor)
+	b = add(b, ` &#183; `, modeText(s.Mode), ` &#183; `, messages["banner.ends"], `<time datetime="`)
+	b = s.Expires.UTC().AppendFormat(b, "2006-01-02T15:04:05Z")
+	b = s.Expires.UTC().AppendFormat(add(b, `">`), "15:04")
+	b = add(b, ` UTC</time></span></p><form method="post" target="_top" action="`, st.origin, stopPath, `"><input type="hidden" name="`, sessionField, `" value="`)
 	b = appendASCII(b, s.ID)
-	add(`"><button type="submit">`, messages["stop"], `</button></form></div></template>`, style, `</understudy-banner>`)
-	return string(b)
+	return add(b, `"><button type="submit">`, messages["stop"], `</button></form></div></template>`, styleLink, st.origin, stylePath, `"></understudy-banner>`)
 }
+
+const styleLink = `<link rel="stylesheet" href="`
+
+// add adds HTML of our own.
+func add(b []byte, html ...string) []byte {
+	for _, h := range html {
+		b = append(b, h...)
+	}
+	return b
+}
+
+// appendBDI adds a stranger's text as an element of its own, so that its direction stays inside (HTML §4.5.25).
+func appendBDI(b []byte, s string) []byte { return add(appendASCII(add(b, "<bdi>"), s), "</bdi>") }
 
 func modeText(m oauth.Mode) string {
 	if m == oauth.ModeWrite {

@@ -193,10 +193,12 @@ func (i *injector) put(p []byte) error {
 		return i.letGo(p)
 	}
 	i.v.shown = true
-	banner := bannerHTML(i.v.site, i.v.session)
+	banner := buffers.Get().(*[]byte)
+	defer release(banner)
+	*banner = appendBanner(*banner, i.v.site, i.v.session)
 	h := i.w.Header()
 	if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil {
-		h.Set("Content-Length", strconv.FormatInt(n+int64(len(banner)), 10))
+		h.Set("Content-Length", strconv.FormatInt(n+int64(len(*banner)), 10))
 	}
 	i.pass()
 	b := i.held
@@ -204,9 +206,9 @@ func (i *injector) put(p []byte) error {
 	defer release(b)
 	at := i.scan.at - i.gone
 	if n := len(*b); at >= n {
-		return i.write(*b, p[:at-n], []byte(banner), p[at-n:])
+		return i.write(*b, p[:at-n], *banner, p[at-n:])
 	}
-	return i.write((*b)[:at], []byte(banner), (*b)[at:], p)
+	return i.write((*b)[:at], *banner, (*b)[at:], p)
 }
 
 // letGo sends what is held, then p, and lets the rest pass.

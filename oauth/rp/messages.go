@@ -17,7 +17,6 @@ var messages = map[string]string{
 	"retry":        "Try again",
 	"stop":         "Stop",
 	"trail":        "See what was recorded",
-	"session":      "Session %s.",
 
 	"banner.lead":  "You're impersonating ",
 	"banner.you":   "you are ",
@@ -89,6 +88,9 @@ var messages = map[string]string{
 	"signedout.issuer": "Sign out of understudy too",
 }
 
+// FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE: between them a name cannot turn the words around it, not even in a title.
+const isolate, isolateEnd = "\u2068", "\u2069"
+
 // text is a message. Strings in it are cleaned and isolated; escaping is left to the template.
 func text(key string, args ...any) string {
 	m, ok := messages[key]
@@ -97,7 +99,7 @@ func text(key string, args ...any) string {
 	}
 	for i, a := range args {
 		if s, ok := a.(string); ok {
-			args[i] = "\u2068" + clean(s) + "\u2069" // FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE: not even in a title does a name turn the rest around
+			args[i] = isolate + clean(s) + isolateEnd
 		}
 	}
 	return fmt.Sprintf(m, args...)
@@ -128,10 +130,10 @@ func clean(s string) string {
 			marks = 0
 		}
 		if out = append(out, c); len(out) > maxName {
-			return string(out[:maxName]) + "…"
+			return strings.TrimSpace(string(out[:maxName])) + "…"
 		}
 	}
-	return string(out)
+	return strings.TrimSpace(string(out)) // once more, without what was before the space
 }
 
 // plainASCII tells what clean leaves alone, as most names are.

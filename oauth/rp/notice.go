@@ -16,7 +16,7 @@ import (
 //go:embed templates static
 var files embed.FS
 
-var noticePage = template.Must(template.New("notice.html").Funcs(template.FuncMap{"t": text}).ParseFS(files, "templates/notice.html"))
+var noticePage = template.Must(template.New("notice.html").Funcs(template.FuncMap{"t": text, "bdi": bdi}).ParseFS(files, "templates/notice.html"))
 
 // link is a way on.
 type link struct{ URL, Text string }
@@ -78,12 +78,18 @@ func (n notice) page(st *site) ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// bdi is plain text as HTML, with elements in place of the marks that text puts around a name (HTML §4.5.25).
+func bdi(s string) template.HTML {
+	return template.HTML(strings.NewReplacer(isolate, "<bdi>", isolateEnd, "</bdi>").Replace(template.HTMLEscapeString(s)))
+}
+
 func (n notice) problem() []byte {
 	code := n.reason
 	switch n.reason {
 	case "read_only", "forbidden", "ended":
 		code = "impersonation_blocked" // what a program may tell people in its own words
 	}
+	plain := strings.NewReplacer(isolate, "", isolateEnd, "")
 	b, err := json.Marshal(struct {
 		Type   string `json:"type"`
 		Title  string `json:"title"`
@@ -91,7 +97,7 @@ func (n notice) problem() []byte {
 		Detail string `json:"detail,omitempty"`
 		Code   string `json:"code"`
 		Reason string `json:"reason"`
-	}{"about:blank", n.title, n.status, strings.Join(n.lines, " "), code, n.reason})
+	}{"about:blank", plain.Replace(n.title), n.status, plain.Replace(strings.Join(n.lines, " ")), code, n.reason})
 	if err != nil {
 		panic(err) // strings and a number
 	}

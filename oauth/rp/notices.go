@@ -90,7 +90,7 @@ func (a *App) failedNotice(key, detail string) notice {
 	switch key {
 	case "failed.refused", "failed.actor", "failed.login", "failed.write", "failed.veto", "failed.origin":
 		n.status = http.StatusForbidden
-	case "failed.issuer":
+	case "failed.issuer", "failed.answer":
 		n.status = http.StatusBadGateway
 	}
 	if detail != "" {

@@ -48,8 +48,9 @@ type state func(*scanner, byte) state
 
 // feed looks at the next piece.
 func (s *scanner) feed(p []byte) verdict {
-	if s.state == nil {
-		s.state, s.idle = (*scanner).data, true
+	step := s.state // a variable, since a field that is a func costs a write barrier for each byte
+	if step == nil {
+		step, s.idle = (*scanner).data, true
 	}
 	for i := 0; i < len(p) && s.verdict == undecided; i++ {
 		if s.skip != 0 {
@@ -60,15 +61,16 @@ func (s *scanner) feed(p []byte) verdict {
 			i, s.skip = i+j, 0
 		}
 		s.pos = s.seen + i
-		s.state = s.state(s, p[i])
+		step = step(s, p[i])
 	}
+	s.state = step
 	s.seen += len(p)
 	return s.verdict
 }
 
-// eof says that no more comes: a document that ends in its head has an empty body there.
+// eof says that no more comes. A document that ends in its head has an empty body there; one of no bytes is none.
 func (s *scanner) eof() verdict {
-	if s.verdict == undecided && s.doc && s.idle && s.raw == "" && s.depth == 0 {
+	if s.verdict == undecided && s.doc && s.seen > 0 && s.idle && s.raw == "" && s.depth == 0 {
 		s.verdict, s.at = located, s.seen
 	}
 	return s.verdict
