@@ -71,7 +71,7 @@ func TestAuditRights(t *testing.T) {
 	john, _ := h.login("john")
 
 	wantPage(t, "sue's list", h.get("/audit", sues.cookie), 200, []string{sues.sid, "You see your own sessions only", "<strong>Refused</strong>", "<bdi>zoe</bdi>"},
-		[]string{anns.sid, "zoe@other.test", "Zoe Roe", "never.", "Ann Admin", `name="person"`})
+		[]string{anns.sid, "zoe@other.test", "Zoe Roe", "Rule ", "Ann Admin", `name="person"`})
 	wantPage(t, "sue asks about zoe", h.get("/audit?person=zoe@other.test", sues.cookie), 200, []string{sues.sid}, []string{anns.sid, "nobody has", "Zoe Roe"})
 	wantPage(t, "ann's list", h.get("/audit", anns.cookie), 200, []string{sues.sid, anns.sid, "zoe@other.test", `name="person"`}, []string{"your own sessions only"})
 	wantPage(t, "ann asks about zoe", h.get("/audit?person=ZOE@other.test", anns.cookie), 200, []string{anns.sid}, []string{sues.sid})
