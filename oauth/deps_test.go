@@ -40,7 +40,7 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/server", "oauth oauth/audit oauth/directory oauth/impersonation oauth/page oauth/policy oauth/store oauth/tokenexchange oauth/tokens " +
 		"oauth/internal/form oauth/internal/password oauth/internal/seal oauth/internal/totp", "github.com/ory/fosite golang.org/x/time"},
 
-	{"oauth/internal/browser", "", "github.com/chromedp"},
+	{"oauth/browsertest", "", "github.com/chromedp"},
 	{"oauth/internal/form", "", ""},
 	{"oauth/internal/seal", "", ""},
 	{"oauth/internal/password", "", "golang.org/x/crypto"},
@@ -71,7 +71,7 @@ var walls = []struct{ pkg, never, why string }{
 	{"oauth/store/storetest", "github.com/ory database/sql oauth/store/sqlite", "the contract is one for all backends"},
 	{"oauth/server", "database/sql modernc.org oauth/store/sqlite migrations", "the command line chooses the backend"},
 	{"oauth/rp", "github.com/ory github.com/jackc/pgx database/sql oauth/store oauth/server", "it is compiled into other people's programs"},
-	{"cmd/understudy", "oauth/internal/browser", "it drives Chromium and carries axe-core, for tests alone"},
+	{"cmd/understudy", "oauth/browsertest", "it drives Chromium and carries axe-core, for tests alone"},
 	{"conformance", "oauth migrations cmd", "a shared constant would let a typo pass on both sides"},
 }
 

@@ -12,11 +12,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/understudy-id/understudy/oauth/internal/browser"
+	"github.com/understudy-id/understudy/oauth/browsertest"
 	"github.com/understudy-id/understudy/oauth/page"
 )
 
-func TestMain(m *testing.M) { os.Exit(browser.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(browsertest.Main(m)) }
 
 // host serves every state under its name, with the headers that it has in production, and gives its URL and the names.
 func host(t *testing.T) (string, []state) {
@@ -65,7 +65,7 @@ func TestInBrowser(t *testing.T) {
 			if view.long && os.Getenv("UNDERSTUDY_LONG") == "" {
 				t.Skip("with UNDERSTUDY_LONG only: each colour and each width has had its turn")
 			}
-			p := browser.Start(t)
+			p := browsertest.Start(t)
 			p.Size(view.width, 800)
 			p.Dark(view.dark)
 			url, all := host(t)
@@ -83,7 +83,7 @@ func TestInBrowser(t *testing.T) {
 	}
 }
 
-func wantSoundHere(t *testing.T, p *browser.Page, s state) {
+func wantSoundHere(t *testing.T, p *browsertest.Page, s state) {
 	t.Helper()
 	if p.Status() != s.status {
 		t.Errorf("%s: status %d, want %d", s.name, p.Status(), s.status)
@@ -112,7 +112,7 @@ const sideways = `(() => {
 // TestForcedColors: in the colours of a contrast theme what we tell by colour is told by a border too.
 func TestForcedColors(t *testing.T) {
 	t.Parallel()
-	p := browser.Start(t)
+	p := browsertest.Start(t)
 	p.ForcedColors(true)
 	url, all := host(t)
 	for _, s := range all {
@@ -133,7 +133,7 @@ func TestForcedColors(t *testing.T) {
 // TestKeyboard: Tab goes through each page in the order of testdata/tab-order.txt, and out of it at the end.
 func TestKeyboard(t *testing.T) {
 	t.Parallel()
-	p := browser.Start(t)
+	p := browsertest.Start(t)
 	url, all := host(t)
 	var got strings.Builder
 	summaries := 0
@@ -171,7 +171,7 @@ func TestKeyboard(t *testing.T) {
 }
 
 // wantSummary: a summary of errors has the focus, and its first link leads to the field it names.
-func wantSummary(t *testing.T, p *browser.Page, s state) {
+func wantSummary(t *testing.T, p *browsertest.Page, s state) {
 	t.Helper()
 	var focused, led bool
 	if p.Eval(`document.activeElement === document.querySelector(".summary")`, &focused); !focused {
@@ -188,7 +188,7 @@ func wantSummary(t *testing.T, p *browser.Page, s state) {
 // TestSkipLink: it can be seen while it has the focus, and after it Tab goes on in the main part.
 func TestSkipLink(t *testing.T) {
 	t.Parallel()
-	p := browser.Start(t)
+	p := browsertest.Start(t)
 	url, _ := host(t)
 	p.Go(url + "find-results")
 	p.Press("Tab")

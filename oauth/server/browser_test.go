@@ -12,18 +12,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/understudy-id/understudy/oauth/browsertest"
 	"github.com/understudy-id/understudy/oauth/directory"
-	"github.com/understudy-id/understudy/oauth/internal/browser"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
-func TestMain(m *testing.M) { os.Exit(browser.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(browsertest.Main(m)) }
 
 // tab is a browser in which user is signed in.
-func (h *house) tab(t *testing.T, user string) *browser.Page {
+func (h *house) tab(t *testing.T, user string) *browsertest.Page {
 	t.Helper()
-	p := browser.Start(t)
+	p := browsertest.Start(t)
 	cookie, _ := h.login(user)
 	name, value, _ := strings.Cut(cookie, "=")
 	p.SetCookie(h.url, &http.Cookie{Name: name, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
@@ -64,7 +64,7 @@ func TestWithoutScripts(t *testing.T) {
 	h.setPassword()
 	callback := app(t)
 	h.register("shop", "The shop", callback)
-	p := browser.Start(t)
+	p := browsertest.Start(t)
 	p.NoScript(true)
 	p.Go(h.url + "/impersonate?" + askAt("shop", callback))
 	p.Type("#email", "ann@acme.test")
@@ -142,7 +142,7 @@ func TestHostileNames(t *testing.T) {
 	h := setup(t, options{})
 	callback := app(t)
 	p := h.tab(t, "ann")
-	stranger := browser.Start(t)
+	stranger := browsertest.Start(t)
 	for i, name := range hostile {
 		id := fmt.Sprintf("evil%d", i)
 		h.must(h.store.CreateUser(context.Background(), store.UserWrite{Write: h.write(), User: directory.User{
@@ -184,7 +184,7 @@ func TestHostileParameters(t *testing.T) {
 }
 
 // inert: nothing of what came in has become more than text.
-func inert(t *testing.T, p *browser.Page, at string) {
+func inert(t *testing.T, p *browsertest.Page, at string) {
 	t.Helper()
 	if !strings.HasPrefix(p.URL(), at[:strings.Index(at[8:], "/")+8]) {
 		t.Errorf("%.200s led to %.200s", at, p.URL())

@@ -1,11 +1,11 @@
-// Package browser drives a headless Chromium for tests: one process for all tests of a package, and for each test a
+// Package browsertest drives a headless Chromium for tests: one process for all tests of a package, and for each test a
 // browser context with its own cookies. Start with [Start], then [Page.Go], [Page.Follow] and [Page.Text]:
 //
-//	func TestMain(m *testing.M) { os.Exit(browser.Main(m)) }
+//	func TestMain(m *testing.M) { os.Exit(browsertest.Main(m)) }
 //
 //	func TestSignIn(t *testing.T) {
 //		t.Parallel()
-//		p := browser.Start(t)
+//		p := browsertest.Start(t)
 //		p.Go(issuer.URL + "/sign-in")
 //		p.Type("#email", "ann@acme.test")
 //		p.Follow("button")
@@ -20,4 +20,4 @@
 // are told apart: [Page.Follow] must lead to a new document, [Page.Click] waits for none.
 //
 // It is for tests alone (no package of the product may import it), knows nothing of understudy, and drives no other browser.
-package browser
+package browsertest

@@ -1,4 +1,4 @@
-package browser_test
+package browsertest_test
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/understudy-id/understudy/oauth/internal/browser"
+	"github.com/understudy-id/understudy/oauth/browsertest"
 )
 
 // serve gives a page at /, written by the test, and a few others.
@@ -34,7 +34,7 @@ func serve(t *testing.T, csp, body string) string {
 
 func TestFollow(t *testing.T) {
 	t.Parallel()
-	p := browser.Start(t)
+	p := browsertest.Start(t)
 	url := serve(t, "default-src 'none'; form-action 'self'", `<form action=/second method=post><input id=q name=q value=old><button>Send</button></form><a href=/hop>Hop</a>`)
 	p.Go(url)
 	p.Type("#q", "it's <new>")
