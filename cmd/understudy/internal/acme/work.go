@@ -119,7 +119,7 @@ func beginOrganisation(ctx context.Context, tx *sql.Tx, name string) error {
 		}
 	}
 	for _, number := range []string{"2026-007", "2026-008", "2026-009"} {
-		if _, err := tx.ExecContext(ctx, insertInvoice, name, number, 40_000+figure()); err != nil {
+		if _, err := tx.ExecContext(ctx, insertInvoice, name, number, 20_000+figure()); err != nil {
 			return err
 		}
 	}
@@ -133,11 +133,11 @@ func beginOrganisation(ctx context.Context, tx *sql.Tx, name string) error {
 	return nil
 }
 
-// figures gives numbers below 100,000 that differ from one organisation to the next, and are the same in every run.
+// figures gives numbers below 50,000 that differ from one organisation to the next, and are the same in every run.
 func figures(name string) func() int64 {
 	h := fnv.New32a()
 	return func() int64 {
 		h.Write([]byte(name))
-		return int64(h.Sum32() % 100_000)
+		return int64(h.Sum32() % 50_000)
 	}
 }
