@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/understudy-id/understudy/cmd/understudy/internal/demo"
 )
@@ -61,6 +62,20 @@ func TestUserList(t *testing.T) {
 	ann.get(d.AppURL+"/admin?q=BIRCH").wants(t, http.StatusOK, "Lena Okafor", "!John Doe")
 	ann.get(d.AppURL+"/admin?q=nobody").wants(t, http.StatusOK, "0 users", "!<table")
 	sue.signIn("sue@acme.test").wants(t, http.StatusOK, "John Doe", "!Lena Okafor", "!Omar Haddad")
+}
+
+// "Last seen" is when they were there themselves.
+func TestLastSeen(t *testing.T) {
+	t.Parallel()
+	d := startDemo(t, demo.Config{Now: func() time.Time { return time.Now().Add(-time.Hour) }})
+	ann, john := newVisitor(t, d), newVisitor(t, d)
+	if list := ann.signIn("ann@acme.test"); !lastSeen(list, "John Doe", "Never") {
+		t.Errorf("John was not here yet: got\n%s", list.body)
+	}
+	john.signIn("john@acme.test")
+	if list := ann.get(d.AppURL + "/admin"); lastSeen(list, "John Doe", "Never") || !lastSeen(list, "John Doe", "<time datetime=") {
+		t.Errorf("John was here: got\n%s", list.body)
+	}
 }
 
 // What customers write is kept, escaped, and their organisation's alone.

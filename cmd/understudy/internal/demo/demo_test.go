@@ -416,7 +416,9 @@ func TestEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	release()
-	if _, err := os.Stat(d.Database + "-wal"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the issuer's database was not closed: %v", err)
+	for _, path := range []string{d.Database, d.AppDatabase} {
+		if _, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s was not closed: %v", path, err)
+		}
 	}
 }
