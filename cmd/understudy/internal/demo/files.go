@@ -76,10 +76,15 @@ func checkMarked(ctx context.Context, path string) error {
 		return nil
 	}
 	err = errors.Join(db.QueryRowContext(ctx, selectMarker).Scan(&mark), db.QueryRowContext(ctx, countEntries).Scan(&entries))
-	if err == nil && (mark == marker || mark == "" && entries == 0) {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err() // interrupted: nothing is known of the file
+	case err != nil:
+		return fmt.Errorf("%s: %w: %w", path, ErrForeign, err) // it cannot be read as ours
+	case mark == marker || mark == "" && entries == 0:
 		return nil
 	}
-	return fmt.Errorf("%s: %w", path, ErrForeign) // also one that cannot be read as ours
+	return fmt.Errorf("%s: %w", path, ErrForeign)
 }
 
 // remove removes what an earlier run left. The lock's file stays, as package sqlite wants it.
