@@ -44,10 +44,12 @@ func (a *app) demo(ctx context.Context, c demo.Config) (err error) {
 	if err != nil {
 		return demoHint(err)
 	}
-	if err := a.printDemo(d); err != nil {
+	out, ok := a.stdout.(*os.File)
+	live := ok && a.output == outputTable && isTerminal(out)
+	if err := a.printDemo(d, live); err != nil {
 		return errors.Join(err, d.Stop())
 	}
-	if out, ok := a.stdout.(*os.File); ok && a.output == outputTable && isTerminal(out) {
+	if live {
 		a.showCodes(ctx, d)
 	}
 	return d.Wait()
@@ -95,7 +97,8 @@ type signInOut struct {
 	Code       string `json:"code,omitempty"`
 }
 
-func (a *app) printDemo(d *demo.Demo) error {
+// printDemo says where to go and whom to sign in as. live leaves out the codes, since a line below keeps them fresh.
+func (a *app) printDemo(d *demo.Demo, live bool) error {
 	if a.output == outputJSON {
 		out := make([]signInOut, 0, len(d.People))
 		for _, p := range d.People {
@@ -116,15 +119,15 @@ func (a *app) printDemo(d *demo.Demo) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	return a.printSignIns(d)
+	return a.printSignIns(d, live)
 }
 
-func (a *app) printSignIns(d *demo.Demo) error {
+func (a *app) printSignIns(d *demo.Demo, live bool) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 3, ' ', 0)
 	label := "Sign in as"
 	for _, p := range d.People {
 		code := ""
-		if p.TOTPSecret != "" {
+		if p.TOTPSecret != "" && !live {
 			code = "\tcode " + p.Code(time.Now())
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s%s\n", label, p.Email, p.Password, p.May, code)

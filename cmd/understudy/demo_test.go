@@ -1,12 +1,14 @@
 package main_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -79,6 +81,42 @@ func TestDemo(t *testing.T) {
 		t.Errorf("after Ctrl-C: got %v, want exit 0", err)
 	}
 	wantRefused(t, understudy(t, dir, "serve", "--database", d.Database), "is a demo database: its passwords are public")
+}
+
+// For people: the app's address first, then whom to sign in as. It is no terminal, so each code stands there once.
+func TestDemoOutput(t *testing.T) {
+	t.Parallel()
+	cmd := understudy(t, t.TempDir(), "demo", "--same-origin", "--issuer-port", "0", "--app-port", "0")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	said, lines := "", bufio.NewReader(out)
+	for !strings.Contains(said, "Ctrl-C stops") {
+		line, err := lines.ReadString('\n')
+		if said += line; err != nil {
+			t.Fatalf("it ended: %v; it said:\n%s", err, said)
+		}
+	}
+	cmd.Process.Signal(os.Interrupt)
+	rest, _ := io.ReadAll(lines)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after Ctrl-C: got %v, want exit 0", err)
+	}
+	want := `^Acme +http://localhost:\d+ +open this
+understudy +http://localhost:\d+ +the issuer
+Sign in as +ann@acme\.test +understudy-demo +admin: .* code \d{6}
+ +sue@acme\.test .* code \d{6}
+ +john@acme\.test +understudy-demo +viewer: .*[^\d]
+(?s:.*)Ctrl-C stops.*
+$`
+	if got := said + string(rest); !regexp.MustCompile(want).MatchString(got) {
+		t.Errorf("got\n%s\nwant a match for\n%s", got, want)
+	}
 }
 
 // The second run goes on with the data of the first, unless told to start anew.

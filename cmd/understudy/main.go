@@ -1,5 +1,5 @@
-// Command understudy runs the server and is the operator's command line. Start with "understudy serve"; "understudy
-// help" lists the rest, "understudy help configuration" what can be set. Its commands are wiring: package admin does what
+// Command understudy runs the server and is the operator's command line. Start with "understudy demo" to see what it is
+// for, with "understudy serve" to run it; "understudy help" lists the rest, "understudy help configuration" what can be set. Its commands are wiring: package admin does what
 // they ask, package server serves.
 package main
 
