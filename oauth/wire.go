@@ -21,6 +21,11 @@ const (
 	TokenTypeUserID TokenType = "urn:understudy:params:oauth:token-type:user_id"
 )
 
+// ParamNotImpersonating at the authorization endpoint, with the value true, asks for an answer only while this login
+// impersonates nobody at this client: otherwise the person is asked first, and prompt=none gives interaction_required. An
+// app that holds an actor's sign-in sends it, since script in a page can make a browser forget that it is held.
+const ParamNotImpersonating = "understudy_not_impersonating"
+
 // Scopes with a meaning of our own.
 const (
 	// ScopeImpersonate lets a token serve as actor_token. It is on the never-list: no impersonation token has it.

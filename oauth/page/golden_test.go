@@ -124,6 +124,9 @@ func otherStates() (all []state) {
 		{"enrol-hostile", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.Enrol(w, r, 422, page.EnrolView{Action: action, Link: "javascript:alert(1)", QR: []byte("<svg>"), Locked: time.Second})
 		}, 422},
+		{"acting", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Acting(w, r, page.ActingView{Action: "/sign-in/acting?return_to=%2F", App: "Billing <b>", RedirectURI: callback, Me: "ann@acme.test", Subjects: []string{"Bob Marsh", hostile.Name}})
+		}, 200},
 		{"signed-out", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.SignedOut(w, r, page.SignedOutView{SignIn: "/sign-in"})
 		}, 200},

@@ -179,10 +179,10 @@ var messages = map[string]string{
 
 	"denied.title":   "You can't impersonate %s",
 	"denied.advice":  "Impersonation is not possible at the moment. Ask who administers understudy.",
-	"denied.stepup":  "Sign in again with your second factor, then come back to this form. What you typed is kept.",
+	"denied.stepup":  "Sign in again with your second factor, and you come back here. What you typed is kept.",
 	"denied.first":   "You need a second factor to impersonate anybody.",
 	"denied.signin":  "Sign in again",
-	"denied.factor":  "You have none yet. Set one up, then come back to this form. What you typed is kept.",
+	"denied.factor":  "You have none yet. Set one up, and you come back here. What you typed is kept.",
 	"denied.enrol":   "Set up a second factor",
 	"denied.other":   "Choose another user",
 	"denied.nothing": "Nothing was started. The attempt is on record.",
@@ -195,7 +195,7 @@ var messages = map[string]string{
 	"staff.back":  "Back to %s",
 
 	"parameter.title": "This link to understudy does not work",
-	"parameter.text":  "The app that sent you here made a mistake. Go back to it and try again. If it happens again, tell the people who run the app what stands below.",
+	"parameter.text":  "Something in the address is wrong. Go back to where you came from and try again. If it happens again, tell the people who run that app what stands below.",
 	"parameter.name":  "Parameter",
 	"parameter.rule":  "Rule",
 
@@ -219,7 +219,7 @@ var messages = map[string]string{
 	"text.405":   "Go back and try again. Nothing was done.",
 	"text.429":   "Nothing was done.",
 	"text.500":   "Nothing more is known here. Try again.",
-	"text.503":   "Nothing was started. Try again in a moment.",
+	"text.503":   "Nothing was done. Try again in a moment.",
 	"retry":      "Try again",
 
 	"signin.title":     "Sign in",
@@ -232,6 +232,11 @@ var messages = map[string]string{
 	"signin.over":      "Your session is over: sign in again. What you typed is kept.",
 	"signin.locked":    "Too many tries: wait %d minutes, then try again",
 	"signin.locked1":   "Too many tries: wait 1 minute, then try again",
+	"acting.title":     "You're still impersonating somebody",
+	"acting.app":       "At %s, in this browser or another one, you're impersonating:",
+	"acting.noapp":     "In this browser or another one, you're impersonating:",
+	"acting.text":      "To go on as yourself, stop that first.",
+	"acting.button":    "Stop, and go on as %s",
 	"factor.title":     "Enter your code",
 	"factor.label":     "Code",
 	"factor.hint":      "The 6 digits that your authenticator app shows now.",

@@ -139,6 +139,25 @@ func TestStolenCookie(t *testing.T) {
 	})
 }
 
+// TestForgottenHold is a flood of cookies on one origin: the browser has dropped both of ours, and the actor is not back. Who
+// they are is known to the issuer alone, and that asks them first.
+func TestForgottenHold(t *testing.T) {
+	t.Parallel()
+	h := setup(t, over, nil)
+	b := h.ann()
+	b.impersonate("john", "read")
+	clear(b.cookies(h.app))
+	h.taken(&h.seen)
+	r := b.get(h.app + "/admin")
+	if r.url.Path != "/sign-in/acting" || !strings.Contains(r.body, "John Doe") {
+		t.Fatalf("led to %s: %s", r.url, r.body)
+	}
+	nobodyElse(t, h, b, "without cookies")
+	if r := b.post(r.url.String()); r.url.String() != h.app+"/admin" || !strings.Contains(r.body, "subject=ann") || h.live() != 0 {
+		t.Errorf("after the button: %s, %d live", r.url, h.live())
+	}
+}
+
 // TestMixedCookies stops with the two cookies of two sessions: both end, nothing is given.
 func TestMixedCookies(t *testing.T) {
 	t.Parallel()

@@ -152,7 +152,11 @@ func (a *App) askSignIn(w http.ResponseWriter, r *http.Request, v *visit, to str
 		return
 	}
 	f := a.newFlow(flowSignIn, to)
-	a.leave(w, r, v, f, e.Authorization, a.askCode(v.site, f, signInScope))
+	q := a.askCode(v.site, f, signInScope)
+	if a.acting == a.base { // cookies can be lost: the issuer knows whether somebody is still impersonated
+		q.Set(oauth.ParamNotImpersonating, "true")
+	}
+	a.leave(w, r, v, f, e.Authorization, q)
 }
 
 // The scopes that we ask for. The actor's token must open userinfo too: what a stop gives back is never wider.

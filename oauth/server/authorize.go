@@ -47,6 +47,8 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, errSignIn):
 		http.Redirect(w, r, s.signInURL(returnTo(r, f)), http.StatusSeeOther)
+	case errors.Is(err, errActing):
+		seeOther(w, s.actingURL(returnTo(r, f)))
 	case err != nil && toWire(err).Status >= 500:
 		s.errorPage(w, r, err)
 	case err != nil:
@@ -79,6 +81,15 @@ func (s *Server) authorization(r *http.Request, c *client, f url.Values) (url.Va
 			return nil, &wireError{Status: http.StatusBadRequest, Code: "login_required", Description: "Nobody is signed in, or not recently enough."}
 		}
 		return nil, errSignIn
+	}
+	if f.Has(oauth.ParamNotImpersonating) {
+		if acting, err := s.acting(r.Context(), login, c.ID); err != nil {
+			return nil, err
+		} else if len(acting) > 0 && f.Get("prompt") == "none" {
+			return nil, &wireError{Status: http.StatusBadRequest, Code: "interaction_required", Description: "Somebody is impersonated by this sign-in."}
+		} else if len(acting) > 0 {
+			return nil, errActing
+		}
 	}
 	// fosite sees only what it shall look at; the rest was dealt with here.
 	clean := url.Values{}
@@ -126,6 +137,8 @@ func checkAuthorize(c *client, f url.Values) (resource string, err error) {
 		return "", invalidRequest("code_challenge_method", "must be S256 (RFC 9700 section 2.1.1)")
 	case f.Has("prompt") && f.Get("prompt") != "none" && f.Get("prompt") != "login":
 		return "", invalidRequest("prompt", "must be none or login")
+	case f.Has(oauth.ParamNotImpersonating) && f.Get(oauth.ParamNotImpersonating) != "true":
+		return "", invalidRequest(oauth.ParamNotImpersonating, "must be true")
 	case len(f.Get("state")) > 512:
 		return "", invalidRequest("state", "may have 512 characters")
 	}
@@ -200,7 +213,7 @@ func (s *Server) isHinted(login *impersonation.Login, f url.Values) (bool, error
 // this endpoint does not know, such as a secret sent to the wrong place.
 func returnTo(r *http.Request, f url.Values) string {
 	q := make(url.Values)
-	for _, name := range []string{"client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge", "code_challenge_method", "resource", "max_age"} {
+	for _, name := range []string{"client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge", "code_challenge_method", "resource", "max_age", oauth.ParamNotImpersonating} {
 		if f.Has(name) {
 			q[name] = f[name]
 		}

@@ -123,6 +123,8 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /sign-in/code", form(s.signInCode))
 	mux.HandleFunc("GET /sign-in/second-factor", s.showEnrol)
 	mux.Handle("POST /sign-in/second-factor", form(s.enrol))
+	mux.HandleFunc("GET /sign-in/acting", s.showActing)
+	mux.Handle("POST /sign-in/acting", form(s.stopActing))
 	mux.HandleFunc("GET /sign-out", s.showSignOut)
 	mux.Handle("POST /sign-out", form(s.signOut))
 	mux.Handle("GET /static/", s.pages.Static())
