@@ -418,6 +418,10 @@ func TestCookieFlags(t *testing.T) {
 		b := h.ann()
 		page := b.ask("john", "")
 		r := b.one(http.MethodPost, page.url.String(), values("subject", "john", "mode", "read", "minutes", "30", "reason", "cannot find it", "action", "impersonate"))
+		want := `"cache"`
+		if h.asUser != h.app {
+			want = `"cache", "storage"` // a service worker that was there before could swallow the stop
+		}
 		for range 4 {
 			for _, c := range r.header.Values("Set-Cookie") {
 				if name, _, _ := strings.Cut(c, "="); !strings.HasPrefix(name, "__Host-") || !strings.Contains(c, "; Path=/;") || !strings.Contains(c, "; HttpOnly; Secure; SameSite=Lax") || strings.Contains(c, "Domain") {
@@ -439,18 +443,14 @@ func TestCookieFlags(t *testing.T) {
 			if strings.Contains(next.RawQuery, "token=") {
 				t.Errorf("a token in %s", next)
 			}
-			if strings.HasSuffix(r.url.Path, "/callback") && next.Path != "/oauth2/auth" && r.header.Get("Clear-Site-Data") != `"cache"` {
-				t.Errorf("the start's Clear-Site-Data is %q", r.header.Get("Clear-Site-Data"))
+			if strings.HasSuffix(r.url.Path, "/callback") && next.Path != "/oauth2/auth" && r.header.Get("Clear-Site-Data") != want {
+				t.Errorf("the start's Clear-Site-Data is %q, want %q", r.header.Get("Clear-Site-Data"), want)
 			}
 			r = b.one(http.MethodGet, next.String(), nil)
 		}
 		r = b.one(http.MethodPost, h.asUser+"/.understudy/stop", nil)
-		want := `"cache"`
-		if h.asUser != h.app {
-			want = `"cache", "storage"`
-			if b.cookies(h.asUser)["theme"] != "" {
-				t.Error("a cookie of the user's pages outlives them")
-			}
+		if h.asUser != h.app && b.cookies(h.asUser)["theme"] != "" {
+			t.Error("a cookie of the user's pages outlives them")
 		}
 		if got := r.header.Get("Clear-Site-Data"); got != want {
 			t.Errorf("the stop's Clear-Site-Data is %q, want %q", got, want)

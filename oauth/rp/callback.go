@@ -196,7 +196,7 @@ func (a *App) begin(w http.ResponseWriter, r *http.Request, v *visit, f *flow, a
 		return
 	}
 	a.log.InfoContext(r.Context(), s.Actor.label()+" impersonated "+s.Subject.label(), a.about(s)...)
-	w.Header().Set("Clear-Site-Data", `"cache"`)
+	a.clear(w)
 	redirect(w, v.site.origin+a.landing("", &s.Subject))
 }
 

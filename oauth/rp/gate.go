@@ -40,7 +40,7 @@ func (a *App) visit(r *http.Request, st *site, j jar) (*visit, error) {
 			return v, err
 		}
 	}
-	if st.signsIn && j.signIn.n > 0 {
+	if st.signsIn && j.signIn.n > 0 && !a.aside(r, st) {
 		var s signIn
 		if plain, err := st.signIn.open(j.signIn); err == nil && s.unpack(plain) == nil && a.now().Before(s.Expires) {
 			v.person = &s.Person
@@ -187,6 +187,7 @@ var noStore, byCookie = []string{"no-store"}, []string{"Cookie"}
 // cover keeps an answer under impersonation from outliving it.
 func (a *App) cover(v *visit, h http.Header) {
 	h["Cache-Control"] = noStore
+	a.sever(h, v.site)
 	if h["Vary"] == nil {
 		h["Vary"] = byCookie
 	} else {

@@ -40,6 +40,7 @@ func (a *App) notice(w http.ResponseWriter, r *http.Request, st *site, n notice)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Frame-Options", "DENY") // for what does not know frame-ancestors
+	a.sever(h, st)
 	body, err := n.problem(), error(nil)
 	if wantsPage(r) {
 		h.Set("Content-Security-Policy", a.noticeCSP(st))

@@ -123,7 +123,7 @@ func (a *App) RequireSignIn(h http.Handler) http.Handler {
 		if st == nil {
 			st = a.base
 		}
-		if mode := r.Header.Get("Sec-Fetch-Mode"); !safe(r.Method) || mode != "" && mode != "navigate" {
+		if mode := r.Header.Get("Sec-Fetch-Mode"); !safe(r.Method) || mode != "" && mode != "navigate" || a.aside(r, st) {
 			n := a.failedNotice("failed.signin", "")
 			n.status = http.StatusUnauthorized
 			a.notice(w, r, st, n)

@@ -48,7 +48,7 @@ func (a *App) nothingToStop(w http.ResponseWriter, r *http.Request, v *visit) {
 func (a *App) stopOver(w http.ResponseWriter, r *http.Request, v *visit) {
 	h := v.holding()
 	v.site.expire(w, v.site.acting.name, v.site.held.name)
-	w.Header().Set("Clear-Site-Data", `"cache"`)
+	a.clear(w)
 	if a.cfg.Hold != nil {
 		if err := a.cfg.Hold(w, r, ""); err != nil {
 			a.log.ErrorContext(r.Context(), "lifting the hold of a sign-in failed", "error", err)
@@ -101,13 +101,23 @@ func (a *App) stopStolen(w http.ResponseWriter, r *http.Request, v *visit) {
 	a.ended(w, r, v, v.ended())
 }
 
+// clear makes the browser forget the pages of whoever was here, at the start and at the stop. On an origin of its own also
+// what they keep in it, at the start too: a service worker that is there already would answer Stop by itself.
+func (a *App) clear(w http.ResponseWriter) {
+	what := `"cache"`
+	if a.acting != a.base {
+		what = `"cache", "storage"` // never "cookies", which would reach sibling hosts
+	}
+	w.Header().Set("Clear-Site-Data", what)
+}
+
 // stopApart stops on an origin of its own: nothing of this browser's stays there, and the actor's sign-in was never here.
 func (a *App) stopApart(w http.ResponseWriter, r *http.Request, v *visit) {
-	for _, c := range r.Cookies() { // those of the user's pages too; never "cookies", which would reach sibling hosts
+	for _, c := range r.Cookies() { // those of the user's pages too
 		v.site.expire(w, c.Name)
 	}
 	v.site.expire(w, v.site.acting.name)
-	w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
+	a.clear(w)
 	if !v.saw {
 		a.stopped(w, r, v, nil, a.base.origin+"/")
 		return
