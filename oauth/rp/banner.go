@@ -5,7 +5,6 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/understudy-id/understudy/oauth"
@@ -96,11 +95,11 @@ func modeText(m oauth.Mode) string {
 // appendASCII adds text as HTML that holds in every charset a page may be written in.
 func appendASCII(b []byte, s string) []byte {
 	for _, c := range s {
-		if c >= utf8.RuneSelf || strings.ContainsRune(`<>&"'`, c) {
-			b = append(strconv.AppendInt(append(b, "&#"...), int64(c), 10), ';')
-		} else {
+		if c < utf8.RuneSelf && c != '<' && c != '>' && c != '&' && c != '"' && c != '\'' {
 			b = append(b, byte(c))
+			continue
 		}
+		b = append(strconv.AppendInt(append(b, "&#"...), int64(c), 10), ';')
 	}
 	return b
 }
