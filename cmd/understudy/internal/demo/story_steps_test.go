@@ -2,9 +2,13 @@ package demo_test
 
 import (
 	"database/sql"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth/impersonation"
 )
 
 // The cookies of rp, as a browser knows them.
@@ -60,4 +64,19 @@ func (s *stage) count(query string) (n int) {
 		s.t.Fatal(err)
 	}
 	return n
+}
+
+// end ends every session, as an operator does, and stays on the page until the app has heard of it.
+func (s *stage) end() {
+	s.t.Helper()
+	ended, err := operator(s.t, beside(s.t, s.Database)).EndSessions(s.t.Context(), impersonation.ScopeInstance, "", "end of the day")
+	if err != nil || len(ended) != 1 {
+		s.t.Fatalf("ended %v, %v; want one session", ended, err)
+	}
+	for until := time.Now().Add(30 * time.Second); s.p.Status() == http.StatusOK; s.p.Reload() {
+		if time.Now().After(until) {
+			s.t.Fatalf("%s is still served", s.p.URL())
+		}
+	}
+	s.p.Forget() // it may have heard between a page and its style sheet
 }
