@@ -294,7 +294,7 @@ func TestNoticesInBrowser(t *testing.T) {
 			if p.Eval("document.documentElement.scrollWidth > innerWidth", &wide); wide {
 				t.Errorf("%s, %d: the page scrolls sideways", name, width)
 			}
-			if slices.Contains([]string{"ended-held", "blocked-read", "stop"}, name) {
+			if width == 1200 || slices.Contains([]string{"ended-held", "blocked-read", "stop"}, name) {
 				p.Document(fmt.Sprintf("screenshots/%s-%d.png", name, width))
 			}
 			p.Quiet()
