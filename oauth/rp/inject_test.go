@@ -74,7 +74,7 @@ func page(kind string, pieces ...string) http.HandlerFunc {
 	}
 }
 
-// TestInjectPlace writes each page whole and byte by byte. The mark is where the banner must be.
+// TestInjectPlace writes each page whole, byte by byte, and flushing each. The mark is where the banner must be.
 func TestInjectPlace(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, dest, want string }{
@@ -121,6 +121,15 @@ func TestInjectPlace(t *testing.T) {
 				if _, got := answer(t, asking(c.dest), page("text/html; charset=utf-8", pieces...)); got != c.want {
 					t.Errorf("in %d pieces: got %q, want %q", len(pieces), got, c.want)
 				}
+			}
+			_, got := answer(t, asking(c.dest), func(w http.ResponseWriter, r *http.Request) {
+				for _, p := range strings.Split(in, "") {
+					page("text/html", p)(w, r)
+					w.(http.Flusher).Flush()
+				}
+			})
+			if got != c.want {
+				t.Errorf("flushed after each byte: got %q, want %q", got, c.want)
 			}
 		})
 	}
