@@ -36,8 +36,9 @@
 // Every arrow points down; deps_test.go states who may import whom, with the reasons.
 //
 //	cmd/understudy         wiring: the server and the operator's command line
+//	oauth/rp               what a relying app links: cookies, banner, guard, stop; both forms of standing in a browser
 //	oauth/server           our own server: the place where our fosite is wired
-//	oauth/page             the hosted pages: sign-in, find, ask, errors
+//	oauth/page             the hosted pages: sign-in, find, ask, audit, errors
 //	oauth/tokenexchange    RFC 8693 as a handler for any fosite provider
 //	oauth/store            the union of what the others need; sqlite behind it, storetest its contract
 //	oauth/impersonation    ticket, session, return token: IssueTicket, Start, Stop, End
@@ -49,6 +50,7 @@
 //	oauth/internal/form    reads strangers' parameters strictly, before fosite does
 //	oauth/internal/seal    seals secrets; internal/password and internal/totp check people's
 //	oauth/internal/chaos   kills real servers and checks what must hold afterwards
+//	oauth/browsertest      drives a headless Chromium, for tests
 //	migrations             the schema, embedded
 //
 // # Where we differ from RFC 8693

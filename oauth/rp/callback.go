@@ -150,7 +150,8 @@ func (a *App) code(w http.ResponseWriter, r *http.Request, v *visit, f *flow, co
 
 // signsIn puts p's sign-in into the browser. Where it reports false it has answered.
 func (a *App) signsIn(w http.ResponseWriter, r *http.Request, v *visit, p Person) bool {
-	s := signIn{Person: p, Expires: a.now().Add(a.cfg.SignInLifetime)}
+	now := a.now()
+	s := signIn{Person: p, Fresh: now.Add(a.cfg.SignInLifetime), Expires: now.Add(overtime * a.cfg.SignInLifetime)}
 	if err := v.site.signIn.set(w, v.site, s.pack(), 0); err != nil {
 		a.failed(w, r, v, "failed.large", "", err)
 		return false

@@ -64,7 +64,8 @@ type Config struct {
 	// InsecureCookies drops the __Host- prefix and Secure, for Safari on a developer's machine. Refused unless every
 	// host is a loopback one.
 	InsecureCookies bool
-	// SignInLifetime is how long a sign-in lasts before it is silently asked for again: the issuer may have ended it.
+	// SignInLifetime is how long a sign-in counts before a page that needs it silently asks the issuer again, which may
+	// have ended it. What cannot be led anywhere, a form just filled in, is still taken for four times as long.
 	// Zero: 15 minutes. At most 24 hours.
 	SignInLifetime time.Duration
 
@@ -120,6 +121,7 @@ type Action struct {
 const (
 	defaultSignIn = 15 * time.Minute
 	maxSignIn     = 24 * time.Hour
+	overtime      = 4 // how many lifetimes a sign-in counts where nobody can be asked
 	issuerTimeout = 5 * time.Second
 )
 

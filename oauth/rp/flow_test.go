@@ -1,13 +1,18 @@
 package rp_test
 
 import (
+	"encoding/json"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/understudy-id/understudy/oauth/rp"
 )
 
 // TestStory is the whole of it: look, be refused, stop, be back.
@@ -177,4 +182,113 @@ func TestStopTwice(t *testing.T) {
 			t.Errorf("a program's stop of nothing: %d %s", r.status, r.body)
 		}
 	})
+}
+
+// TestSignInAgain: a page asks the issuer again when the sign-in is no longer fresh, what cannot be led there does not.
+func TestSignInAgain(t *testing.T) {
+	t.Parallel()
+	h := setup(t, apart, nil)
+	b := h.ann()
+	h.clock.advance(16 * time.Minute)
+	h.taken(&h.calls)
+	if r := b.one(http.MethodPost, h.app+"/admin", nil); r.status != http.StatusOK || len(h.taken(&h.calls)) != 0 {
+		t.Errorf("a form: %d", r.status)
+	}
+	if r := b.get(h.app + "/admin"); r.status != http.StatusOK || !slices.Contains(h.taken(&h.calls), "GET /oauth2/auth") {
+		t.Errorf("a page did not ask: %d %v", r.status, r.hops)
+	}
+	if r := b.get(h.app + "/admin"); r.status != http.StatusOK || len(h.taken(&h.calls)) != 0 {
+		t.Errorf("a page asked again: %v", r.hops)
+	}
+	h.clock.advance(61 * time.Minute)
+	if r := b.one(http.MethodPost, h.app+"/admin", nil); r.status != http.StatusUnauthorized {
+		t.Errorf("a form of yesterday: %d, want 401", r.status)
+	}
+	req := b.request(http.MethodGet, h.app+"/admin", nil)
+	req.Header.Set("Sec-Fetch-Mode", "cors")
+	if r := b.send(req); r.status != http.StatusUnauthorized {
+		t.Errorf("a fetch: %d, want 401", r.status)
+	}
+}
+
+// TestSignOut ends the app's own sign-in, and not while it is held.
+func TestSignOut(t *testing.T) {
+	t.Parallel()
+	h := setup(t, over, nil)
+	b := h.ann()
+	b.impersonate("john", "read")
+	if r := b.post(h.app + "/.understudy/sign-out"); r.status != http.StatusConflict || h.live() != 1 {
+		t.Errorf("while impersonating: %d, %d live", r.status, h.live())
+	}
+	b.post(h.app + "/.understudy/stop")
+	r := b.post(h.app + "/.understudy/sign-out")
+	if r.status != http.StatusOK || b.cookies(h.app)[signInCookie] != "" || !strings.Contains(r.body, h.issuer+"/sign-out") {
+		t.Errorf("sign-out: %d %s", r.status, r.body)
+	}
+}
+
+// TestSessionJSON is what a page that is made in the browser asks.
+func TestSessionJSON(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, h *house) {
+		ask := func(b *browser) map[string]any {
+			r := b.one(http.MethodGet, h.asUser+"/.understudy/session", nil)
+			if r.status != http.StatusOK || r.header.Get("Cache-Control") != "no-store" || r.header.Get("Content-Type") != "application/json" {
+				t.Errorf("%d %v", r.status, r.header)
+			}
+			var out map[string]any
+			if err := json.Unmarshal([]byte(r.body), &out); err != nil {
+				t.Errorf("%v in %s", err, r.body)
+			}
+			return out
+		}
+		b := h.ann()
+		if diff := cmp.Diff(map[string]any{"impersonating": false}, ask(b)); diff != "" {
+			t.Errorf("before (-want +got):\n%s", diff)
+		}
+		b.impersonate("john", "read")
+		got := ask(b)
+		delete(got, "expires_at")
+		delete(got, "session")
+		want := map[string]any{
+			"impersonating": true, "mode": "read", "stop": "/.understudy/stop",
+			"subject": map[string]any{"sub": "john", "name": "John Doe", "email": "john@acme.test", "organisation": "acme", "roles": []any{"user"}},
+			"actor":   map[string]any{"sub": "ann", "name": "Ann Bell", "email": "ann@acme.test"},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		h.kill()
+		h.clock.advance(5 * time.Second)
+		if diff := cmp.Diff(map[string]any{"impersonating": false, "ended": true}, ask(b)); diff != "" {
+			t.Errorf("after the end (-want +got):\n%s", diff)
+		}
+		req := b.request(http.MethodPost, h.asUser+"/.understudy/stop", nil)
+		req.Header.Set("Accept", "application/json")
+		if r := b.send(req); r.status != http.StatusOK || !strings.Contains(r.body, `"stopped":true`) {
+			t.Errorf("a program's stop: %d %s", r.status, r.body)
+		}
+	})
+}
+
+// TestLogHandler says in the app's own log who acts as whom.
+func TestLogHandler(t *testing.T) {
+	t.Parallel()
+	h := setup(t, apart, nil)
+	b := h.ann()
+	b.impersonate("john", "read")
+	var out strings.Builder
+	log := slog.New(rp.SlogHandler(slog.NewTextHandler(&out, nil))).With("a", 1).WithGroup("g")
+	app := h.rp.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { log.InfoContext(r.Context(), "hello", "b", 2) }))
+	for _, origin := range []string{h.asUser, h.app} {
+		req := b.request(http.MethodGet, origin+"/", nil)
+		req.Host = req.URL.Host
+		req.Header.Set("Cookie", cookieHeader(b.cookies(origin)))
+		app.ServeHTTP(httptest.NewRecorder(), req)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], "actor=ann") || !strings.Contains(lines[0], "subject=john") || !strings.Contains(lines[0], "impersonation=imp_") ||
+		strings.Contains(lines[1], "john") {
+		t.Errorf("log: %q", lines)
+	}
 }

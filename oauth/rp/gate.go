@@ -13,6 +13,7 @@ type visit struct {
 	site    *site
 	session *Session // nil when nobody impersonates
 	person  *Person  // who signed in, when nobody impersonates
+	fresh   bool     // not long ago
 	// over tells that an impersonation was here and cannot go on: nobody is served as anybody before Stop.
 	over   bool
 	jar    jar
@@ -43,7 +44,7 @@ func (a *App) visit(r *http.Request, st *site, j jar) (*visit, error) {
 	if st.signsIn && j.signIn.n > 0 && !a.aside(r, st) {
 		var s signIn
 		if plain, err := st.signIn.open(j.signIn); err == nil && s.unpack(plain) == nil && a.now().Before(s.Expires) {
-			v.person = &s.Person
+			v.person, v.fresh = &s.Person, a.now().Before(s.Fresh)
 		}
 	}
 	return v, nil

@@ -59,7 +59,7 @@ func FuzzState(f *testing.F) {
 	p := Person{Subject: "u", Name: "N", Roles: []string{"a", "b"}}
 	h := held{Session: "imp_x", Actor: p, Subject: p, Started: time.Unix(1, 0), Expires: time.Unix(1<<40, 0), Return: "r", ReturnTo: "/"}
 	a := acting{Session: Session{ID: "imp_x", Subject: p, Actor: p, Mode: oauth.ModeRead, Started: time.Unix(1, 0), Expires: time.Unix(2, 0), Token: "t"}}
-	s := signIn{Person: p, Expires: time.Unix(300, 0)}
+	s := signIn{Person: p, Fresh: time.Unix(1, 0), Expires: time.Unix(300, 0)}
 	w := flow{State: "s", Kind: flowActor, Nonce: "n", Verifier: "v", Ticket: "t", Expires: time.Unix(128, 0)}
 	for _, b := range [][]byte{h.pack(), a.pack(), s.pack(), w.pack(), {1, 0x80, 0}, {1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}} {
 		f.Add(b)

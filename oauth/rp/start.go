@@ -115,15 +115,18 @@ func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
 // with an ActorToken, which know themselves who signed in.
 func (a *App) RequireSignIn(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := Subject(r.Context()); ok {
-			h.ServeHTTP(w, r)
-			return
-		}
 		st := a.siteOf(r)
 		if st == nil {
 			st = a.base
 		}
-		if mode := r.Header.Get("Sec-Fetch-Mode"); !safe(r.Method) || mode != "" && mode != "navigate" || a.aside(r, st) {
+		mode := r.Header.Get("Sec-Fetch-Mode")
+		leads := safe(r.Method) && (mode == "" || mode == "navigate") && !a.aside(r, st)
+		_, known := Subject(r.Context())
+		if v := visitFrom(r.Context()); known && (!leads || v.session != nil || v.fresh) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		if !leads {
 			n := a.failedNotice("failed.signin", "")
 			n.status = http.StatusUnauthorized
 			a.notice(w, r, st, n)

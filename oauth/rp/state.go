@@ -38,6 +38,7 @@ type held struct {
 // signIn is a person's own sign-in.
 type signIn struct {
 	Person  Person
+	Fresh   time.Time // until then it counts without asking the issuer
 	Expires time.Time
 }
 
@@ -214,14 +215,15 @@ func heldSession(packed []byte) string {
 
 func (s *signIn) pack() []byte {
 	p := newPack(256)
-	p.time(s.Expires)
+	p.time(s.Fresh, s.Expires)
 	p.person(s.Person)
 	return p
 }
 
 func (s *signIn) unpack(b []byte) error {
 	u := newUnpack(b)
-	s.Expires, s.Person = u.time(), u.person()
+	s.Fresh, s.Expires = u.time(), u.time()
+	s.Person = u.person()
 	return u.done()
 }
 
