@@ -86,7 +86,7 @@ func (i *injector) WriteHeader(status int) {
 func (i *injector) kind() string {
 	h := i.w.Header()
 	types, said := h["Content-Type"]
-	if i.status != http.StatusOK || h.Get("Content-Encoding") != "" || h.Get("Transfer-Encoding") != "" || said && len(types) == 0 {
+	if !whole(i.status) || h.Get("Content-Encoding") != "" || h.Get("Transfer-Encoding") != "" || said && len(types) == 0 {
 		return "-"
 	}
 	if !said {
@@ -100,6 +100,12 @@ func (i *injector) kind() string {
 		return "-"
 	}
 	return kind
+}
+
+// whole tells the statuses whose answer can be a page as a whole: those of errors too, since a form with a fault in it is the
+// page on which most is typed.
+func whole(status int) bool {
+	return status == http.StatusOK || status == http.StatusCreated || status == http.StatusAccepted || status >= 400
 }
 
 // begin starts to look for the body of a page, if the browser asked for one (Fetch Metadata, Sec-Fetch-Dest).

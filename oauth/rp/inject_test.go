@@ -151,7 +151,8 @@ func TestInjectOnlyPages(t *testing.T) {
 		"text":       page("text/plain", doc),
 		"json":       page("application/json", doc),
 		"xhtml":      page("application/xhtml+xml", doc),
-		"404":        header("X", "y", http.StatusNotFound),
+		"a part":     header("X", "y", http.StatusPartialContent),
+		"elsewhere":  header("Location", "/", http.StatusSeeOther),
 		"compressed": header("Content-Encoding", "gzip", http.StatusOK),
 		"utf-16":     header("Content-Type", "text/html; charset=UTF-16LE", http.StatusOK),
 		"no type, on purpose": func(w http.ResponseWriter, _ *http.Request) {
@@ -176,6 +177,21 @@ func TestInjectOnlyPages(t *testing.T) {
 				t.Errorf("got %q, %v; want it untouched", body, got.Header)
 			}
 		})
+	}
+}
+
+// TestInjectErrorPages: the app's own errors are pages too.
+func TestInjectErrorPages(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusCreated, http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusInternalServerError} {
+		got, body := answer(t, asking("document"), func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(status)
+			io.WriteString(w, "<!doctype html><body>")
+		})
+		if got.StatusCode != status || body != "<!doctype html><body>█" {
+			t.Errorf("%d: got %d %q", status, got.StatusCode, body)
+		}
 	}
 }
 
