@@ -27,11 +27,12 @@ func (a *app) configCheck() *cobra.Command {
 			}
 			risks := l.Risks()
 			if a.output == outputJSON {
-				return a.printJSON(map[string]any{"ok": true, "risks": notNil(risks)})
+				return a.printJSON(map[string]any{"ok": true, "risks": notNil(risks), "notes": []string{config.SameOriginRisk}})
 			}
 			for _, r := range risks {
 				fmt.Fprintln(a.stdout, "risk: "+r)
 			}
+			fmt.Fprintln(a.stdout, "note: "+config.SameOriginRisk) // no registration tells which app does
 			_, err = fmt.Fprintln(a.stdout, "the configuration is good")
 			return err
 		})}

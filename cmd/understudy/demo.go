@@ -44,6 +44,9 @@ func (a *app) demo(ctx context.Context, c demo.Config) (err error) {
 	if err != nil {
 		return demoHint(err)
 	}
+	if c.SameOrigin {
+		c.Logger.WarnContext(ctx, "a risk is switched on", "risk", config.SameOriginRisk)
+	}
 	out, ok := a.stdout.(*os.File)
 	live := ok && a.output == outputTable && isTerminal(out)
 	if err := a.printDemo(d, live); err != nil {

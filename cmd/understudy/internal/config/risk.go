@@ -7,6 +7,11 @@ import (
 	"github.com/understudy-id/understudy/oauth"
 )
 
+// SameOriginRisk is the one risk that is taken outside of this configuration: by an app that lays impersonation over its own
+// origin. It is a sentence, as those of Risks are.
+const SameOriginRisk = "where an app gives impersonation no origin of its own (rp.Config.Origin), " +
+	"script in the user's page can press Stop, and then read the administrator's pages"
+
 // Risks names, a sentence each, what the operator has switched on that makes an impersonation easier to abuse. None
 // of it keeps the server from starting.
 func (c *Config) Risks() []string {
