@@ -67,6 +67,7 @@ type house struct {
 	http  *http.Client
 	// handler is what the server serves.
 	handler, private http.Handler
+	box              *seal.Box // of the server; the same in its next run
 	// secrets of the clients
 	secrets map[string]string
 }
@@ -93,7 +94,7 @@ func setup(t testing.TB, o options) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, url: "http://" + srv.Listener.Addr().String(), store: st, clock: new(clock), logs: new(strings.Builder), secrets: map[string]string{}}
+	h := &house{t: t, url: "http://" + srv.Listener.Addr().String(), store: st, clock: new(clock), logs: new(strings.Builder), box: box, secrets: map[string]string{}}
 	h.http = &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 64},
