@@ -25,6 +25,16 @@ func (s *prey) value(p *browsertest.Page, origin, name string) string {
 	return c.Value
 }
 
+// plant lets script set or take away a cookie. To read it back waits until the browser has done it for all tabs.
+func (s *prey) plant(script *browsertest.Page, cookie string, there bool) {
+	s.t.Helper()
+	var jar string
+	script.Eval("document.cookie = '"+cookie+"'; document.cookie", &jar)
+	if strings.Contains(jar, "planted") != there {
+		s.t.Fatalf("after setting %s the script has the cookies %s", cookie, jar)
+	}
+}
+
 // TestDamagedCookie: truncated, changed, of another app, and twice, as script can plant it beside the real one by making it
 // partitioned (CHIPS). Whatever it is, it is over: nobody is served.
 func TestDamagedCookie(t *testing.T) {
@@ -60,9 +70,9 @@ func TestDamagedCookie(t *testing.T) {
 				over(name + " " + what)
 			}
 			set(s.p, s.asUser, name, good)
-			script.Eval(`document.cookie = '`+name+`=planted; Path=/; Secure; SameSite=None; Partitioned'`, nil)
+			s.plant(script, name+"=planted; Path=/; Secure; SameSite=None; Partitioned", true)
 			over(name + " twice")
-			script.Eval(`document.cookie = '`+name+`=; Path=/; Secure; SameSite=None; Partitioned; Max-Age=0'`, nil)
+			s.plant(script, name+"=; Path=/; Secure; SameSite=None; Partitioned; Max-Age=0", false)
 		}
 		if s.p.Go(s.asUser + "/"); s.p.Text("#who") != "for the eyes of John Doe" {
 			t.Errorf("with its own cookies it does not go on: %s", s.p.Text("body"))
