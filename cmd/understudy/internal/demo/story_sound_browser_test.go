@@ -88,9 +88,17 @@ func TestPagesUnderBanner(t *testing.T) {
 		s.p.Type(`input[name=text]`, "Asked for the Analyst role")
 		s.p.Follow(`form[action$="/notes"] button`)
 		s.sound(v, "as-projects", http.StatusOK)
-		for _, c := range []struct{ path, name string }{{"/account", "as-account"}, {"/account/email", "as-email"}, {"/account/delete", "as-delete"}} {
+		for _, c := range []struct {
+			path, name string
+			status     int
+		}{
+			{"/account", "as-account", http.StatusOK},
+			{"/account/email", "as-email", http.StatusOK},
+			{"/reports", "as-reports-refused", http.StatusForbidden},
+			{"/account/delete", "as-delete", http.StatusOK},
+		} {
 			s.p.Go(s.asUser + c.path)
-			s.sound(v, c.name, http.StatusOK)
+			s.sound(v, c.name, c.status)
 		}
 		s.p.Follow("main button.danger")
 		s.sound(v, "as-delete-refused", http.StatusForbidden)
