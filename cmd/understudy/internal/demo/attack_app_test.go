@@ -212,7 +212,7 @@ func (s *prey) host(origin string) string {
 	return u.Hostname()
 }
 
-// script writes JavaScript that has the names app, asUser and issuer.
+// script is js with the app's origins in it.
 func (s *prey) script(js string) string {
-	return strings.NewReplacer("$app", s.app, "$asUser", s.asUser, "$issuer", s.IssuerURL).Replace(js)
+	return strings.NewReplacer("$app", s.app, "$asUser", s.asUser).Replace(js)
 }
