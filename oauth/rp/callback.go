@@ -197,6 +197,7 @@ func (a *App) begin(w http.ResponseWriter, r *http.Request, v *visit, f *flow, a
 		return
 	}
 	a.log.InfoContext(r.Context(), s.Actor.label()+" impersonated "+s.Subject.label(), a.about(s)...)
+	a.leftovers(w, r, v) // of whoever was here before
 	a.clear(w)
 	redirect(w, v.site.origin+a.landing("", &s.Subject))
 }

@@ -113,7 +113,7 @@ type Action struct {
 	Time    time.Time // UTC
 	Phase   Phase
 	Method  string
-	Route   string // the path, at most 512 characters
+	Route   string // the path, cleaned; of a long one the two ends: at most 512 characters
 	Status  int    // with PhaseAfter only
 	Note    string // with a refusal its reason: read_only, forbidden, ended
 }

@@ -12,8 +12,10 @@ import (
 const (
 	// maxCookie is how long name and value of one cookie may be: browsers drop those beyond 4,096 bytes without a word.
 	maxCookie = 3800
-	// maxCookies is how much of a request may be cookies. A browser's whole jar for one host is below it.
-	maxCookies = 64 << 10
+	// maxCookies is how much of a request may be cookies. What a browser keeps for one site, 180 cookies of 4 KiB, is below it:
+	// script in the user's page must not be able to fill it up and so take Stop away. The server in front must let it pass too,
+	// as net/http does unless told otherwise.
+	maxCookies = 1 << 20
 	// maxFlows is how many starts and sign-ins one browser may have under way.
 	maxFlows = 4
 	// flowLifetime is how long the person may take at the issuer, in seconds.

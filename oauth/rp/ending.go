@@ -26,26 +26,29 @@ type endings struct {
 	now    func() time.Time
 
 	mu      sync.Mutex
-	waiting int
+	waiting map[string]struct{} // by session
 }
 
 func newEndings(ctx context.Context, a *App) *endings {
-	return &endings{ctx: ctx, issuer: a.issuer, log: a.log, now: a.now}
+	return &endings{ctx: ctx, issuer: a.issuer, log: a.log, now: a.now, waiting: make(map[string]struct{})}
 }
 
 // add tries until the session that token stands for is ended.
 func (e *endings) add(token oauth.Secret, s Session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.waiting >= maxEndings {
+	if _, ok := e.waiting[s.ID]; ok {
+		return
+	}
+	if len(e.waiting) >= maxEndings {
 		e.log.Error("too many stops wait for the issuer: this session ends by itself", "session", s.ID, "expires", s.Expires)
 		return
 	}
-	e.waiting++
+	e.waiting[s.ID] = struct{}{}
 	go func() {
 		e.run(token, s)
 		e.mu.Lock()
-		e.waiting--
+		delete(e.waiting, s.ID)
 		e.mu.Unlock()
 	}()
 }

@@ -93,7 +93,7 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, v *visit, next http.
 		a.over(w, r, v)
 	case v.session != nil:
 		a.impersonated(w, r, v, next)
-	case stale(r, ""):
+	case stale(r, peekForm(r), ""):
 		a.notice(w, r, v.site, a.endedNotice(v.site, nil, false))
 	case v.person != nil:
 		next.ServeHTTP(w, v.into(r))
@@ -108,7 +108,22 @@ func (a *App) over(w http.ResponseWriter, r *http.Request, v *visit) {
 		a.notice(w, r, v.site, a.nobodyNotice())
 		return
 	}
+	a.leftovers(w, r, v)
 	a.notice(w, r, v.site, a.endedNotice(v.site, v.ended(), a.acting == a.base))
+}
+
+// leftovers takes out of an origin of its own what the user's pages have left in the browser, but for our own cookie, which
+// still tells who it was.
+func (a *App) leftovers(w http.ResponseWriter, r *http.Request, v *visit) {
+	if a.acting == a.base {
+		return
+	}
+	for _, c := range r.Cookies() {
+		if !strings.HasPrefix(c.Name, v.site.prefix) {
+			v.site.expire(w, c.Name)
+		}
+	}
+	a.clear(w)
 }
 
 // holding is the held sign-in; nil if there is none that can be read.
@@ -134,11 +149,12 @@ func (v *visit) ended() *Session {
 
 // impersonated answers a request under impersonation: guard and record first, then liveness, then the app.
 func (a *App) impersonated(w http.ResponseWriter, r *http.Request, v *visit, next http.Handler) {
-	if stale(r, v.session.ID) { // a form of a tab from before
+	f := peekForm(r)
+	if stale(r, f, v.session.ID) { // a form of a tab from before
 		a.refuse(w, r, v, reasonEnded)
 		return
 	}
-	if reason := a.guard.refuses(r, v.session.Mode); reason != "" {
+	if reason := a.guard.refuses(r, f, v.session.Mode); reason != "" {
 		a.refuse(w, r, v, reason)
 		return
 	}
@@ -155,17 +171,18 @@ func (a *App) impersonated(w http.ResponseWriter, r *http.Request, v *visit, nex
 func (a *App) goesOn(w http.ResponseWriter, r *http.Request, v *visit) bool {
 	var alive bool
 	var err error
-	if safe(r.Method) {
-		alive, err = a.live.Alive(r.Context(), v.session.ID, v.session.Token)
-	} else {
+	if changes(r) {
 		v.did = a.action(r, v.session, PhaseBefore)
-		alive, err = a.record.Record(r.Context(), v.did)
+		alive, err = a.put(r.Context(), v.did)
+	} else {
+		alive, err = a.live.Alive(r.Context(), v.session.ID, v.session.Token)
 	}
 	switch {
 	case err != nil:
 		a.log.WarnContext(r.Context(), "understudy did not answer: the request was refused", "session", v.session.ID, "method", r.Method, "error", err)
 		a.unavailable(w, r, v)
 	case !alive:
+		a.leftovers(w, r, v)
 		a.notice(w, r, v.site, a.endedNotice(v.site, v.session, a.acting == a.base))
 	default:
 		return true
@@ -173,10 +190,26 @@ func (a *App) goesOn(w http.ResponseWriter, r *http.Request, v *visit) bool {
 	return false
 }
 
+// put puts an action on record.
+func (a *App) put(ctx context.Context, act Action) (alive bool, err error) {
+	alive, err = a.record.Record(ctx, act)
+	if err == nil && !alive {
+		a.forget(act.Session)
+	}
+	return alive, err
+}
+
+// forget takes back what was believed of a session that is over.
+func (a *App) forget(sid string) {
+	if l, ok := a.live.(*introspected); ok {
+		l.forget(sid)
+	}
+}
+
 func (a *App) unavailable(w http.ResponseWriter, r *http.Request, v *visit) {
 	n := a.unavailableNotice()
-	if safe(r.Method) {
-		n.links = append([]link{{URL: r.URL.RequestURI(), Text: text("retry")}}, n.links...)
+	if to := r.URL.RequestURI(); safe(r.Method) && localPath(to) {
+		n.links = append([]link{{URL: to, Text: text("retry")}}, n.links...)
 	}
 	w.Header().Set("Retry-After", "5")
 	a.notice(w, r, v.site, n)
@@ -188,26 +221,46 @@ var noStore, byCookie = []string{"no-store"}, []string{"Cookie"}
 // cover keeps an answer under impersonation from outliving it.
 func (a *App) cover(v *visit, h http.Header) {
 	h["Cache-Control"] = noStore
+	for name := range h { // what a shared cache heeds before it (RFC 9213 §2.1)
+		if strings.HasSuffix(name, "Cdn-Cache-Control") || name == "Surrogate-Control" || name == "X-Accel-Expires" {
+			delete(h, name)
+		}
+	}
 	a.sever(h, v.site)
 	if h["Vary"] == nil {
 		h["Vary"] = byCookie
 	} else {
 		h.Add("Vary", "Cookie")
 	}
-	cookies := h["Set-Cookie"]
-	if len(cookies) == 0 {
-		return
-	}
-	kept := cookies[:0]
-	for _, c := range cookies {
-		name, _, _ := strings.Cut(c, "=")
-		if name = strings.TrimSpace(name); !strings.HasPrefix(name, v.site.prefix) && (a.acting != a.base || !slices.Contains(a.cfg.SessionCookies, name)) {
-			kept = append(kept, c)
+	if lines := h["Set-Cookie"]; len(lines) > 0 {
+		h.Del("Set-Cookie")
+		for _, line := range lines {
+			if line = a.confine(v.site, line); line != "" {
+				h.Add("Set-Cookie", line)
+			}
 		}
 	}
-	if h["Set-Cookie"] = kept; len(kept) == 0 {
-		h.Del("Set-Cookie")
+}
+
+// confine gives the cookie that the app may set, "" if it may not: never one of ours, nor on its own origin one that would
+// outlive the impersonation. On an origin of its own every cookie stays within that, and on the path on which Stop can
+// expire it: with a Domain it would reach the actor's.
+func (a *App) confine(st *site, line string) string {
+	c, err := http.ParseSetCookie(line)
+	if err != nil || strings.HasPrefix(c.Name, st.prefix) {
+		return ""
 	}
+	if a.acting == a.base {
+		if slices.Contains(a.cfg.SessionCookies, c.Name) {
+			return ""
+		}
+		return line
+	}
+	if c.Domain == "" && c.Path == "/" {
+		return line
+	}
+	c.Domain, c.Path = "", "/"
+	return c.String()
 }
 
 // plain is r as the app shall see it: without what would make the answer another one than the whole page, and without the

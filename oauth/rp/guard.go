@@ -1,10 +1,6 @@
 package rp
 
 import (
-	"bytes"
-	"io"
-	"mime"
-	"mime/multipart"
 	"net/http"
 	"net/url"
 	"path"
@@ -37,16 +33,24 @@ func register(mux **http.ServeMux, patterns []string) {
 		*mux = http.NewServeMux()
 	}
 	for _, p := range patterns {
-		(*mux).HandleFunc(p, func(http.ResponseWriter, *http.Request) {})
+		(*mux).Handle(p, listed{})
 	}
 }
 
-// refuses gives the reason for which r may not be done in mode, "" if it may.
-func (g guard) refuses(r *http.Request, mode oauth.Mode) string {
+// listed is what a pattern leads to, and nothing else does: a mux also answers with redirects of its own.
+type listed struct{}
+
+func (listed) ServeHTTP(http.ResponseWriter, *http.Request) {}
+
+// refuses gives the reason for which r, whose form is f, may not be done in mode, "" if it may.
+func (g guard) refuses(r *http.Request, f peek, mode oauth.Mode) string {
 	if g.blocked != nil {
 		if _, pattern := g.blocked.Handler(r); pattern != "" { // also for a path that the mux would clean first
 			return reasonForbidden
 		}
+	}
+	if f.override || overrides(r.URL.RawQuery) {
+		return reasonForbidden
 	}
 	if r.Header.Get("Service-Worker") == "script" { // it would outlive the session, and could swallow Stop
 		return reasonForbidden
@@ -54,22 +58,23 @@ func (g guard) refuses(r *http.Request, mode oauth.Mode) string {
 	if mode == oauth.ModeWrite {
 		return ""
 	}
-	if r.Header.Get("Upgrade") != "" { // a WebSocket's handshake is a GET, what follows is not
-		return reasonReadOnly
-	}
-	if safe(r.Method) || g.allows(r) {
+	if !changes(r) || g.allows(r) {
 		return ""
 	}
 	return reasonReadOnly
 }
+
+// changes tells what may change something: by its method, or since a WebSocket's handshake is a GET and what follows is not.
+func changes(r *http.Request) bool { return !safe(r.Method) || r.Header.Get("Upgrade") != "" }
 
 // allows takes only the one spelling that the pattern has.
 func (g guard) allows(r *http.Request) bool {
 	if g.allowed == nil || r.URL.RawPath != "" || path.Clean(r.URL.Path) != strings.TrimSuffix(r.URL.Path, "/") && r.URL.Path != "/" {
 		return false
 	}
-	_, pattern := g.allowed.Handler(r)
-	return pattern != ""
+	h, _ := g.allowed.Handler(r)
+	_, ok := h.(listed)
+	return ok
 }
 
 // Forbid refuses h while anybody is impersonated, with 403, and puts that on record: for what nobody may do in somebody
@@ -93,7 +98,7 @@ func (a *App) refuse(w http.ResponseWriter, r *http.Request, v *visit, reason st
 		act.ID = v.did.ID
 	}
 	act.Status, act.Note = http.StatusForbidden, reason
-	alive, err := a.record.Record(r.Context(), act)
+	alive, err := a.put(r.Context(), act)
 	a.log.InfoContext(r.Context(), v.session.Actor.label()+" was refused "+act.Method+" "+act.Route+" as "+v.session.Subject.label()+": "+reason,
 		"actor", v.session.Actor.Subject, "subject", v.session.Subject.Subject, "session", v.session.ID, "app", a.cfg.ClientID, "mode", v.session.Mode)
 	switch {
@@ -118,93 +123,19 @@ func (a *App) back(r *http.Request, st *site) []link {
 	return []link{{URL: u.RequestURI(), Text: text("back")}}
 }
 
-// maxRoute is how much of a path is recorded: what the issuer takes.
-const maxRoute = 512
+// How much of a path and of a method is recorded: what the issuer takes.
+const (
+	maxRoute  = 512
+	maxMethod = 16
+)
 
 // action describes r for the trail.
 func (a *App) action(r *http.Request, s *Session, phase Phase) Action {
-	route := r.URL.EscapedPath()
-	if len(route) > maxRoute {
-		route = route[:maxRoute]
+	route := path.Clean("/" + r.URL.EscapedPath())
+	if len(route) > maxRoute { // both ends: what it does is said last
+		route = route[:maxRoute/2-3] + "..." + route[len(route)-maxRoute/2:]
 	}
-	return Action{ID: oauth.NewID("act"), Session: s.ID, Time: a.now().Truncate(time.Millisecond), Phase: phase, Method: r.Method, Route: route}
-}
-
-const (
-	sessionHeader = "X-Understudy-Session" // set by banner.js
-	sessionField  = "understudy_session"   // of FormField and of the banner
-	peeked        = 64 << 10               // how much of a form is searched for it
-)
-
-// stale reports whether an unsafe request says that its page was made for another session than current: for another
-// person, that is. current is "" where nobody is impersonated.
-func stale(r *http.Request, current string) bool {
-	if safe(r.Method) {
-		return false
-	}
-	for _, id := range r.Header.Values(sessionHeader) {
-		if id != current {
-			return true
-		}
-	}
-	id, found := formSession(r)
-	return found && id != current
-}
-
-// formSession looks for the field in the beginning of a form, and leaves the body as it was.
-func formSession(r *http.Request) (string, bool) {
-	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || r.Body == nil || kind != "application/x-www-form-urlencoded" && kind != "multipart/form-data" {
-		return "", false
-	}
-	head, err := io.ReadAll(io.LimitReader(r.Body, peeked))
-	r.Body = &peekedBody{io.MultiReader(bytes.NewReader(head), failing{r.Body, err}), r.Body}
-	if kind == "multipart/form-data" {
-		return multipartField(head, params["boundary"])
-	}
-	for pair := range bytes.SplitSeq(head, []byte("&")) {
-		name, value, _ := bytes.Cut(pair, []byte("="))
-		if name, err := url.QueryUnescape(string(name)); err == nil && name == sessionField {
-			value, err := url.QueryUnescape(string(value))
-			return value, err == nil
-		}
-	}
-	return "", false
-}
-
-// peekedBody is a body of which the beginning was read already.
-type peekedBody struct {
-	io.Reader
-	io.Closer
-}
-
-// failing reads on from r, or repeats the error that reading the beginning gave.
-type failing struct {
-	r   io.Reader
-	err error
-}
-
-func (f failing) Read(p []byte) (int, error) {
-	if f.err != nil {
-		return 0, f.err
-	}
-	return f.r.Read(p)
-}
-
-// multipartField finds our field in the beginning of a multipart form.
-func multipartField(head []byte, boundary string) (string, bool) {
-	if boundary == "" {
-		return "", false
-	}
-	parts := multipart.NewReader(bytes.NewReader(head), boundary)
-	for {
-		part, err := parts.NextPart()
-		if err != nil { // the end, or the end of what was read
-			return "", false
-		}
-		if part.FormName() == sessionField && part.FileName() == "" {
-			value, err := io.ReadAll(io.LimitReader(part, 256))
-			return string(value), err == nil
-		}
+	return Action{
+		ID: oauth.NewID("act"), Session: s.ID, Time: a.now().Truncate(time.Millisecond), Phase: phase, Method: r.Method[:min(len(r.Method), maxMethod)], Route: route,
 	}
 }

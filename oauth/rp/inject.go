@@ -317,10 +317,11 @@ func (i *injector) Flush() { _ = i.FlushError() }
 // Hijack gives the connection away, if the server does. No banner and no header of ours are sent on it.
 func (i *injector) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, rw, err := http.NewResponseController(i.w).Hijack()
-	if err == nil {
-		i.phase, i.sent = passing, true
+	if err != nil {
+		return nil, nil, err
 	}
-	return c, rw, err
+	i.phase, i.sent = passing, true
+	return i.v.app.bind(c, *i.v.session), rw, nil
 }
 
 // finish sends what is still held. After a panic it is dropped, so that whoever recovers can still answer with an error.

@@ -43,15 +43,22 @@ func (l *introspected) Alive(ctx context.Context, sid string, token oauth.Secret
 	if err != nil {
 		return false, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if !alive {
-		delete(l.seen, sid)
+		l.forget(sid)
 		return false, nil
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.seen == nil || len(l.seen) >= maxBelieved {
 		l.seen = make(map[string]sighting)
 	}
 	l.seen[sid] = sighting{token, now}
 	return true, nil
+}
+
+// forget makes the next request ask.
+func (l *introspected) forget(sid string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.seen, sid)
 }

@@ -51,7 +51,7 @@ func (a *App) returnTo(w http.ResponseWriter, r *http.Request, v *visit) (q url.
 	}
 	to = q.Get("return_to")
 	if to != "" && !localPath(to) {
-		a.notice(w, r, v.site, a.failedNotice("return", to))
+		a.notice(w, r, v.site, a.failedNotice("return", "")) // without it: it is a stranger's text
 		return nil, "", false
 	}
 	return q, to, true
@@ -97,16 +97,17 @@ func (a *App) start(w http.ResponseWriter, r *http.Request) {
 	a.leave(w, r, v, f, e.Impersonation, ask)
 }
 
-// signIn is GET /.understudy/sign-in?return_to, for people.
+// signIn is GET /.understudy/sign-in?return_to&lost, for people. With lost, nobody is signed in before the issuer has seen
+// that nobody is impersonated.
 func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
 	v := visitFrom(r.Context())
-	_, to, ok := a.returnTo(w, r, v)
+	q, to, ok := a.returnTo(w, r, v)
 	switch {
 	case !ok:
 	case a.base.signsIn && v.site != a.base:
 		redirect(w, a.base.origin+r.URL.RequestURI())
 	default:
-		a.askSignIn(w, r, v, to)
+		a.askSignIn(w, r, v, to, q.Has("lost"))
 	}
 }
 
@@ -136,11 +137,11 @@ func (a *App) RequireSignIn(h http.Handler) http.Handler {
 		if !localPath(to) {
 			to = ""
 		}
-		a.askSignIn(w, r, &visit{app: a, site: st, jar: st.read(r)}, to)
+		a.askSignIn(w, r, &visit{app: a, site: st, jar: st.read(r)}, to, false)
 	})
 }
 
-func (a *App) askSignIn(w http.ResponseWriter, r *http.Request, v *visit, to string) {
+func (a *App) askSignIn(w http.ResponseWriter, r *http.Request, v *visit, to string, lost bool) {
 	switch {
 	case !a.base.signsIn:
 		a.failed(w, r, v, "failed.actor", "", nil)
@@ -156,7 +157,7 @@ func (a *App) askSignIn(w http.ResponseWriter, r *http.Request, v *visit, to str
 	}
 	f := a.newFlow(flowSignIn, to)
 	q := a.askCode(v.site, f, signInScope)
-	if a.acting == a.base { // cookies can be lost: the issuer knows whether somebody is still impersonated
+	if lost || a.acting == a.base { // cookies can be lost: the issuer knows whether somebody is still impersonated
 		q.Set(oauth.ParamNotImpersonating, "true")
 	}
 	a.leave(w, r, v, f, e.Authorization, q)

@@ -26,7 +26,7 @@ func (a *App) askStop(w http.ResponseWriter, r *http.Request) {
 func (a *App) stop(w http.ResponseWriter, r *http.Request) {
 	v := visitFrom(r.Context())
 	switch {
-	case !v.site.acts || v.jar.acting.n == 0 && v.jar.held.n == 0 && (a.acting != a.base || !v.over):
+	case !v.site.acts || v.jar.acting.n == 0 && v.jar.held.n == 0 && (a.acting != a.base || !v.over) && !named(r):
 		a.nothingToStop(w, r, v)
 	case a.acting == a.base:
 		a.stopOver(w, r, v)
@@ -44,9 +44,35 @@ func (a *App) nothingToStop(w http.ResponseWriter, r *http.Request, v *visit) {
 	redirect(w, v.site.origin+a.landing("", v.person))
 }
 
+// named reports whether the form names a session, as the banner's does: it was made under one, whatever the cookies say.
+func named(r *http.Request) bool {
+	return peekForm(r).session != ""
+}
+
+// lost answers a stop of a session that no cookie tells: the browser has dropped it, or it cannot be read. Only the issuer
+// knows which it was, so it is asked, and asks the person, before anybody is signed in.
+func (a *App) lost(w http.ResponseWriter, r *http.Request, v *visit) {
+	a.log.WarnContext(r.Context(), "a stop came without a cookie that tells what to stop")
+	if !a.base.signsIn {
+		n := a.endedNotice(v.site, nil, false)
+		n.status = http.StatusOK
+		a.notice(w, r, v.site, n)
+		return
+	}
+	to := a.base.origin + root + "sign-in?lost=true"
+	if wantsJSON(r) {
+		writeJSON(w, http.StatusOK, map[string]any{"stopped": false, "redirect": to})
+		return
+	}
+	redirect(w, to)
+}
+
 // stopOver stops where impersonation lies over the app's own origin.
 func (a *App) stopOver(w http.ResponseWriter, r *http.Request, v *visit) {
 	h := v.holding()
+	if s := v.ended(); s != nil {
+		a.forget(s.ID)
+	}
 	v.site.expire(w, v.site.acting.name, v.site.held.name)
 	a.clear(w)
 	if a.cfg.Hold != nil {
@@ -55,8 +81,8 @@ func (a *App) stopOver(w http.ResponseWriter, r *http.Request, v *visit) {
 		}
 	}
 	switch {
-	case h == nil && !v.saw: // nothing in them can be read
-		a.stopped(w, r, v, nil, a.base.origin+a.landing("", v.person))
+	case h == nil && !v.saw:
+		a.lost(w, r, v)
 		return
 	case h == nil || v.saw && v.acting.ID != h.Session:
 		a.stopStolen(w, r, v)
@@ -119,10 +145,11 @@ func (a *App) stopApart(w http.ResponseWriter, r *http.Request, v *visit) {
 	v.site.expire(w, v.site.acting.name)
 	a.clear(w)
 	if !v.saw {
-		a.stopped(w, r, v, nil, a.base.origin+"/")
+		a.lost(w, r, v)
 		return
 	}
 	s := &v.acting.Session
+	a.forget(s.ID)
 	token, err := a.issuer.back(r.Context(), v.acting.Return)
 	switch {
 	case isOver(err):

@@ -1,5 +1,4 @@
-// For pages that are made in the browser, and for tabs left open: <script src="/.understudy/banner.js" defer></script>.
-// It shows the banner where the server put none, and ties unsafe requests to the session that the page was made for.
+// Shows the banner where the server put none, and ties unsafe requests to the session that the page was made for.
 (() => {
   'use strict'
   const path = '/.understudy/'
@@ -8,7 +7,7 @@
   const banner = () => document.querySelector('understudy-banner')
   let id = banner()?.dataset.session
 
-  // A page out of the back-forward cache may be that of a session that is over.
+  // from the back-forward cache: of a session that may be over
   addEventListener('pageshow', (e) => { if (e.persisted) location.reload() })
 
   const tied = (method, url) =>
@@ -35,11 +34,15 @@
   }
 
   addEventListener('formdata', ({ target, formData }) => {
-    const attribute = (name) => target.getAttribute(name) || '' // a control may have the name action
-    if (tied(attribute('method') || 'get', attribute('action') || location.href)) formData.set(field, id)
+    const attribute = (name) => target.getAttribute(name) || '' // not .action: a control may have that name
+    if (tied(attribute('method') || 'get', attribute('action') || location.href)) {
+      const rest = [...formData]
+      for (const [name] of rest) formData.delete(name)
+      formData.set(field, id) // first: before a large file
+      for (const [name, value] of rest) if (name !== field) formData.append(name, value)
+    }
   })
 
-  // Text goes in as text, never as HTML.
   const element = (name, properties, ...children) => {
     const e = Object.assign(document.createElement(name), properties)
     e.append(...children)
@@ -61,7 +64,7 @@
   }
 
   const show = async ({ session, subject, actor, mode, expires_at: ends, stop: action }) => {
-    const sheet = new CSSStyleSheet() // holds also where the page's policy forbids link elements
+    const sheet = new CSSStyleSheet()
     sheet.replaceSync(await (await fetched(path + 'banner.css')).text())
     const name = subject.name || subject.email || subject.sub
     const host = element('understudy-banner', { role: 'region', ariaLabel: "You're impersonating " + name })
@@ -85,5 +88,5 @@
     id = s.session
     await show(s)
   }
-  begin().catch(() => {}) // a policy of the page may forbid it: the guard asks for no banner
+  begin().catch(() => {})
 })()

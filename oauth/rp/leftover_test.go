@@ -1,0 +1,340 @@
+package rp_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/understudy-id/understudy/oauth/rp"
+)
+
+// around puts another app behind the house's rp, and gives what answers for it.
+func (h *house) around(f http.HandlerFunc) http.Handler {
+	h.t.Helper()
+	app, err := rp.New(h.t.Context(), h.config)
+	h.must(err)
+	return app.Handler(f)
+}
+
+// TestFilledJar: script can fill the browser's jar, and Stop still works.
+func TestFilledJar(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, h *house) {
+		b := h.ann()
+		b.impersonate("john", "read")
+		for i := range 170 {
+			b.cookies(h.asUser)[fmt.Sprintf("f%03d", i)] = strings.Repeat("A", 3900)
+		}
+		b.one(http.MethodPost, h.asUser+"/.understudy/stop", nil)
+		if n := h.live(); n != 0 {
+			t.Errorf("%d sessions go on", n)
+		}
+		if left := len(b.cookies(h.asUser)); h.app != h.asUser && left != 0 {
+			t.Errorf("%d cookies outlive it", left)
+		}
+	})
+}
+
+// TestUpgrade: what a WebSocket carries nobody sees, so it is refused in look mode, recorded in the other, and ends with
+// the session.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"read", "write"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			h := setup(t, apart, nil)
+			b := h.ann()
+			b.impersonate("john", mode)
+			got := make(chan string, 10)
+			srv := httptest.NewServer(h.around(func(w http.ResponseWriter, _ *http.Request) {
+				c, rw, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer c.Close()
+				defer close(got)
+				for {
+					line, err := rw.ReadString('\n')
+					if err != nil {
+						return
+					}
+					got <- line
+				}
+			}))
+			defer srv.Close()
+			c, err := net.Dial("tcp", srv.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			u, _ := url.Parse(h.asUser)
+			fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nCookie: %s\r\n\r\n", u.Host, cookieHeader(b.cookies(h.asUser)))
+			if mode == "read" {
+				if line, _ := bufio.NewReader(c).ReadString('\n'); !strings.Contains(line, "403") {
+					t.Errorf("look only: %q", line)
+				}
+				return
+			}
+			fmt.Fprintln(c, "hello")
+			if line := <-got; line != "hello\n" {
+				t.Fatalf("got %q", line)
+			}
+			if diff := cmp.Diff([]string{"before GET /ws"}, h.actions()); diff != "" {
+				t.Errorf("on record (-want +got):\n%s", diff)
+			}
+			h.kill()
+			h.clock.advance(time.Minute)
+			select {
+			case _, open := <-got:
+				if open {
+					t.Error("it went on")
+				}
+			case <-time.After(20 * time.Second):
+				t.Error("the connection outlives the session")
+			}
+		})
+	}
+}
+
+// TestAppsCookies: on an origin of its own nothing that the user's pages set leaves it, or outlives Stop; and nothing tells
+// a shared cache to keep a page (RFC 9213), threatmodel T18.
+func TestAppsCookies(t *testing.T) {
+	t.Parallel()
+	h := setup(t, apart, nil)
+	b := h.ann()
+	b.impersonate("john", "read")
+	app := h.around(func(w http.ResponseWriter, _ *http.Request) {
+		for _, c := range []string{"session=johns; Domain=app.localhost; Path=/; HttpOnly", "draft=johns; Path=/inbox", "plain=johns; Path=/", "__Host-understudy=planted; Path=/; Secure", "bad cookie"} {
+			w.Header().Add("Set-Cookie", c)
+		}
+		for _, name := range []string{"CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "Surrogate-Control", "X-Accel-Expires"} {
+			w.Header().Set(name, "max-age=600")
+		}
+	})
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do := func(method, path string) http.Header {
+		r := b.request(method, h.asUser+path, nil)
+		r.Host = r.URL.Host
+		r.Header.Set("Cookie", cookieHeader(b.cookies(h.asUser)))
+		secure, _ := url.Parse("https://" + r.URL.Hostname() + path)
+		for _, c := range jar.Cookies(secure) {
+			r.AddCookie(c)
+		}
+		w := httptest.NewRecorder()
+		app.ServeHTTP(w, r)
+		jar.SetCookies(secure, w.Result().Cookies())
+		return w.Header()
+	}
+	header := do("GET", "/inbox/1")
+	for name := range header {
+		if strings.Contains(strings.ToLower(name), "cdn") || name == "Surrogate-Control" || name == "X-Accel-Expires" {
+			t.Errorf("%s passed", name)
+		}
+	}
+	if got := header.Values("Set-Cookie"); len(got) != 3 || slices.ContainsFunc(got, func(c string) bool { return strings.Contains(c, "Domain") || !strings.Contains(c, "Path=/") }) {
+		t.Errorf("set: %q", got)
+	}
+	do("POST", "/.understudy/stop")
+	for _, at := range []string{"https://app.localhost/admin", "https://as-user.app.localhost/inbox/1"} {
+		u, _ := url.Parse(at)
+		if left := jar.Cookies(u); len(left) != 0 {
+			t.Errorf("at %s: %v", at, left)
+		}
+	}
+}
+
+// TestLeftovers: the next user's pages get nothing of the last one's, also where nobody pressed Stop.
+func TestLeftovers(t *testing.T) {
+	t.Parallel()
+	h := setup(t, apart, nil)
+	b := h.ann()
+	b.impersonate("john", "read")
+	b.cookies(h.asUser)["johns"] = "draft"
+	h.clock.advance(31 * time.Minute)
+	r := b.one(http.MethodGet, h.asUser+"/", nil)
+	if r.status != http.StatusForbidden || !strings.Contains(r.header.Get("Clear-Site-Data"), "storage") || b.cookies(h.asUser)["johns"] != "" {
+		t.Errorf("ended: %d %q, cookies %v", r.status, r.header.Get("Clear-Site-Data"), b.cookies(h.asUser))
+	}
+	b.cookies(h.asUser)["johns"] = "again"
+	h.login(b, "ann")
+	b.impersonate("eve", "read")
+	if b.cookies(h.asUser)["johns"] != "" {
+		t.Error("eve's pages get john's cookie")
+	}
+}
+
+// TestLostSession: where no cookie tells what to stop, nobody says that it was stopped, and the issuer asks.
+func TestLostSession(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, h *house) {
+		for name, lose := range map[string]func(jar map[string]string){
+			"damaged": func(jar map[string]string) { jar[actingCookie], jar[heldCookie] = "x", "x" },
+			"dropped": func(jar map[string]string) { delete(jar, actingCookie); delete(jar, heldCookie) },
+		} {
+			b := h.ann()
+			_, rest, _ := strings.Cut(b.impersonate("john", "read").body, `name="understudy_session" value="`)
+			id, _, _ := strings.Cut(rest, `"`)
+			lose(b.cookies(h.asUser))
+			req := b.request(http.MethodPost, h.asUser+"/.understudy/stop", values("understudy_session", id))
+			req.Header.Set("Accept", "application/json")
+			if r := b.send(req); r.status != http.StatusOK || !strings.Contains(r.body, `"stopped":false`) {
+				t.Errorf("%s: a program is told %d %s", name, r.status, r.body)
+			}
+			lose(b.cookies(h.asUser))
+			r := b.post(h.asUser+"/.understudy/stop", "understudy_session", id)
+			if r.url.Path != "/sign-in/acting" || h.live() != 1 {
+				t.Fatalf("%s: led to %s, %d live", name, r.url, h.live())
+			}
+			if r := b.post(r.url.String()); !strings.HasPrefix(r.url.String(), h.app) || !strings.Contains(r.body, "subject=ann") || h.live() != 0 {
+				t.Errorf("%s: after the button %s, %d live", name, r.url, h.live())
+			}
+		}
+	})
+}
+
+// TestStoppedAtOnce: a copy of the cookie is worth nothing from the stop on, whatever was believed a moment ago.
+func TestStoppedAtOnce(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, h *house) {
+		b := h.ann()
+		b.impersonate("john", "read")
+		copied := cookieHeader(b.cookies(h.asUser))
+		b.post(h.asUser + "/.understudy/stop")
+		req := b.request(http.MethodGet, h.asUser+"/", nil)
+		req.Header.Set("Cookie", copied)
+		if r := h.browser().send(req); r.status != http.StatusForbidden {
+			t.Errorf("a copy: %d, want 403", r.status)
+		}
+	})
+}
+
+// TestMethodField: a form does not pass for another method than what is recorded.
+func TestMethodField(t *testing.T) {
+	t.Parallel()
+	h := setup(t, apart, nil)
+	b := h.ann()
+	b.impersonate("john", "write")
+	var mp bytes.Buffer
+	form := multipart.NewWriter(&mp)
+	h.must(form.WriteField("_method", "DELETE"))
+	h.must(form.Close())
+	upload := b.request(http.MethodPost, h.asUser+"/search", nil)
+	upload.Body, upload.ContentLength = io.NopCloser(&mp), int64(mp.Len())
+	upload.Header.Set("Content-Type", form.FormDataContentType())
+	h.taken(&h.seen)
+	for name, req := range map[string]*http.Request{
+		"query":     b.request(http.MethodPost, h.asUser+"/search?a=b&%5fmethod=DELETE", nil),
+		"form":      b.request(http.MethodPost, h.asUser+"/search", values("_method", "DELETE")),
+		"multipart": upload,
+	} {
+		if r := b.send(req); r.status != http.StatusForbidden {
+			t.Errorf("%s: %d, want 403", name, r.status)
+		}
+	}
+	if seen := h.taken(&h.seen); len(seen) != 0 {
+		t.Errorf("reached the app: %v", seen)
+	}
+	if r := b.post(h.asUser+"/search?payment_method=x", "payment_method", "card"); r.status != http.StatusOK {
+		t.Errorf("another field: %d", r.status)
+	}
+}
+
+// TestLongRoute: the end of a path is on record, whatever stands before it.
+func TestLongRoute(t *testing.T) {
+	t.Parallel()
+	h := setup(t, apart, nil)
+	b := h.ann()
+	b.impersonate("john", "read")
+	for _, path := range []string{"/note" + strings.Repeat("/.", 400) + "/transfer", "/" + strings.Repeat("x", 900) + "/transfer"} {
+		req := b.request(http.MethodPost, h.asUser+path, nil)
+		req.Method = "PROPPATCHPROPPATCHPROPPATCH"
+		if r := b.send(req); r.status != http.StatusForbidden {
+			t.Errorf("%d, want 403", r.status)
+		}
+	}
+	for _, a := range h.actions() {
+		if !strings.Contains(a, "/transfer 403") || !strings.Contains(a, "PROPPATCHPROPPAT ") || len(a) > 600 {
+			t.Errorf("on record: %s", a)
+		}
+	}
+	if len(h.actions()) != 2 {
+		t.Errorf("%d on record, want 2", len(h.actions()))
+	}
+}
+
+// TestAllowedPattern: what a mux would only redirect is not allowed.
+func TestAllowedPattern(t *testing.T) {
+	t.Parallel()
+	h := setup(t, apart, nil)
+	app, err := rp.New(t.Context(), h.config)
+	h.must(err)
+	app.Allow("POST /tree/", "GET /ws")
+	b := h.ann()
+	b.impersonate("john", "read")
+	for path, want := range map[string]int{"/tree/": http.StatusOK, "/tree/leaf": http.StatusOK, "/tree": http.StatusForbidden, "/tree//leaf": http.StatusForbidden} {
+		if w := serve(app, b.request(http.MethodPost, h.asUser+path, nil), b.cookies(h.asUser)); w.Code != want {
+			t.Errorf("POST %s: %d, want %d", path, w.Code, want)
+		}
+	}
+	req := b.request(http.MethodGet, h.asUser+"/ws", nil)
+	req.Header.Set("Upgrade", "websocket")
+	if w := serve(app, req, b.cookies(h.asUser)); w.Code != http.StatusOK {
+		t.Errorf("an upgrade by name: %d", w.Code)
+	}
+}
+
+// TestRetryLink: "Try again" leads nowhere else.
+func TestRetryLink(t *testing.T) {
+	t.Parallel()
+	h := setup(t, apart, nil)
+	b := h.ann()
+	b.impersonate("john", "read")
+	h.setDown(true)
+	h.clock.advance(5 * time.Second)
+	req := b.request(http.MethodGet, h.asUser+"//evil.test/login", nil)
+	if r := b.send(req); r.status != http.StatusServiceUnavailable || strings.Contains(r.body, "evil.test") {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	if r := b.one(http.MethodGet, h.asUser+"/report?a=b", nil); !strings.Contains(r.body, `href="/report?a=b"`) {
+		t.Errorf("no way to try again: %s", r.body)
+	}
+}
+
+// TestStopsOnce: one session waits once for the issuer, however often its Stop is replayed.
+func TestStopsOnce(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	h := setup(t, apart, nil)
+	app, err := rp.New(ctx, h.config)
+	h.must(err)
+	b := h.ann()
+	b.impersonate("john", "read")
+	h.setDown(true)
+	for range 1100 {
+		if w := serve(app, b.request(http.MethodPost, h.asUser+"/.understudy/stop", nil), b.cookies(h.asUser)); w.Code != http.StatusServiceUnavailable {
+			t.Fatalf("stop: %d", w.Code)
+		}
+	}
+	if strings.Contains(h.logs.String(), "too many stops") {
+		t.Error("one session took all places")
+	}
+}
