@@ -2,7 +2,6 @@ package impersonation
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
 	"errors"
@@ -53,8 +52,9 @@ type ActRequest struct {
 // Act puts actions on record and answers, for each session among them, whether it may go on: what Alive answers. One that may not
 // is recorded all the same, and marked.
 //
-// A batch is written whole or not at all. An action that is on record already, by its client, session, ID and phase, is left as it
-// is: telling it again is how a client resolves an answer that got lost. An *ActionError names what is wrong in the batch; with it
+// A batch is written whole or not at all. An action that is on record already is left as it is: telling it again is how a client
+// resolves an answer that got lost. One that says something else under the same ID is another, and is written too, so that whoever
+// chooses IDs cannot choose what is not recorded. Of a session that is over for staleAction nothing is written any more. An *ActionError names what is wrong in the batch; with it
 // and with any other error nobody vouches for a session and no action of the batch is on record for certain: the app must not go on.
 func (s *Service) Act(ctx context.Context, r ActRequest) (map[string]bool, error) {
 	now := s.clock()
@@ -73,12 +73,23 @@ func (s *Service) Act(ctx context.Context, r ActRequest) (map[string]bool, error
 	}
 	entries := make([]audit.Entry, 0, len(r.Actions))
 	for _, a := range r.Actions {
+		if longOver(lives[a.Session].Session, now) {
+			continue
+		}
 		entries = append(entries, s.actionEntry(r, a, lives[a.Session], active[a.Session], now))
 	}
 	if err := s.store.RecordOnce(ctx, entries...); err != nil {
 		return nil, err
 	}
 	return active, nil
+}
+
+// staleAction is how long after a session its actions are still written: long enough for an app that was cut off, too short to
+// fill the trail with the sessions of the past.
+const staleAction = time.Hour
+
+func longOver(s Session, now time.Time) bool {
+	return now.After(s.Expires.Add(staleAction)) || !s.Ended.IsZero() && now.After(s.Ended.Add(staleAction))
 }
 
 // told reads the sessions of a batch, all of them before anything is written. Another client's session looks like none.
@@ -103,7 +114,7 @@ func (s *Service) told(ctx context.Context, r ActRequest) (map[string]*Live, err
 func (s *Service) actionEntry(r ActRequest, a Action, live *Live, active bool, now time.Time) audit.Entry {
 	session := live.Session
 	e := audit.New(audit.KindAction, now)
-	e.ID = actionID(r.Client, a)
+	e.ID = s.actionID(r.Client, a)
 	people(&e, live.Actor, live.Subject)
 	e.Actor, e.Subject = s.party(session.Actor), s.party(session.Subject)
 	e.Client, e.Session, e.Request, e.Policy = session.Client, session.ID, r.RequestID, session.Policy
@@ -123,14 +134,14 @@ func (s *Service) actionEntry(r ActRequest, a Action, live *Live, active bool, n
 	return e
 }
 
-// actionID is the ID of an action's entry, the same whenever the action is told. Lengths stand before the parts, so that no two
+// actionID is the ID of an action's entry, the same whenever the same is told. It is keyed, since it covers the route. Lengths stand before the parts, so that no two
 // actions run together into one.
-func actionID(client string, a Action) string {
+func (s *Service) actionID(client string, a Action) string {
 	var b []byte
-	for _, part := range []string{client, a.Session, a.ID, string(a.Phase)} {
+	for _, part := range []string{client, a.Session, a.ID, string(a.Phase), a.Method, a.Route, strconv.Itoa(a.Status), a.Note} {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(part)))
 		b = append(b, part...)
 	}
-	sum := sha256.Sum256(b)
+	sum := s.tag(b)
 	return "aud_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:26])
 }

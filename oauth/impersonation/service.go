@@ -6,6 +6,8 @@ package impersonation
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,7 +27,7 @@ type Lifetimes struct {
 	DoubleClick time.Duration // a return token that comes again within this revokes nothing
 }
 
-// Config is what New needs. Every field must be set.
+// Config is what New needs. Every field but Tag must be set.
 type Config struct {
 	// Issuer is the iss of our own users: the public URL.
 	Issuer    string
@@ -34,6 +36,9 @@ type Config struct {
 	Lifetimes Lifetimes
 	Now       func() time.Time
 	Logger    *slog.Logger
+	// Tag is a keyed hash, the same in every process over one store: it makes the IDs of actions, which must tell a repetition
+	// and must not let what was erased be guessed. Nil makes one of this process alone.
+	Tag func([]byte) [sha256.Size]byte
 }
 
 // Service is the rules over a store. It is safe for concurrent use and keeps no state of its own but the count of
@@ -45,6 +50,7 @@ type Service struct {
 	life     Lifetimes
 	now      func() time.Time
 	log      *slog.Logger
+	tag      func([]byte) [sha256.Size]byte
 	refusals refusals
 }
 
@@ -66,7 +72,15 @@ func New(c Config) (*Service, error) {
 			return nil, fmt.Errorf("impersonation: Lifetimes.%s must be positive", name)
 		}
 	}
-	return &Service{issuer: c.Issuer, store: c.Store, decider: c.Decider, life: c.Lifetimes, now: c.Now, log: c.Logger}, nil
+	if c.Tag == nil {
+		key := []byte(oauth.NewSecret())
+		c.Tag = func(data []byte) [sha256.Size]byte {
+			h := hmac.New(sha256.New, key)
+			h.Write(data)
+			return [sha256.Size]byte(h.Sum(nil))
+		}
+	}
+	return &Service{issuer: c.Issuer, store: c.Store, decider: c.Decider, life: c.Lifetimes, now: c.Now, log: c.Logger, tag: c.Tag}, nil
 }
 
 // clock is now in whole milliseconds, UTC: what every store can keep.

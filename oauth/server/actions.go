@@ -15,6 +15,10 @@ import (
 // maxActionsBody is room for impersonation.MaxActions, each with a route of 512 characters.
 const maxActionsBody = 64 << 10
 
+// actionsPerMinute bounds what script in one session's pages can make its app write into the trail. It is ten a second: more than
+// anybody does, and an app is told to wait (429), so that it refuses what it may not record.
+const actionsPerMinute = 600
+
 // liveness says of one session whether the app may go on with it.
 type liveness struct {
 	Active bool `json:"active"`
@@ -52,6 +56,12 @@ func (s *Server) recordActions(w http.ResponseWriter, r *http.Request) (map[stri
 	actions, err := readActions(raw)
 	if err != nil {
 		return nil, err
+	}
+	now := s.clock()
+	for _, a := range actions {
+		if !s.acts.allow(a.Session, now) {
+			return nil, errBusy
+		}
 	}
 	return s.service.Act(r.Context(), impersonation.ActRequest{Client: c.ID, Actions: actions, RequestID: requestID(r.Context())})
 }

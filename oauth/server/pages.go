@@ -53,7 +53,9 @@ func (s *Server) trail(ctx context.Context, q page.AuditQuery) (page.AuditPage, 
 	}
 	out := page.AuditPage{Next: next}
 	for _, e := range stored {
-		out.Entries = append(out.Entries, e.Entry)
+		if e := e.Entry; q.Own == "" || e.Actor.Subject != q.Own || e.Actor.Issuer == s.issuer { // the command line's actor may have the name of a user's ID
+			out.Entries = append(out.Entries, e)
+		}
 	}
 	return out, err
 }

@@ -86,7 +86,10 @@ func (p proxies) trusts(a netip.Addr) bool {
 	return false
 }
 
-// limits is a rate limiter per key, for keys that we made ourselves (user IDs), so that their number is bounded.
+// maxLimits bounds the keys that are remembered; beyond it all begin anew.
+const maxLimits = 100_000
+
+// limits is a rate limiter per key: a user, a session.
 type limits struct {
 	mu        sync.Mutex
 	perMinute int
@@ -102,6 +105,9 @@ func (l *limits) allow(key string, now time.Time) bool {
 	defer l.mu.Unlock()
 	lim := l.by[key]
 	if lim == nil {
+		if len(l.by) >= maxLimits {
+			clear(l.by)
+		}
 		lim = rate.NewLimiter(rate.Limit(float64(l.perMinute)/60), l.perMinute)
 		l.by[key] = lim
 	}

@@ -46,6 +46,7 @@ type Server struct {
 	metadata  []byte
 	strangers *rate.Limiter // log lines about requests without client authentication
 	searches  *limits
+	acts      *limits // actions, by session
 	handler   http.Handler
 	private   http.Handler
 }
@@ -64,9 +65,10 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		now: c.Now, proxies: c.TrustedProxies, rules: rules,
 		strangers: rate.NewLimiter(1, 10), // one line a second tells as much as a thousand
 		searches:  newLimits(searchesPerMinute),
+		acts:      newLimits(actionsPerMinute),
 	}
 	s.service, err = impersonation.New(impersonation.Config{
-		Issuer: s.issuer, Store: s.store, Decider: rules, Now: s.now, Logger: s.log,
+		Issuer: s.issuer, Store: s.store, Decider: rules, Now: s.now, Logger: s.log, Tag: s.box.Tag,
 		Lifetimes: impersonation.Lifetimes{
 			Ticket: s.life.Ticket, Idle: s.life.ImpersonationIdle, LoginIdle: s.life.LoginIdle,
 			ReturnExtra: s.life.ReturnExtra, DoubleClick: s.life.DoubleClick,

@@ -6,6 +6,9 @@ package seal
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 )
@@ -26,6 +29,7 @@ var ErrOpen = errors.New("seal: cannot open")
 // Box seals and opens. It is safe for concurrent use.
 type Box struct {
 	aeads []cipher.AEAD // the first seals, all open
+	tag   []byte        // of the current key, for Tag
 }
 
 // New returns a Box that seals under current and opens what current or one of older sealed: to rotate, put the new key
@@ -47,7 +51,20 @@ func New(current []byte, older ...[]byte) (*Box, error) {
 		}
 		b.aeads = append(b.aeads, aead)
 	}
+	tag, err := hkdf.Key(sha256.New, current, nil, "understudy seal: tag", sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("seal: deriving the key of tags: %w", err)
+	}
+	b.tag = tag
 	return b, nil
+}
+
+// Tag is a keyed hash of data (HMAC-SHA-256): the same from every process with the same current key, and from nobody
+// without it, so that nothing can be guessed from it.
+func (b *Box) Tag(data []byte) [sha256.Size]byte {
+	h := hmac.New(sha256.New, b.tag)
+	h.Write(data)
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // Seal encrypts plain, which may be empty. The answer is Overhead bytes longer and differs each time. purpose is a fixed

@@ -118,3 +118,22 @@ func TestNewRefusesKeySizes(t *testing.T) {
 		}
 	}
 }
+
+// TestTag: the same for the same key and data, another for any other.
+func TestTag(t *testing.T) {
+	t.Parallel()
+	one, two := bytes.Repeat([]byte{1}, seal.KeySize), bytes.Repeat([]byte{2}, seal.KeySize)
+	tag := func(data string, keys ...[]byte) [32]byte {
+		b, err := seal.New(keys[0], keys[1:]...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.Tag([]byte(data))
+	}
+	if tag("a", one) != tag("a", one, two) {
+		t.Error("the same key and data give two tags")
+	}
+	if tag("a", one) == tag("b", one) || tag("a", one) == tag("a", two) {
+		t.Error("another key or other data give the same tag")
+	}
+}
