@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/understudy-id/understudy/oauth"
 )
 
 // TakenError means that somebody else listens on a port.
@@ -74,7 +77,20 @@ func ignoreClosed(err error) error {
 // pages that are flooded with them are among what the demo shows.
 func newHTTP(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		Handler: onlyLoopback(h), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 20, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+}
+
+// onlyLoopback answers nobody who calls this machine by another name: a page elsewhere whose name leads here (DNS rebinding)
+// would otherwise be of one origin with a server whose passwords are public.
+func onlyLoopback(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u := url.URL{Host: r.Host}
+		if !oauth.Loopback(u.Hostname()) {
+			http.Error(w, "The demo answers on this machine's own names only.", http.StatusMisdirectedRequest)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
