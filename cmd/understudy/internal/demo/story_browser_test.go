@@ -60,7 +60,6 @@ func (s *stage) story(w way) {
 	s.wantOver(stolen)
 	s.readTrail(mode)
 	if w.width == 1200 && !w.noScript {
-		s.wantBlind(stolen)
 		s.readTrailByCommand()
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/rp"
@@ -136,22 +135,9 @@ func (s *stage) wantOver(l loot) {
 	if err != nil || got.Ended.IsZero() || got.EndReason != "stopped" {
 		s.t.Errorf("the session: got %+v, %v, want it ended by Stop", got, err)
 	}
-	if status, body := s.replay(l, http.MethodPost, "/account/delete"); !isOver(status, body) {
-		s.t.Errorf("deleting with the cookies of before: got %d\n%s", status, body)
-	}
-}
-
-// wantBlind: the cookies of before show nothing either. A page may still be given for as long as the app may believe what it
-// heard of the session before Stop: 5 seconds.
-func (s *stage) wantBlind(l loot) {
-	s.t.Helper()
-	for until := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		status, body := s.replay(l, http.MethodGet, "/account")
-		if isOver(status, body) {
-			return
-		}
-		if time.Now().After(until) {
-			s.t.Fatalf("looking with the cookies of before: got %d\n%s", status, body)
+	for _, c := range []struct{ method, path string }{{http.MethodGet, "/account"}, {http.MethodPost, "/account/delete"}} {
+		if status, body := s.replay(l, c.method, c.path); !isOver(status, body) {
+			s.t.Errorf("%s %s with the cookies of before: got %d\n%s", c.method, c.path, status, body)
 		}
 	}
 }
