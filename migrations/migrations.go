@@ -1,6 +1,8 @@
 // Package migrations is the schema, embedded. Start with [Apply], which brings a database up to date, and [Status], which
-// tells how far it is; [Latest] is what this program was built for. Migrations go forward only: the audit trail has no
-// way down. The package opens no database and knows no query but its own.
+// tells how far it is; [Latest] is what this program was built for; [PostgresRoles] are the grants. Migrations go forward
+// only: the audit trail has no way down. The package opens no database and knows no query but its own.
+//
+// Every dialect has the same migrations, by number and name, and the same tables and columns.
 package migrations
 
 import (
@@ -12,16 +14,26 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 )
 
-//go:embed sqlite/*.sql
+//go:embed postgres/*.sql sqlite/*.sql
 var files embed.FS
+
+// PostgresRoles is SQL that makes the roles of a Postgres database, understudy_app and understudy_auditor, and grants each
+// what its work needs. It tells in its comments who runs it, and when: after each Apply. Running it again is no harm.
+//
+//go:embed roles/postgres.sql
+var PostgresRoles string
 
 // Dialect names a database and the directory of its migrations. The zero value is not valid.
 type Dialect string
 
-// SQLite is the dialect of package sqlite.
-const SQLite Dialect = "sqlite"
+// The dialects of packages sqlite and postgres.
+const (
+	SQLite   Dialect = "sqlite"
+	Postgres Dialect = "postgres"
+)
 
 // Migration is one step of the schema.
 type Migration struct {
@@ -30,8 +42,9 @@ type Migration struct {
 	Applied time.Time // UTC; zero: pending
 }
 
-// Apply runs every pending migration, each in its own transaction. Nothing pending is no error. Two programs may call
-// it at once: the one that comes second finds the work done.
+// Apply runs every pending migration, each in its own transaction. Nothing pending is no error. Programs may call it at
+// once: those that come later wait, and find the work done. On Postgres db belongs to the owner of the tables, and must not
+// go through a pooler that shares connections between transactions.
 func Apply(ctx context.Context, db *sql.DB, d Dialect) error {
 	p, err := provider(db, d)
 	if err != nil {
@@ -79,12 +92,22 @@ func Latest(d Dialect) int64 {
 }
 
 func provider(db *sql.DB, d Dialect) (*goose.Provider, error) {
-	if d != SQLite {
+	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	switch d {
+	case SQLite: // has its own lock: that of the file
+	case Postgres:
+		// Asked for once a second, for up to five minutes: as long as somebody else's migration may well take.
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
+		if err != nil {
+			return nil, fmt.Errorf("preparing migrations: %w", err)
+		}
+		dialect, options = goose.DialectPostgres, append(options, goose.WithSessionLocker(locker))
+	default:
 		return nil, fmt.Errorf("no migrations for the dialect %q", d)
 	}
 	dir, err := fs.Sub(files, string(d))
 	if err != nil {
 		return nil, fmt.Errorf("opening migrations: %w", err)
 	}
-	return goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true))
+	return goose.NewProvider(dialect, db, dir, options...)
 }

@@ -23,17 +23,22 @@ func open(t *testing.T, path string) *sql.DB {
 
 func TestApply(t *testing.T) {
 	t.Parallel()
-	ctx, db := t.Context(), open(t, filepath.Join(t.TempDir(), "a.db"))
-	before, err := migrations.Status(ctx, db, migrations.SQLite)
+	checkApply(t, open(t, filepath.Join(t.TempDir(), "a.db")), migrations.SQLite)
+}
+
+func checkApply(t *testing.T, db *sql.DB, d migrations.Dialect) {
+	t.Helper()
+	ctx := t.Context()
+	before, err := migrations.Status(ctx, db, d)
 	if err != nil || len(before) == 0 || !before[0].Applied.IsZero() {
 		t.Fatalf("Status of an empty database: got %v, %v; want all pending", before, err)
 	}
 	for range 2 { // the second time there is nothing to do
-		if err := migrations.Apply(ctx, db, migrations.SQLite); err != nil {
+		if err := migrations.Apply(ctx, db, d); err != nil {
 			t.Fatal(err)
 		}
 	}
-	after, err := migrations.Status(ctx, db, migrations.SQLite)
+	after, err := migrations.Status(ctx, db, d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +47,7 @@ func TestApply(t *testing.T) {
 			t.Errorf("%s is pending after Apply", m.Name)
 		}
 	}
-	if got, want := migrations.Latest(migrations.SQLite), after[len(after)-1].Version; got != want {
+	if got, want := migrations.Latest(d), after[len(after)-1].Version; got != want {
 		t.Errorf("Latest: got %d, want %d", got, want)
 	}
 }

@@ -30,6 +30,8 @@ var mayImport = []struct{ pkg, ours, outside string }{
 
 	{"oauth/store", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy", ""},
 	{"oauth/store/sqlite", "migrations oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store", "modernc.org/sqlite"},
+	{"oauth/store/postgres", "migrations oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store", "github.com/jackc/pgx/v5"},
+	{"oauth/store/postgrestest", "migrations", "github.com/jackc/pgx/v5"},
 	{"oauth/store/storetest", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store",
 		"github.com/google/go-cmp pgregory.net/rapid go.uber.org/goleak"},
 	{"migrations", "", "github.com/pressly/goose/v3"},
@@ -65,13 +67,15 @@ var walls = []struct{ pkg, never, why string }{
 	{"oauth/tokens", "database/sql github.com/ory", "what we sign and accept must not change with a framework"},
 	{"oauth/tokenexchange", "oauth/impersonation oauth/policy oauth/audit oauth/store oauth/server oauth/page database/sql", "anyone with a fosite provider can use it"},
 	{"oauth/page", "github.com/ory oauth/store oauth/server database/sql", "pages ask small interfaces: they serve any backend and any provider"},
-	{"oauth/admin", "github.com/ory oauth/server oauth/page oauth/store/sqlite database/sql", "the command line works without a server, on any backend"},
-	{"oauth/store", "github.com/ory net/http database/sql oauth/store/sqlite modernc.org", "it is what backends implement"},
+	{"oauth/admin", "github.com/ory oauth/server oauth/page oauth/store/sqlite oauth/store/postgres database/sql", "the command line works without a server, on any backend"},
+	{"oauth/store", "github.com/ory net/http database/sql oauth/store/sqlite oauth/store/postgres modernc.org github.com/jackc", "it is what backends implement"},
+	{"oauth/store/postgres", "github.com/ory net/http oauth/server oauth/page oauth/store/sqlite oauth/store/postgrestest modernc.org", "a backend keeps things, it does not answer anybody"},
 	{"oauth/store/sqlite", "github.com/ory net/http oauth/server oauth/page", "a backend keeps things, it does not answer anybody"},
-	{"oauth/store/storetest", "github.com/ory database/sql oauth/store/sqlite", "the contract is one for all backends"},
-	{"oauth/server", "database/sql modernc.org oauth/store/sqlite migrations", "the command line chooses the backend"},
+	{"oauth/store/storetest", "github.com/ory database/sql oauth/store/sqlite oauth/store/postgres", "the contract is one for all backends"},
+	{"oauth/server", "database/sql modernc.org github.com/jackc oauth/store/sqlite oauth/store/postgres migrations", "the command line chooses the backend"},
 	{"oauth/rp", "github.com/ory github.com/jackc/pgx database/sql oauth/store oauth/server", "it is compiled into other people's programs"},
 	{"cmd/understudy", "oauth/browsertest", "it drives Chromium and carries axe-core, for tests alone"},
+	{"cmd/understudy", "oauth/store/postgrestest", "it starts servers, for tests alone"},
 	{"conformance", "oauth migrations cmd", "a shared constant would let a typo pass on both sides"},
 }
 

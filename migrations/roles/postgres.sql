@@ -1,0 +1,34 @@
+-- Who may do what on Postgres. Three roles, none of which is more than its work needs:
+--
+--   the owner           made the database and runs "understudy migrate up". It alone can erase what is personal in an audit
+--                       entry; nobody can change or delete one otherwise, the triggers of the schema hold the owner too.
+--   understudy_app      what "understudy serve" runs as. It adds audit entries and reads them.
+--   understudy_auditor  reads the audit trail and nothing of the people in it beyond that.
+--
+-- Run this in the database after every "understudy migrate up", as a role that may create roles and owns the tables or is
+-- superuser; again is no harm. Then make the roles that sign in:
+--
+--   CREATE ROLE understudy LOGIN PASSWORD '...' IN ROLE understudy_app;
+
+DO $$ BEGIN CREATE ROLE understudy_app NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+DO $$ BEGIN CREATE ROLE understudy_auditor NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+
+REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, understudy_app, understudy_auditor;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM PUBLIC, understudy_app, understudy_auditor;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO understudy_app, understudy_auditor;
+
+-- Which schema there is, which both need to know before they begin.
+GRANT SELECT ON goose_db_version, installation TO understudy_app, understudy_auditor;
+
+-- What is only ever added.
+GRANT SELECT, INSERT ON audit_entry, outbox, policy_version, signing_key TO understudy_app;
+
+-- What changes and stays. The right to update is also what a row lock asks for.
+GRANT SELECT, INSERT, UPDATE ON client, app_user, impersonation_session, epoch, authz_version TO understudy_app;
+GRANT UPDATE (marker) ON installation TO understudy_app;
+
+-- What is swept.
+GRANT SELECT, INSERT, UPDATE, DELETE ON user_group, login, oauth_grant, ticket, return_token, jti_seen, sign_in_attempt TO understudy_app;
+
+GRANT SELECT ON audit_entry TO understudy_auditor;
