@@ -2,7 +2,6 @@ package rp_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"testing"
@@ -74,17 +73,3 @@ type yes struct{}
 
 func (yes) Alive(context.Context, string, oauth.Secret) (bool, error) { return true, nil }
 func (yes) Record(context.Context, rp.Action) (bool, error)           { return true, nil }
-
-func Example() {
-	mux := http.NewServeMux() // the app as it is
-	secret := oauth.Secret("from understudy client add")
-
-	u, err := rp.New(context.Background(), rp.Config{Issuer: "https://login.example", ClientID: "app", ClientSecret: secret, BaseURL: "https://app.example"})
-	if err != nil {
-		panic(err)
-	}
-	handler := u.Handler(u.RequireSignIn(mux))
-
-	fmt.Println(handler != nil)
-	// Output: true
-}

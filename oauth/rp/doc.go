@@ -10,7 +10,8 @@
 // # Two forms
 //
 // With [Config].Origin impersonation lives on an origin of its own: it starts, lives and ends there, and no cookie of the
-// actor is ever set or sent there. Nothing that runs in the user's pages can reach the actor's. This is the form to choose.
+// actor is ever set or sent there. Nothing that runs in the user's pages can reach the actor's; what runs on in a tab of
+// theirs can reach the next user's. This is the form to choose.
 //
 // Without it, impersonation lies over the app's own origin. The actor's sign-in is then held: taken out of the browser's
 // reach and sealed until Stop. It is look only, unless Config.AllowSameOriginWrite is set. What remains is that script in
