@@ -6,18 +6,22 @@ import (
 	"strings"
 )
 
-// formEnd is where Stop leads from st, if that is another origin; "" if not.
-func (a *App) formEnd(st *site) string {
-	if st == a.base {
-		return ""
+// formEnds are the other origins that Stop may lead through from st: the app's own, and the issuer where it has to ask who
+// somebody is.
+func (a *App) formEnds(st *site) (ends []string) {
+	if st != a.base {
+		ends = append(ends, a.base.origin)
 	}
-	return a.base.origin
+	if a.base.signsIn {
+		ends = append(ends, a.cfg.Issuer)
+	}
+	return ends
 }
 
 // amendCSP lets the banner work under the policies of the app: its style sheet, at the URL bannerCSS, and its form, which
-// goes to the same origin and ends at formEnd, if that is not "". A policy that allows them stays byte for byte as it is.
+// goes to the same origin and may be led on to ends. A policy that allows them stays byte for byte as it is.
 // No source that was there is taken out, but 'none', which allows no other beside it. Report-Only policies stay.
-func amendCSP(h http.Header, bannerCSS, formEnd string) {
+func amendCSP(h http.Header, bannerCSS string, ends ...string) {
 	origin := strings.TrimSuffix(bannerCSS, stylePath)
 	const name = "Content-Security-Policy"
 	if len(h[name]) == 0 {
@@ -27,7 +31,7 @@ func amendCSP(h http.Header, bannerCSS, formEnd string) {
 	for i, value := range amended {
 		policies := strings.Split(value, ",") // each holds on its own (CSP3 §2.2.2)
 		for k, p := range policies {
-			policies[k] = amendForm(amendStyle(p, origin, bannerCSS), origin, formEnd)
+			policies[k] = amendForm(amendStyle(p, origin, bannerCSS), origin, ends)
 		}
 		amended[i] = strings.Join(policies, ",")
 	}
@@ -51,9 +55,9 @@ func amendStyle(policy, origin, url string) string {
 	return policy
 }
 
-// amendForm allows the form of Stop and the redirect that follows: Chromium applies form-action to both. Nothing stands in
+// amendForm allows the form of Stop and the redirects that follow: Chromium applies form-action to all of them. Nothing stands in
 // for form-action.
-func amendForm(policy, origin, end string) string {
+func amendForm(policy, origin string, ends []string) string {
 	at, sources := directive(policy, "form-action")
 	if at < 0 {
 		return policy
@@ -62,8 +66,10 @@ func amendForm(policy, origin, end string) string {
 	if !allows(sources, origin) {
 		wanted = with(wanted, "'self'")
 	}
-	if end != "" && !slices.Contains(sources, end) && !slices.Contains(sources, "*") {
-		wanted = with(wanted, end)
+	for _, end := range ends {
+		if !slices.Contains(sources, end) && !slices.Contains(sources, "*") {
+			wanted = with(wanted, end)
+		}
 	}
 	if len(wanted) == len(sources) && slices.Equal(wanted, sources) {
 		return policy

@@ -56,8 +56,11 @@ func TestAmendCSP(t *testing.T) {
 		})
 	}
 	h := http.Header{"Content-Security-Policy": {"form-action 'self'"}}
-	if amendCSP(h, ownStyle, ""); h.Get("Content-Security-Policy") != "form-action 'self'" {
+	if amendCSP(h, ownStyle); h.Get("Content-Security-Policy") != "form-action 'self'" {
 		t.Errorf("where Stop stays on the origin: %q", h)
+	}
+	if amendCSP(h, ownStyle, baseEnd, "https://id.example"); h.Get("Content-Security-Policy") != "form-action 'self' "+baseEnd+" https://id.example" {
+		t.Errorf("where Stop leads through two others: %q", h)
 	}
 	if h = (http.Header{}); len(h) != 0 {
 		t.Errorf("a policy came out of nothing: %q", h)

@@ -110,6 +110,7 @@ func (a *App) refuse(w http.ResponseWriter, r *http.Request, v *visit, reason st
 	default:
 		n := a.blockedNotice(v.session, reason)
 		n.links = append(a.back(r, v.site), n.links...)
+		v.shown = true // it has a Stop of its own
 		a.notice(w, r, v.site, n)
 	}
 }

@@ -259,7 +259,7 @@ func (i *injector) send() {
 		h.Del("Content-Length")
 	}
 	if i.page || i.v.shown {
-		amendCSP(h, i.v.site.origin+stylePath, i.v.app.formEnd(i.v.site))
+		amendCSP(h, i.v.site.origin+stylePath, i.v.app.formEnds(i.v.site)...)
 	}
 	i.headers(i.status, h)
 	i.w.WriteHeader(i.status)

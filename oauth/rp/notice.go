@@ -29,6 +29,7 @@ type notice struct {
 	lines   []string // paragraphs
 	links   []link   // the first is the one to take, unless stop is set
 	stop    string   // label of a button that posts to /.understudy/stop; "" for none
+	over    bool     // the stop button only leads back: what it stops has ended
 	session string   // sid for that form; "" for none
 }
 
@@ -61,10 +62,7 @@ func (a *App) notice(w http.ResponseWriter, r *http.Request, st *site, n notice)
 }
 
 func (a *App) noticeCSP(st *site) string {
-	csp := "default-src 'none'; style-src 'self'; form-action 'self'"
-	if end := a.formEnd(st); end != "" {
-		csp += " " + end
-	}
+	csp := "default-src 'none'; style-src 'self'; form-action " + strings.Join(append([]string{"'self'"}, a.formEnds(st)...), " ")
 	return csp + "; base-uri 'none'; frame-ancestors 'none'"
 }
 
@@ -73,9 +71,10 @@ func (n notice) page(st *site) ([]byte, error) {
 	err := noticePage.Execute(&b, struct {
 		Status                     int
 		Title, Host, Stop, Session string
+		Over                       bool
 		Lines                      []string
 		Links                      []link
-	}{n.status, n.title, st.host, n.stop, n.session, n.lines, n.links})
+	}{n.status, n.title, st.host, n.stop, n.session, n.over, n.lines, n.links})
 	return b.Bytes(), err
 }
 

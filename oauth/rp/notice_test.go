@@ -66,7 +66,7 @@ func TestNotices(t *testing.T) {
 			want := map[string]string{
 				"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store", "Vary": "Cookie", "X-Content-Type-Options": "nosniff",
 				"Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY",
-				"Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self' https://app.example; base-uri 'none'; frame-ancestors 'none'",
+				"Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self' https://app.example https://id.example; base-uri 'none'; frame-ancestors 'none'",
 			}
 			for k, v := range want {
 				if got.Header.Get(k) != v {
@@ -123,7 +123,7 @@ func TestNoticeCSPStaysOnTheOrigin(t *testing.T) {
 	r := asking("document")
 	r.Header.Set("Accept", browserAccept)
 	got, _ := noticed(a, r, a.base, a.stopNotice(s))
-	if csp := got.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "; form-action 'self'; ") {
+	if csp := got.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "; form-action 'self' https://id.example; ") {
 		t.Errorf("CSP %q", csp)
 	}
 }

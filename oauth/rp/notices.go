@@ -17,6 +17,7 @@ func (a *App) endedNotice(st *site, s *Session, held bool) notice {
 		n.session = s.ID
 	}
 	n.lines = append(n.lines, text("ended.nothing"))
+	n.over = held
 	switch {
 	case !held:
 		n.links = append(n.links, home)

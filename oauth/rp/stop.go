@@ -91,6 +91,9 @@ func (a *App) stopOver(w http.ResponseWriter, r *http.Request, v *visit) {
 	token, err := a.issuer.back(r.Context(), h.Return)
 	s := v.ended()
 	switch {
+	case isOver(err) && r.PostFormValue("over") != "": // they were told that it has ended, and pressed the way back
+		a.stopped(w, r, v, s, a.base.origin+a.landing(h.ReturnTo, nil))
+		return
 	case isOver(err): // stopped before, ended by somebody else, or nothing left of the sign-in
 		a.ended(w, r, v, s)
 		return
