@@ -223,6 +223,9 @@ func (e entryOut) why() string {
 	}
 	for _, name := range names {
 		if v := e.Fields[name]; v != "" {
+			if ticket := e.Fields["ticket_number"]; ticket != "" {
+				v += " (" + ticket + ")"
+			}
 			return v
 		}
 	}

@@ -183,8 +183,10 @@ func TestCrossSite(t *testing.T) {
 	d := startDemo(t, demo.Config{})
 	john := newVisitor(t, d)
 	john.signIn("john@acme.test")
-	john.http.Transport = crossSite{john.http.Transport}
+	own := john.http.Transport
+	john.http.Transport = crossSite{own}
 	john.post(d.AppURL+"/account/delete", nil).wants(t, http.StatusForbidden)
+	john.http.Transport = own
 	john.get(d.AppURL+"/account").wants(t, http.StatusOK, "John Doe")
 }
 

@@ -27,16 +27,16 @@ func (a *App) users(w http.ResponseWriter, r *http.Request, me *account) error {
 	var rows []row
 	for _, u := range all {
 		if me.looksAfter(u) && u.matches(search) {
-			rows = append(rows, row{u, start(u)})
+			rows = append(rows, row{u, start(u, r.URL.RequestURI())})
 		}
 	}
 	return a.show(w, r, http.StatusOK, "admin", view{Title: "Users", Me: me, Page: map[string]any{"Search": search, "Rows": rows}})
 }
 
-// start is where an impersonation of u begins. Staff have none: the issuer would refuse.
-func start(u *account) string {
+// start is where an impersonation of u begins, which leads back to a page of ours. Staff have none: the issuer would refuse.
+func start(u *account, back string) string {
 	if u.Staff() {
 		return ""
 	}
-	return "/.understudy/start?" + url.Values{"subject": {u.Subject}, "return_to": {"/admin"}}.Encode()
+	return "/.understudy/start?" + url.Values{"subject": {u.Subject}, "return_to": {back}}.Encode()
 }

@@ -149,7 +149,7 @@ func (s *stage) stop(keyboard bool) {
 // wantBack: it is Ann's page, and there is nothing left of the other.
 func (s *stage) wantBack() {
 	s.t.Helper()
-	s.at(s.AppURL + "/admin")
+	s.at(s.AppURL + "/admin?q=john@acme.test")
 	if got := s.p.Text(".me"); !strings.Contains(got, "Signed in as Ann Bell") || s.p.Count("understudy-banner") != 0 {
 		s.t.Errorf("back as %q, with %d banners", got, s.p.Count("understudy-banner"))
 	}

@@ -44,3 +44,23 @@ func TestBackShowsNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestStopWithoutCookies: the browser has dropped them, so Stop leads to the one who knows what to stop, under the page's
+// own policy.
+func TestStopWithoutCookies(t *testing.T) {
+	t.Parallel()
+	on(t, []form{apart, over}, func(t *testing.T, s *stage) {
+		s.signIn("/admin")
+		s.impersonate("john@acme.test", "read")
+		for _, name := range []string{"__Host-understudy", "__Host-understudy-held"} {
+			s.p.ClearCookie(s.asUser, name)
+		}
+		s.p.Follow(".b button")
+		if got := s.p.URL(); !strings.HasPrefix(got, s.IssuerURL+"/sign-in/acting?") || !strings.Contains(s.p.Text("main"), "John Doe") {
+			t.Fatalf("led to %s: %s", got, s.p.Text("body"))
+		}
+		s.p.Follow("main button")
+		s.at(s.AppURL + "/admin")
+		s.p.Quiet()
+	})
+}
