@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/understudy-id/understudy/oauth/internal/seal"
 )
@@ -106,16 +107,27 @@ func find(r *http.Request, name string) (f found) {
 var encoding = base64.RawURLEncoding.Strict()
 
 // open opens what seal made for the same cookie of the same site and client. Anything else is seal.ErrOpen.
-func (c cookie) open(f found) ([]byte, error) {
+func (c cookie) open(f found) (string, error) {
 	if f.n != 1 || len(f.value) > maxCookie {
-		return nil, seal.ErrOpen
+		return "", seal.ErrOpen
 	}
-	sealed, err := encoding.DecodeString(f.value)
+	b := scratches.Get().(*scratch)
+	defer scratches.Put(b)
+	n, err := encoding.Decode(b.sealed[:], []byte(f.value))
 	if err != nil {
-		return nil, seal.ErrOpen
+		return "", seal.ErrOpen
 	}
-	return c.seal.Open(sealed)
+	plain, err := c.seal.Append(b.plain[:0], b.sealed[:n])
+	if err != nil {
+		return "", err
+	}
+	return string(plain), nil
 }
+
+// scratch is room for opening one cookie: every request opens one or two.
+type scratch struct{ sealed, plain [maxCookie]byte }
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // set puts plain, sealed, into the browser for as long as it runs, or for maxAge seconds if that is not 0.
 func (c cookie) set(w http.ResponseWriter, st *site, plain []byte, maxAge int) error {

@@ -18,7 +18,7 @@ type visit struct {
 	over   bool
 	jar    jar
 	saw    bool   // the impersonation's cookie could be opened: it is in acting, also when it is over
-	held   []byte // what the held sign-in's cookie holds, if it could be opened; see holding
+	held   string // what the held sign-in's cookie holds, if it could be opened; see holding
 	acting acting
 	did    Action // what was recorded of this request before it ran; zero for a safe one
 	shown  bool   // the handler put the banner into its page itself

@@ -94,9 +94,9 @@ type unpack struct {
 	bad  bool
 }
 
-func newUnpack(b []byte) *unpack {
-	u := &unpack{rest: string(b)}
-	if len(b) == 0 || b[0] != stateVersion {
+func newUnpack(s string) *unpack {
+	u := &unpack{rest: s}
+	if len(s) == 0 || s[0] != stateVersion {
 		u.bad = true
 		return u
 	}
@@ -177,8 +177,8 @@ func (a *acting) pack() []byte {
 	return p
 }
 
-func (a *acting) unpack(b []byte) error {
-	u := newUnpack(b)
+func (a *acting) unpack(packed string) error {
+	u := newUnpack(packed)
 	a.ID, a.Token, a.Mode, a.Return, a.ReturnTo = u.text(), oauth.Secret(u.text()), oauth.Mode(u.text()), oauth.Secret(u.text()), u.text()
 	a.Started, a.Expires = u.time(), u.time()
 	a.Subject, a.Actor = u.person(), u.person()
@@ -197,8 +197,8 @@ func (h *held) pack() []byte {
 	return p
 }
 
-func (h *held) unpack(b []byte) error {
-	u := newUnpack(b)
+func (h *held) unpack(packed string) error {
+	u := newUnpack(packed)
 	h.Session, h.Return, h.ReturnTo = u.text(), oauth.Secret(u.text()), u.text()
 	h.Started, h.Expires = u.time(), u.time()
 	h.Actor, h.Subject = u.person(), u.person()
@@ -206,11 +206,11 @@ func (h *held) unpack(b []byte) error {
 }
 
 // heldSession is the session in what a held packed; "" if that is none. Every request asks, so it copies nothing.
-func heldSession(packed []byte) string {
+func heldSession(packed string) string {
 	if len(packed) < 2 || packed[0] != stateVersion || packed[1] >= 0x80 || len(packed) < 2+int(packed[1]) {
 		return ""
 	}
-	return string(packed[2 : 2+packed[1]])
+	return packed[2 : 2+packed[1]]
 }
 
 func (s *signIn) pack() []byte {
@@ -220,8 +220,8 @@ func (s *signIn) pack() []byte {
 	return p
 }
 
-func (s *signIn) unpack(b []byte) error {
-	u := newUnpack(b)
+func (s *signIn) unpack(packed string) error {
+	u := newUnpack(packed)
 	s.Fresh, s.Expires = u.time(), u.time()
 	s.Person = u.person()
 	return u.done()
@@ -234,8 +234,8 @@ func (f *flow) pack() []byte {
 	return p
 }
 
-func (f *flow) unpack(b []byte) error {
-	u := newUnpack(b)
+func (f *flow) unpack(packed string) error {
+	u := newUnpack(packed)
 	f.State, f.Kind, f.Nonce, f.Verifier, f.ReturnTo = u.text(), flowKind(u.text()), u.text(), u.text(), u.text()
 	f.Ticket, f.TicketVerifier = oauth.Secret(u.text()), u.text()
 	f.Expires = u.time()

@@ -94,12 +94,15 @@ func (b Bound) Seal(plain []byte) []byte {
 }
 
 // Open is Box.Open for the purpose.
-func (b Bound) Open(sealed []byte) ([]byte, error) {
+func (b Bound) Open(sealed []byte) ([]byte, error) { return b.Append(nil, sealed) }
+
+// Append is Open that appends to dst, which may not overlap sealed, and answers the longer slice.
+func (b Bound) Append(dst, sealed []byte) ([]byte, error) {
 	if len(sealed) < Overhead || sealed[0] != version {
 		return nil, ErrOpen
 	}
 	for _, aead := range b.aeads {
-		if plain, err := aead.Open(nil, nil, sealed[1:], b.associated); err == nil {
+		if plain, err := aead.Open(dst, nil, sealed[1:], b.associated); err == nil {
 			return plain, nil
 		}
 	}
