@@ -1,0 +1,86 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+const (
+	clientColumns = `c.id, c.name, c.public, c.exchange, c.scopes, c.resources, c.serves, c.redirect_uris, c.secret_hash, c.created_at`
+
+	selectClient  = `SELECT ` + clientColumns + ` FROM client c WHERE c.id = $1 AND c.deleted_at IS NULL`
+	selectClients = `SELECT ` + clientColumns + ` FROM client c WHERE c.deleted_at IS NULL ORDER BY c.id`
+	insertClient  = `INSERT INTO client (id, name, public, exchange, scopes, resources, serves, redirect_uris, secret_hash, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+
+	deleteClient       = `UPDATE client SET deleted_at = $1, secret_hash = NULL WHERE id = $2 AND deleted_at IS NULL`
+	deleteClientGrants = `DELETE FROM oauth_grant WHERE id IN (SELECT id FROM oauth_grant WHERE client = $1 ORDER BY id FOR UPDATE)`
+	deleteTickets      = `DELETE FROM ticket WHERE hash IN (SELECT hash FROM ticket WHERE client = $1 ORDER BY hash FOR UPDATE)`
+)
+
+func clientDest(c *store.Client) []any {
+	return []any{text(&c.ID), text(&c.Name), flag{&c.Public}, flag{&c.Exchange}, items{&c.Scopes}, items{&c.Resources}, items{&c.Serves},
+		items{&c.RedirectURIs}, hash{&c.SecretHash}, at{&c.Created}}
+}
+
+// Client implements store.Clients.
+func (s *Store) Client(ctx context.Context, id string) (out store.Client, err error) {
+	err = s.single(ctx, "reading a client", func(ctx context.Context, q querier) error {
+		return row(ctx, q, selectClient, []any{id}, clientDest(&out))
+	})
+	return out, err
+}
+
+// ListClients implements store.Clients.
+func (s *Store) ListClients(ctx context.Context) (out []store.Client, err error) {
+	err = s.single(ctx, "listing clients", func(ctx context.Context, q querier) error {
+		out = nil
+		return each(ctx, q, selectClients, nil, func(r pgx.Rows) error {
+			var one store.Client
+			err := r.Scan(clientDest(&one)...)
+			out = append(out, one)
+			return err
+		})
+	})
+	return out, err
+}
+
+// CreateClient implements store.Clients.
+func (s *Store) CreateClient(ctx context.Context, w store.ClientWrite) error {
+	return s.update(ctx, "creating a client", func(ctx context.Context, t *tx) error {
+		n := w.Client
+		t.record(w.Entries, w.Events)
+		_, err := exec(ctx, t, insertClient, n.ID, n.Name, n.Public, n.Exchange, list(n.Scopes), list(n.Resources), list(n.Serves),
+			list(n.RedirectURIs), hashed(n.SecretHash), ms(n.Created))
+		return exists(err)
+	})
+}
+
+// DeleteClient implements store.Clients.
+func (s *Store) DeleteClient(ctx context.Context, id string, end impersonation.EndWrite) error {
+	end.Scope, end.ID, end.Kill = impersonation.ScopeClient, id, false
+	return s.update(ctx, "deleting a client", func(ctx context.Context, t *tx) error {
+		n, err := exec(ctx, t, deleteClient, end.Now.UnixMilli(), id)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return store.ErrNotFound
+		}
+		// A start that was decided before must find something changed.
+		if _, err := exec(ctx, t, bumpEpoch, string(end.Scope), id); err != nil {
+			return err
+		}
+		for _, q := range []string{deleteClientGrants, deleteTickets} {
+			if _, err := exec(ctx, t, q, id); err != nil {
+				return err
+			}
+		}
+		_, err = t.endAndRecord(ctx, end)
+		return err
+	})
+}

@@ -1,0 +1,130 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/understudy-id/understudy/oauth/impersonation"
+)
+
+// How a start and an end that run at the same time do not miss each other.
+//
+// A start first locks, FOR SHARE, every row whose change ends sessions, and then writes by a second statement of the same
+// transaction. Whoever ends sessions changes such a row first, and looks for the sessions by a later statement. READ COMMITTED
+// gives each statement what is committed when it begins, so there are two cases. The start has its locks first: the end waits
+// for the start's commit, and then finds its session. The end has changed the row first: the start waits for the end's commit,
+// and then finds the row changed. It must be two statements on both sides: one that waits for a lock goes on with what it saw
+// before it waited, in all but the locked row.
+//
+// A row that is not there cannot be locked: the first kill of a person would pass a start that is under way. So a start first
+// adds the epochs that are missing, with the count 0 that a missing row stands for. The other rows are there: an organisation's
+// version since its first user, and a login or a grant that is gone counts as ended.
+//
+// The login is locked FOR NO KEY UPDATE, so that of two starts of one login the second sees the session of the first.
+const (
+	addEpochs = `INSERT INTO epoch (scope, id, n, killed_by, reason)
+		SELECT k.scope, k.id, 0, '', '' FROM unnest($1::text[], $2::text[]) AS k(scope, id) ORDER BY k.scope, k.id ON CONFLICT DO NOTHING`
+
+	// lockGuards locks in the order of the package comment: UNION ALL runs its parts one after the other.
+	lockGuards = `SELECT count(*) FROM (
+		SELECT 1 FROM (SELECT 1 FROM authz_version WHERE organisation = ANY ($3::text[]) ORDER BY organisation FOR SHARE) a
+		UNION ALL SELECT 1 FROM (SELECT 1 FROM unnest($1::text[], $2::text[]) AS k(scope, id) JOIN epoch e ON e.scope = k.scope AND e.id = k.id
+			ORDER BY e.scope, e.id FOR SHARE OF e) e
+		UNION ALL SELECT 1 FROM (SELECT 1 FROM login WHERE id = ANY ($4::text[]) ORDER BY id FOR NO KEY UPDATE) l
+		UNION ALL SELECT 1 FROM (SELECT 1 FROM oauth_grant WHERE jti = ANY ($5::text[]) ORDER BY id FOR SHARE) g
+		UNION ALL SELECT 1 FROM (SELECT 1 FROM ticket WHERE hash = ANY ($6::bytea[]) ORDER BY hash FOR NO KEY UPDATE) t
+	) locked`
+
+	guardColumns   = `login text, jti text`
+	epochColumns   = `of bigint, scope text, id text, n bigint`
+	versionColumns = `of bigint, organisation text, n bigint`
+)
+
+// anyChanged is a query for the guards of which something is not as it was read, by their place ord in the table w that has
+// guardColumns. The epochs and versions take the parameters from first on.
+func anyChanged(first int) string {
+	versions := first + len(newTable(epochColumns))
+	return `SELECT k.of FROM ` + unnested("k", epochColumns, first) + ` JOIN epoch e ON e.scope = k.scope AND e.id = k.id
+			WHERE e.n <> k.n OR e.killed_at IS NOT NULL
+		UNION ALL SELECT v.of FROM ` + unnested("v", versionColumns, versions) + ` JOIN authz_version a ON a.organisation = v.organisation WHERE a.n <> v.n
+		UNION ALL SELECT w.ord FROM w WHERE w.login <> '' AND NOT EXISTS (SELECT 1 FROM login l WHERE l.id = w.login AND l.ended_at IS NULL)
+		UNION ALL SELECT w.ord FROM w WHERE w.jti <> '' AND NOT EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = w.jti AND g.revoked_at IS NULL)`
+}
+
+// guards are those of many writes.
+type guards struct {
+	locks            locks
+	epochs, versions table
+	n                int64
+}
+
+func newGuards() *guards {
+	return &guards{epochs: newTable(epochColumns), versions: newTable(versionColumns)}
+}
+
+func (g *guards) add(one impersonation.Guard) {
+	g.n++
+	for _, e := range one.Epochs {
+		g.epochs.add(g.n, string(e.Scope), e.ID, e.N)
+		g.locks.epochs = append(g.locks.epochs, [2]string{string(e.Scope), e.ID})
+	}
+	for _, v := range one.Authz {
+		g.versions.add(g.n, v.Organisation, v.N)
+		g.locks.organisations = append(g.locks.organisations, v.Organisation)
+	}
+	g.locks.logins = append(g.locks.logins, one.Login)
+	g.locks.jtis = append(g.locks.jtis, one.ActorJTI)
+}
+
+// locks names the rows that starts lock.
+type locks struct {
+	epochs                      [][2]string
+	organisations, logins, jtis []string
+	tickets                     [][]byte
+}
+
+func (l *locks) queue(b *pgx.Batch) {
+	slices.SortFunc(l.epochs, func(a, b [2]string) int { return strings.Compare(a[0]+"\x00"+a[1], b[0]+"\x00"+b[1]) })
+	l.epochs = slices.Compact(l.epochs)
+	var scopes, ids []string
+	for _, e := range l.epochs {
+		scopes, ids = append(scopes, e[0]), append(ids, e[1])
+	}
+	b.Queue(addEpochs, scopes, ids)
+	b.Queue(lockGuards, scopes, ids, l.organisations, l.logins, l.jtis, l.tickets)
+}
+
+// bumpAuthz makes every start that was decided on a person of the organisations read again.
+const bumpAuthz = `INSERT INTO authz_version AS v (organisation, n) SELECT o, 1 FROM unnest($1::text[]) AS o ORDER BY o
+	ON CONFLICT (organisation) DO UPDATE SET n = v.n + 1`
+
+// bump names each organisation once, whatever organisations has.
+func (t *tx) bump(ctx context.Context, organisations ...string) error {
+	slices.Sort(organisations)
+	_, err := exec(ctx, t, bumpAuthz, slices.Compact(organisations))
+	return err
+}
+
+var countChanged = `WITH w AS MATERIALIZED (SELECT * FROM ` + unnested("w", guardColumns, 1) + `)
+	SELECT count(*) FROM (` + anyChanged(1+len(newTable(guardColumns))) + `) c`
+
+// hold answers impersonation.ErrChanged if anything in one is not what it was, and keeps it so until the commit otherwise.
+func (t *tx) hold(ctx context.Context, one impersonation.Guard) error {
+	g, w := newGuards(), newTable(guardColumns)
+	g.add(one)
+	w.add(one.Login, one.ActorJTI)
+	var b pgx.Batch
+	g.locks.queue(&b)
+	changed := 0
+	b.Queue(countChanged, args(w, g.epochs, g.versions)...).QueryRow(func(r pgx.Row) error { return r.Scan(&changed) })
+	if err := t.SendBatch(ctx, &b).Close(); err != nil {
+		return err
+	}
+	if changed > 0 {
+		return impersonation.ErrChanged
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+)
+
+const (
+	stopColumns = `hash bytea, session text, now bigint, given text, next boolean, scope text, audience text, jti text, issued_at bigint, expires_at bigint`
+
+	// lockStops locks as lockGuards does, for the same reason: who signs the actor out changes the login first, and then
+	// revokes its grants, so it finds the one that a stop adds.
+	lockStops = `SELECT count(*) FROM (
+		SELECT 1 FROM (SELECT 1 FROM impersonation_session s JOIN login l ON l.id = s.login WHERE s.id = ANY ($1::text[]) ORDER BY l.id FOR SHARE OF l) l
+		UNION ALL SELECT 1 FROM (SELECT 1 FROM impersonation_session s JOIN oauth_grant g ON g.jti = s.before_jti WHERE s.id = ANY ($1::text[])
+			ORDER BY g.id FOR SHARE OF g) g
+		UNION ALL SELECT 1 FROM (SELECT 1 FROM impersonation_session WHERE id = ANY ($1::text[]) ORDER BY seq FOR NO KEY UPDATE) s
+		UNION ALL SELECT 1 FROM (SELECT 1 FROM return_token WHERE hash = ANY ($2::bytea[]) ORDER BY hash FOR NO KEY UPDATE) r
+	) locked`
+
+	// wasRevoked tells whether the actor's token of before session s was revoked. A grant that was swept counts as not revoked.
+	wasRevoked = `EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = s.before_jti AND g.revoked_at IS NOT NULL)`
+)
+
+// insertStops is the one write of any number of stops, after lockStops. A grant that a stop gives takes its people from the
+// session, and how they signed in from the login.
+var insertStops = func() string {
+	entries := 1 + len(newTable(stopColumns))
+	events := entries + 1 + len(newTable(entryColumns))
+	return `WITH w AS MATERIALIZED (SELECT * FROM ` + unnested("w", stopColumns, 1) + `),
+	verdict AS MATERIALIZED (SELECT w.ord, CASE
+		WHEN NOT EXISTS (SELECT 1 FROM return_token r WHERE r.hash = w.hash AND r.session = w.session AND r.used_at IS NULL AND r.void_at IS NULL) THEN 'spent'
+		WHEN w.next AND EXISTS (SELECT 1 FROM impersonation_session s WHERE s.id = w.session AND ` + wasRevoked + `) THEN 'changed'
+		ELSE 'ok' END AS outcome FROM w),
+	ok AS MATERIALIZED (SELECT w.* FROM w JOIN verdict v ON v.ord = w.ord CROSS JOIN ` + head + ` WHERE v.outcome = 'ok'),
+	used AS (UPDATE return_token r SET used_at = ok.now, given = ok.given FROM ok WHERE r.hash = ok.hash),
+	ended AS (UPDATE impersonation_session s SET ended_at = ok.now, end_reason = 'stopped', ended_by = s.actor
+		FROM ok WHERE s.id = ok.session AND s.ended_at IS NULL),
+	back AS (INSERT INTO oauth_grant (id, client, user_id, login, redirect_uri, scope, audience, nonce, code_challenge,
+			auth_time, acr, amr, created_at, jti, issued_at, expires_at)
+		SELECT ok.given, s.client, s.actor, s.login, '', ok.scope::jsonb, ok.audience, '', '',
+			l.auth_time, coalesce(l.acr, ''), coalesce(l.amr, '[]'), ok.now, ok.jti, ok.issued_at, ok.expires_at
+		FROM ok JOIN impersonation_session s ON s.id = ok.session LEFT JOIN login l ON l.id = s.login WHERE ok.next),
+	` + recordOf("ok", entries, events) + `
+	SELECT outcome FROM verdict ORDER BY ord`
+}()
+
+// stop is a StopWrite with its entries as they will be stored.
+type stop struct {
+	impersonation.StopWrite
+	entries [][]any
+}
+
+// alone are the names of what two stops in one statement may not share.
+func (w stop) alone() []string {
+	return []string{"return " + string(w.Return[:]), "session " + w.Session}
+}
+
+// Stop implements impersonation.Store.
+func (s *Store) Stop(ctx context.Context, w impersonation.StopWrite) error {
+	entries, err := entriesOf(w.Write)
+	if err != nil {
+		return failed("stopping", err)
+	}
+	return failed("stopping", s.stops.do(ctx, stop{w, entries}))
+}
+
+// runStops writes many stops and gives each its answer.
+func (s *Store) runStops(ctx context.Context, writes []stop) ([]error, error) {
+	stops, entries, events := newTable(stopColumns), newTable("of,"+entryColumns), newTable("of,"+eventColumns)
+	var sessions []string
+	var hashes [][]byte
+	for i, w := range writes {
+		next := w.Next
+		if next == nil {
+			next = new(impersonation.ActorToken)
+		}
+		stops.add(w.Return[:], w.Session, w.Now.UnixMilli(), nextGrant(w.Next), w.Next != nil, list(next.Scope), next.Audience, orNull(next.JTI),
+			ms(next.Issued), ms(next.Expires))
+		sessions, hashes = append(sessions, w.Session), append(hashes, w.Return[:])
+		addRecord(entries, events, int64(i+1), w.entries, w.Events)
+	}
+	return s.runBatch(ctx, func(b *pgx.Batch) {
+		b.Queue(lockStops, sessions, hashes)
+		b.Queue(insertStops, args(stops, entries, events)...)
+	})
+}
+
+// nextGrant is the id of the row that next becomes, "" without one.
+func nextGrant(next *impersonation.ActorToken) string {
+	if next == nil {
+		return ""
+	}
+	if next.Grant == "" {
+		return oauth.NewID("grt")
+	}
+	return next.Grant
+}
