@@ -2,7 +2,6 @@ package postgrestest
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
@@ -58,5 +57,5 @@ func unprivileged() (*syscall.SysProcAttr, error) {
 		attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 		return attr, nil
 	}
-	return nil, fmt.Errorf("Postgres refuses to run as root, and there is neither a user postgres nor nobody")
+	return nil, errors.New("no server can be started: Postgres refuses to run as root, and there is neither a user postgres nor nobody")
 }
