@@ -43,16 +43,18 @@ const (
 	versionColumns = `of bigint, organisation text, n bigint`
 )
 
-// anyChanged is a query for the guards of which something is not as it was read, by their place ord in the table w that has
-// guardColumns. The epochs and versions take the parameters from first on.
-func anyChanged(first int) string {
-	versions := first + len(newTable(epochColumns))
+// anyMoved is a query for the guards of which an epoch or a version is not as it was read, by their place. It takes the
+// parameters from first on.
+func anyMoved(first int) string {
 	return `SELECT k.of FROM ` + unnested("k", epochColumns, first) + ` JOIN epoch e ON e.scope = k.scope AND e.id = k.id
 			WHERE e.n <> k.n OR e.killed_at IS NOT NULL
-		UNION ALL SELECT v.of FROM ` + unnested("v", versionColumns, versions) + ` JOIN authz_version a ON a.organisation = v.organisation WHERE a.n <> v.n
-		UNION ALL SELECT w.ord FROM w WHERE w.login <> '' AND NOT EXISTS (SELECT 1 FROM login l WHERE l.id = w.login AND l.ended_at IS NULL)
-		UNION ALL SELECT w.ord FROM w WHERE w.jti <> '' AND NOT EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = w.jti AND g.revoked_at IS NULL)`
+		UNION ALL SELECT v.of FROM ` + unnested("v", versionColumns, first+len(newTable(epochColumns))) + ` JOIN authz_version a ON a.organisation = v.organisation
+			WHERE a.n <> v.n`
 }
+
+// isGone tells whether the login or the actor's token of the guard w has ended.
+const isGone = `w.login <> '' AND NOT EXISTS (SELECT 1 FROM login l WHERE l.id = w.login AND l.ended_at IS NULL)
+	OR w.jti <> '' AND NOT EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = w.jti AND g.revoked_at IS NULL)`
 
 // guards are those of many writes.
 type guards struct {
@@ -108,8 +110,7 @@ func (t *tx) bump(ctx context.Context, organisations ...string) error {
 	return err
 }
 
-var countChanged = `WITH w AS MATERIALIZED (SELECT * FROM ` + unnested("w", guardColumns, 1) + `)
-	SELECT count(*) FROM (` + anyChanged(1+len(newTable(guardColumns))) + `) c`
+var isChanged = `SELECT w.ord IN (` + anyMoved(1+len(newTable(guardColumns))) + `) OR ` + isGone + ` FROM ` + unnested("w", guardColumns, 1)
 
 // hold answers impersonation.ErrChanged if anything in one is not what it was, and keeps it so until the commit otherwise.
 func (t *tx) hold(ctx context.Context, one impersonation.Guard) error {
@@ -118,12 +119,12 @@ func (t *tx) hold(ctx context.Context, one impersonation.Guard) error {
 	w.add(one.Login, one.ActorJTI)
 	var b pgx.Batch
 	g.locks.queue(&b)
-	changed := 0
-	b.Queue(countChanged, args(w, g.epochs, g.versions)...).QueryRow(func(r pgx.Row) error { return r.Scan(&changed) })
+	var changed bool
+	b.Queue(isChanged, args(w, g.epochs, g.versions)...).QueryRow(func(r pgx.Row) error { return r.Scan(&changed) })
 	if err := t.SendBatch(ctx, &b).Close(); err != nil {
 		return err
 	}
-	if changed > 0 {
+	if changed {
 		return impersonation.ErrChanged
 	}
 	return nil

@@ -48,13 +48,17 @@ type Config struct {
 const patience = 2500 * time.Millisecond
 
 // settings are those of every connection. The write of a start reads what others have committed while it waited for its locks:
-// that is READ COMMITTED, which a database may have changed. Compiling a statement takes longer than running any of ours.
+// that is READ COMMITTED, which a database may have changed. To plan or compile a statement takes longer than to run any of ours,
+// so a plan is made once for each connection; and by the indexes, since tables may be empty then, and small ones look cheap to
+// read whole.
 var settings = map[string]string{
 	"application_name":                    "understudy",
 	"statement_timeout":                   "2000",
 	"lock_timeout":                        "1000",
 	"idle_in_transaction_session_timeout": "5000",
 	"default_transaction_isolation":       "read committed",
+	"plan_cache_mode":                     "force_generic_plan",
+	"enable_seqscan":                      "off",
 	"jit":                                 "off",
 }
 

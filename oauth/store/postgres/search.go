@@ -57,14 +57,11 @@ func (s *Store) Search(ctx context.Context, q directory.Query) (page []directory
 	if !q.AnyOrganisation {
 		query, args = searchOwn, append(args, q.Organisation)
 	}
-	err = s.single(ctx, "searching users", func(ctx context.Context, q querier) error {
-		page = nil
-		return each(ctx, q, query, args, func(r pgx.Rows) error {
-			var u directory.User
-			err := r.Scan(userDest(&u)...)
-			page = append(page, u)
-			return err
-		})
+	err = s.list(ctx, "searching users", query, args, func(r pgx.Rows) error {
+		var u directory.User
+		err := r.Scan(userDest(&u)...)
+		page = append(page, u)
+		return err
 	})
 	if err != nil {
 		return nil, "", err

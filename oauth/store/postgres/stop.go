@@ -33,7 +33,7 @@ var insertStops = func() string {
 	events := entries + 1 + len(newTable(entryColumns))
 	return `WITH w AS MATERIALIZED (SELECT * FROM ` + unnested("w", stopColumns, 1) + `),
 	verdict AS MATERIALIZED (SELECT w.ord, CASE
-		WHEN NOT EXISTS (SELECT 1 FROM return_token r WHERE r.hash = w.hash AND r.session = w.session AND r.used_at IS NULL AND r.void_at IS NULL) THEN 'spent'
+		WHEN NOT EXISTS (SELECT 1 FROM return_token r WHERE r.hash = w.hash AND r.session = w.session AND coalesce(r.used_at, r.void_at) IS NULL) THEN 'spent'
 		WHEN w.next AND EXISTS (SELECT 1 FROM impersonation_session s WHERE s.id = w.session AND ` + wasRevoked + `) THEN 'changed'
 		ELSE 'ok' END AS outcome FROM w),
 	ok AS MATERIALIZED (SELECT w.* FROM w JOIN verdict v ON v.ord = w.ord CROSS JOIN ` + head + ` WHERE v.outcome = 'ok'),

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// selectExpired asks for each limit by itself, so that each has its index.
+	// selectExpired asks for each limit by itself, so that each has its index. They hold what has no reason of its end yet.
 	selectExpired = `SELECT ` + sessionColumns + ` FROM impersonation_session s WHERE s.seq IN (
-			SELECT x.seq FROM impersonation_session x WHERE x.ended_at IS NULL AND x.expires_at <= $1
-			UNION ALL SELECT x.seq FROM impersonation_session x WHERE x.ended_at IS NULL AND x.last_active_at <= $2)
+			SELECT x.seq FROM impersonation_session x WHERE x.ended_at IS NULL AND x.end_reason = '' AND x.expires_at <= $1
+			UNION ALL SELECT x.seq FROM impersonation_session x WHERE x.ended_at IS NULL AND x.end_reason = '' AND x.last_active_at <= $2)
 		ORDER BY s.expires_at LIMIT $3`
 
 	touchSession = `UPDATE impersonation_session SET last_active_at = $2 WHERE id = $1 AND ended_at IS NULL AND coalesce(last_active_at, 0) < $2`

@@ -85,14 +85,11 @@ func (s *Store) Entries(ctx context.Context, q store.EntryQuery) (page []store.S
 	if err != nil {
 		return nil, "", failed("reading the trail", err)
 	}
-	err = s.single(ctx, "reading the trail", func(ctx context.Context, q querier) error {
-		page = nil
-		return each(ctx, q, f.query, f.args, func(r pgx.Rows) error {
-			var e store.StoredEntry
-			err := r.Scan(&e.Seq, &e.Canonical, &e.Opening)
-			page = append(page, e)
-			return err
-		})
+	err = s.list(ctx, "reading the trail", f.query, f.args, func(r pgx.Rows) error {
+		var e store.StoredEntry
+		err := r.Scan(&e.Seq, &e.Canonical, &e.Opening)
+		page = append(page, e)
+		return err
 	})
 	if err != nil {
 		return nil, "", err
@@ -130,7 +127,7 @@ func (s *Store) Entry(ctx context.Context, id string) (store.StoredEntry, error)
 
 func sessionFilter(q store.SessionQuery, limit int) (filter, error) {
 	f := filter{query: selectSessions}
-	f.and(q.Live, "s.ended_at IS NULL AND s.expires_at > ?", q.Now.UnixMilli())
+	f.and(q.Live, "s.ended_at IS NULL AND s.end_reason = '' AND s.expires_at > ?", q.Now.UnixMilli())
 	f.and(q.Actor != "", "s.actor = ?", q.Actor)
 	f.and(q.Subject != "", "s.subject = ?", q.Subject)
 	f.and(q.Client != "", "s.client = ?", q.Client)
@@ -145,15 +142,12 @@ func (s *Store) Sessions(ctx context.Context, q store.SessionQuery) (page []impe
 		return nil, "", failed("listing sessions", err)
 	}
 	var seqs []int64
-	err = s.single(ctx, "listing sessions", func(ctx context.Context, q querier) error {
-		page, seqs = nil, nil
-		return each(ctx, q, f.query, f.args, func(r pgx.Rows) error {
-			var one impersonation.Session
-			var seq int64
-			err := r.Scan(sessionDest(&one, &seq)...)
-			page, seqs = append(page, one), append(seqs, seq)
-			return err
-		})
+	err = s.list(ctx, "listing sessions", f.query, f.args, func(r pgx.Rows) error {
+		var one impersonation.Session
+		var seq int64
+		err := r.Scan(sessionDest(&one, &seq)...)
+		page, seqs = append(page, one), append(seqs, seq)
+		return err
 	})
 	if err != nil {
 		return nil, "", err

@@ -61,6 +61,25 @@ func (s *Store) single(ctx context.Context, doing string, f func(context.Context
 	return failed(doing, s.patiently(ctx, func(ctx context.Context) error { return missing(f(ctx, s.pool)) }))
 }
 
+// list calls scan for every row of query, which may select by this or that: its plan is made for its arguments.
+func (s *Store) list(ctx context.Context, doing, query string, args []any, scan func(pgx.Rows) error) error {
+	return s.single(ctx, doing, func(ctx context.Context, q querier) error {
+		var b pgx.Batch
+		b.Queue("BEGIN READ ONLY")
+		b.Queue("SET LOCAL plan_cache_mode = force_custom_plan")
+		b.Queue(query, args...).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				if err := scan(rows); err != nil {
+					return err
+				}
+			}
+			return rows.Err()
+		})
+		b.Queue("COMMIT")
+		return nothing(q.SendBatch(ctx, &b).Close())
+	})
+}
+
 // update runs f in a transaction, perhaps more than once: it must not keep what it gave the time before.
 func (s *Store) update(ctx context.Context, doing string, f func(context.Context, *tx) error) error {
 	return failed(doing, s.patiently(ctx, func(ctx context.Context) error { return s.transact(ctx, f) }))
