@@ -86,7 +86,7 @@ func FuzzCookies(f *testing.F) {
 	st := c.site(c.BaseURL, box)
 	plain := (&signIn{Person: Person{Subject: "u"}, Expires: time.Unix(300, 0)}).pack()
 	value := encoding.EncodeToString(st.acting.seal.Seal(plain))
-	for _, s := range []string{"", st.acting.name + "=", "a=b; " + st.held.name + "=x;;;", " \u2000" + st.acting.name + "=", "$Version=1;" + st.signIn.name + `="`, st.flow.name + "x=1"} {
+	for _, s := range []string{"", st.acting.name + "=", "a=b; " + st.held.name + "=x;;;", " \u2000" + st.acting.name + "=", "$Version=1;" + st.signIn.name + `="`, st.flow.name + "x=1", st.acting.name} {
 		f.Add(s, false)
 		f.Add(s, true)
 	}
@@ -97,7 +97,7 @@ func FuzzCookies(f *testing.F) {
 		r := &http.Request{Header: http.Header{"Cookie": {header}}}
 		j := st.read(r)
 		_, err := st.acting.open(j.acting)
-		alone := strings.Count(header, st.acting.name+"=") == 1
+		alone := strings.Count(header, st.acting.name) == 1
 		switch {
 		case err == nil && !strings.Contains(header, value):
 			t.Error("opened what nobody sealed")
