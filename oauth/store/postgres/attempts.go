@@ -23,7 +23,7 @@ const (
 	deleteAttempt = `DELETE FROM sign_in_attempt WHERE key = $1`
 
 	// sweepAttempts takes a hundred at most: a stranger decides how many there are.
-	sweepAttempts = `DELETE FROM sign_in_attempt WHERE key IN (SELECT key FROM sign_in_attempt WHERE forget_at <= $1 LIMIT 100 FOR UPDATE SKIP LOCKED)`
+	sweepAttempts = `DELETE FROM sign_in_attempt WHERE key = ANY (ARRAY(SELECT key FROM sign_in_attempt WHERE forget_at <= $1 LIMIT 100 FOR UPDATE SKIP LOCKED))`
 
 	insertSeen = `INSERT INTO jti_seen (space, value, until_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
 )

@@ -18,8 +18,8 @@ const (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 
 	deleteClient       = `UPDATE client SET deleted_at = $1, secret_hash = NULL WHERE id = $2 AND deleted_at IS NULL`
-	deleteClientGrants = `DELETE FROM oauth_grant WHERE id IN (SELECT id FROM oauth_grant WHERE client = $1 ORDER BY id FOR UPDATE)`
-	deleteTickets      = `DELETE FROM ticket WHERE hash IN (SELECT hash FROM ticket WHERE client = $1 ORDER BY hash FOR UPDATE)`
+	deleteClientGrants = `DELETE FROM oauth_grant WHERE id = ANY (ARRAY(SELECT id FROM oauth_grant WHERE client = $1 ORDER BY id FOR UPDATE))`
+	deleteTickets      = `DELETE FROM ticket WHERE hash = ANY (ARRAY(SELECT hash FROM ticket WHERE client = $1 ORDER BY hash FOR UPDATE))`
 )
 
 func clientDest(c *store.Client) []any {

@@ -16,8 +16,8 @@ type endQueries struct{ live, void string }
 func within(condition string) endQueries {
 	return endQueries{
 		live: `SELECT ` + sessionColumns + ` FROM impersonation_session s WHERE s.ended_at IS NULL AND ` + condition + ` ORDER BY s.seq FOR NO KEY UPDATE OF s`,
-		void: `UPDATE return_token SET void_at = $2 WHERE hash IN (SELECT r.hash FROM return_token r JOIN impersonation_session s ON s.id = r.session
-			WHERE r.used_at IS NULL AND r.void_at IS NULL AND ` + condition + ` ORDER BY r.hash FOR NO KEY UPDATE OF r)`,
+		void: `UPDATE return_token SET void_at = $2 WHERE hash = ANY (ARRAY(SELECT r.hash FROM return_token r JOIN impersonation_session s ON s.id = r.session
+			WHERE r.used_at IS NULL AND r.void_at IS NULL AND ` + condition + ` ORDER BY r.hash FOR NO KEY UPDATE OF r))`,
 	}
 }
 

@@ -22,7 +22,7 @@ const (
 	insertPolicy       = `INSERT INTO policy_version (version, document, created_at) VALUES ($1, $2, $3)`
 
 	// bumpAllAuthz reaches every organisation that has users: each got its row with its first one.
-	bumpAllAuthz = `UPDATE authz_version SET n = n + 1 WHERE organisation IN (SELECT organisation FROM authz_version ORDER BY organisation FOR NO KEY UPDATE)`
+	bumpAllAuthz = `UPDATE authz_version SET n = n + 1 WHERE organisation = ANY (ARRAY(SELECT organisation FROM authz_version ORDER BY organisation FOR NO KEY UPDATE))`
 )
 
 // SigningKeys implements store.Keys.

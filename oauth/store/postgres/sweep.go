@@ -22,11 +22,11 @@ const (
 		AND ended_at IS NULL AND coalesce(last_used_at, 0) < $2`
 
 	// What somebody is at work with is left for the next sweep.
-	sweepGrants = `DELETE FROM oauth_grant WHERE id IN
-		(SELECT id FROM oauth_grant WHERE coalesce(expires_at, code_expires_at) < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
-	sweepTickets = `DELETE FROM ticket WHERE hash IN (SELECT hash FROM ticket WHERE expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
-	sweepReturns = `DELETE FROM return_token WHERE hash IN (SELECT hash FROM return_token WHERE expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
-	sweepLogins  = `DELETE FROM login WHERE id IN (SELECT id FROM login WHERE coalesce(ended_at, expires_at) < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
+	sweepGrants = `DELETE FROM oauth_grant WHERE id = ANY (ARRAY(
+		SELECT id FROM oauth_grant WHERE coalesce(expires_at, code_expires_at) < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
+	sweepTickets = `DELETE FROM ticket WHERE hash = ANY (ARRAY(SELECT hash FROM ticket WHERE expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
+	sweepReturns = `DELETE FROM return_token WHERE hash = ANY (ARRAY(SELECT hash FROM return_token WHERE expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
+	sweepLogins  = `DELETE FROM login WHERE id = ANY (ARRAY(SELECT id FROM login WHERE coalesce(ended_at, expires_at) < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
 	sweepSeen    = `DELETE FROM jti_seen WHERE (space, value) IN (SELECT space, value FROM jti_seen WHERE until_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
 )
 

@@ -34,9 +34,10 @@ const (
 	// lockUser comes before all else that changes a user or signs them in: each then sees what the other has done.
 	lockUser = `SELECT organisation FROM app_user WHERE id = $1 FOR NO KEY UPDATE`
 
-	// selectOrganisations goes by the versions, of which each organisation has one since its first user.
+	// selectOrganisations goes by the versions, of which each organisation has one since its first user, and looks for one user
+	// of each: EXISTS could become a join with all users.
 	selectOrganisations = `SELECT v.organisation FROM authz_version v WHERE v.organisation <> ''
-		AND EXISTS (SELECT 1 FROM app_user u WHERE u.organisation = v.organisation) ORDER BY v.organisation`
+		AND (SELECT u.organisation FROM app_user u WHERE u.organisation = v.organisation LIMIT 1) IS NOT NULL ORDER BY v.organisation`
 
 	deleteGroups = `DELETE FROM user_group WHERE user_id = $1`
 	insertGroups = `INSERT INTO user_group (user_id, name, position) SELECT $1, g.name, g.ord FROM unnest($2::text[]) WITH ORDINALITY AS g(name, ord)
@@ -48,10 +49,11 @@ const (
 	updateFirstTOTP   = `UPDATE app_user SET totp = $1 WHERE id = $2 AND totp IS NULL
 		AND EXISTS (SELECT 1 FROM login l WHERE l.id = $3 AND l.user_id = app_user.id AND l.ended_at IS NULL)`
 
-	endUserLogins = `UPDATE login SET ended_at = $1 WHERE id IN
-		(SELECT id FROM login WHERE user_id = $2 AND ended_at IS NULL ORDER BY id FOR NO KEY UPDATE)`
-	revokeUserGrant = `UPDATE oauth_grant SET revoked_at = $1 WHERE id IN
-		(SELECT id FROM oauth_grant WHERE user_id = $2 AND revoked_at IS NULL ORDER BY id FOR NO KEY UPDATE)`
+	// Many rows are locked in order first, and then found by their keys as an array: a subquery could become a join with all.
+	endUserLogins = `UPDATE login SET ended_at = $1 WHERE id = ANY (ARRAY(
+		SELECT id FROM login WHERE user_id = $2 AND ended_at IS NULL ORDER BY id FOR NO KEY UPDATE))`
+	revokeUserGrant = `UPDATE oauth_grant SET revoked_at = $1 WHERE id = ANY (ARRAY(
+		SELECT id FROM oauth_grant WHERE user_id = $2 AND revoked_at IS NULL ORDER BY id FOR NO KEY UPDATE))`
 )
 
 // folded is text as it is compared: without case, in every script that has one.
