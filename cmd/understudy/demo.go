@@ -16,6 +16,7 @@ import (
 
 	"github.com/understudy-id/understudy/cmd/understudy/internal/config"
 	"github.com/understudy-id/understudy/cmd/understudy/internal/demo"
+	"github.com/understudy-id/understudy/oauth/store/sqlite"
 )
 
 func (a *app) demoCmd() *cobra.Command {
@@ -81,9 +82,14 @@ func (a *app) demoLogger() (*slog.Logger, error) {
 
 func demoHint(err error) error {
 	var taken *demo.TakenError
+	var address *demo.AddressError
 	switch {
+	case errors.As(err, &address):
+		return misuse{withHint(err, "understudy demo --help says which ports and URLs there are")}
 	case errors.As(err, &taken):
 		return withHint(err, "--"+taken.Part+"-port names another; 0 takes a free one")
+	case errors.Is(err, sqlite.ErrLocked):
+		return withHint(err, "stop the other demo, or give this one its own --directory")
 	case errors.Is(err, demo.ErrForeign):
 		return withHint(err, "nothing was written to it; --directory names another place for the demo")
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -73,7 +74,7 @@ func TestDemo(t *testing.T) {
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(d.AppURL, "http://"))
 	wantRefused(t, understudy(t, t.TempDir(), "demo", "--issuer-port", "0", "--app-port", port),
 		"port "+port+", for the app, is taken: another program listens there", "hint: --app-port names another; 0 takes a free one")
-	wantRefused(t, understudy(t, dir, "demo", "--issuer-port", "0", "--app-port", "0"), "another server is using it")
+	wantRefused(t, understudy(t, dir, "demo", "--issuer-port", "0", "--app-port", "0"), "another server is using it", "hint: stop the other demo, or give this one its own --directory")
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +82,37 @@ func TestDemo(t *testing.T) {
 		t.Errorf("after Ctrl-C: got %v, want exit 0", err)
 	}
 	wantRefused(t, understudy(t, dir, "serve", "--database", d.Database), "is a demo database: its passwords are public")
+}
+
+// What is wrong with a demo's own flags and files is told in words of the demo, once.
+func TestDemoRefuses(t *testing.T) {
+	t.Parallel()
+	const help = "hint: understudy demo --help says which ports and URLs there are"
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--app-url", "https://app.localhost"}, `app URL "https://app.localhost": must be http`},
+		{[]string{"--as-user-url", "http://localhost"}, "is the app's host too, and they must differ"},
+		{[]string{"--issuer-port", "65536"}, "issuer port 65536: must be 1 to 65535"},
+		{[]string{"--issuer-port", "3000", "--app-port", "3000"}, "app port 3000: is the issuer's too"},
+	} {
+		cmd := understudy(t, t.TempDir(), append([]string{"demo", "--issuer-port", "0", "--app-port", "0"}, c.args...)...)
+		wantRefused(t, cmd, c.want, help)
+		if got := cmd.ProcessState.ExitCode(); got != 2 {
+			t.Errorf("%v: got exit code %d, want 2", c.args, got)
+		}
+	}
+	for _, name := range []string{"understudy-demo.db", "understudy-demo-acme.db"} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("a list of things to do, and no database"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := understudy(t, dir, "demo", "--issuer-port", "0", "--app-port", "0").CombinedOutput()
+		if err == nil || strings.Count(string(out), "file is not a database") != 1 || !strings.Contains(string(out), "hint: nothing was written to it; --directory names") {
+			t.Errorf("%s: got %v\n%s\nwant it refused in one line, and a hint", name, err, out)
+		}
+	}
 }
 
 // For people: the app's address first, then whom to sign in as. It is no terminal, so each code stands there once.

@@ -8,9 +8,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"html/template"
+	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth/rp"
@@ -58,6 +61,34 @@ func Open(ctx context.Context, c Config) (*App, error) {
 	}
 	a.handler = a.routes()
 	return a, nil
+}
+
+// Check tells whether Open would take the file at path: nil for one of this app, one that is empty and one that is not
+// there, ErrForeign for somebody else's, whether a database or not. It writes nothing and makes no file.
+func Check(ctx context.Context, path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	db, err := openFile(path)
+	if err != nil {
+		return fmt.Errorf("looking at Acme's database: %w", err)
+	}
+	defer db.Close()
+	var tables int
+	err = db.QueryRowContext(ctx, countTables).Scan(&tables)
+	ours := false
+	if err == nil { // it is a database
+		ours, err = isOurs(ctx, db)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err() // interrupted: nothing is known of the file
+	case err != nil:
+		return fmt.Errorf("%s: %w: %w", path, ErrForeign, err)
+	case !ours:
+		return fmt.Errorf("%s: %w", path, ErrForeign)
+	}
+	return nil
 }
 
 // Handler serves every page, on each of the origins that Config.RP names.

@@ -68,8 +68,9 @@ type Demo struct {
 }
 
 // Start starts a demo, which goes on until ctx ends, Stop is called or one of its parts fails. Nothing is written before
-// the ports are taken. It returns a *TakenError for a port that somebody else has, ErrForeign for a database that is not a demo's,
-// and sqlite.ErrLocked where another demo runs in the same directory.
+// the ports are taken, and nothing to the directory but the lock before both databases were looked at. It returns an
+// *AddressError for a port or URL that cannot be used, a *TakenError for a port that somebody else has, ErrForeign for a
+// database of the issuer's or of Acme's that is not a demo's, and sqlite.ErrLocked where another demo runs in the same directory.
 func Start(ctx context.Context, c Config) (*Demo, error) {
 	d := &Demo{People: SignIns(), now: c.Now, log: c.Logger, failed: make(chan error, 8), done: make(chan struct{})}
 	if d.now == nil {
@@ -109,6 +110,9 @@ func (d *Demo) Stop() error {
 }
 
 func (d *Demo) start(ctx context.Context, c Config) error {
+	if err := checkPorts(c.IssuerPort, c.AppPort); err != nil {
+		return err
+	}
 	issuer, err := d.bind(ctx, "issuer", c.IssuerPort)
 	if err != nil {
 		return err

@@ -316,11 +316,10 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
-// The app's file is looked at in the same way.
+// The app's file is looked at in the same way, and before the issuer's is made.
 func TestForeignAppDatabase(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	path := filepath.Join(dir, "understudy-demo-acme.db")
+	path := filepath.Join(t.TempDir(), "understudy-demo-acme.db")
 	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Migrate: true, Reserve: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -328,14 +327,38 @@ func TestForeignAppDatabase(t *testing.T) {
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
 	}
-	before := read(t, path)
-	for _, fresh := range []bool{false, true} {
-		if _, err := demo.Start(t.Context(), demo.Config{Directory: dir, Fresh: fresh}); !errors.Is(err, acme.ErrForeign) {
-			t.Errorf("fresh %v: got %v, want ErrForeign", fresh, err)
-		}
+	other := filepath.Join(t.TempDir(), "understudy-demo-acme.db")
+	if err := os.WriteFile(other, []byte("a list of things to do, and no database"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if read(t, path) != before {
-		t.Error("it was written to")
+	for _, path := range []string{path, other} {
+		before := read(t, path)
+		for _, fresh := range []bool{false, true} {
+			_, err := demo.Start(t.Context(), demo.Config{Directory: filepath.Dir(path), Fresh: fresh})
+			if !errors.Is(err, demo.ErrForeign) || !errors.Is(err, acme.ErrForeign) {
+				t.Errorf("fresh %v: got %v, want ErrForeign", fresh, err)
+			}
+		}
+		if read(t, path) != before {
+			t.Errorf("%s was written to", path)
+		}
+		wantFiles(t, filepath.Dir(path), "understudy-demo-acme.db", "understudy-demo.db.lock")
+	}
+}
+
+// wantFiles demands that a directory holds these and no others. They are in order.
+func wantFiles(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range files {
+		got = append(got, f.Name())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }
 
@@ -366,13 +389,17 @@ func TestAddresses(t *testing.T) {
 	for _, c := range []demo.Config{
 		{AppURL: "https://app.localhost"}, {AppURL: "http://app.example"}, {AppURL: "http://localhost/path"}, {AppURL: "localhost"},
 		{AppURL: "http://localhost:1"}, {AsUserURL: "http://10.0.0.1"}, {AsUserURL: "http://[::1"}, {SameOrigin: true, AsUserURL: "http://127.0.0.1"},
-		{AsUserURL: "http://localhost"},
+		{AsUserURL: "http://localhost"}, {AppURL: "http://127.0.0.1"}, {IssuerPort: 65536}, {AppPort: 65536}, {AppPort: -1}, {IssuerPort: 9, AppPort: 9},
 	} {
 		c.Directory, c.Logger = t.TempDir(), slog.New(slog.DiscardHandler)
-		if d, err := demo.Start(t.Context(), c); err == nil {
-			t.Errorf("%+v: got %s and %s, want an error", c, d.AppURL, d.AsUserURL)
+		d, err := demo.Start(t.Context(), c)
+		if wrong := new(demo.AddressError); !errors.As(err, &wrong) {
+			t.Errorf("%+v: got %v, want an AddressError", c, err)
+		}
+		if err == nil {
 			stop(t, d)
 		}
+		wantFiles(t, c.Directory)
 	}
 }
 

@@ -32,9 +32,8 @@ var (
 // stage is a demo and a browser in front of it.
 type stage struct {
 	*demo.Demo
-	t *testing.T
-	p *browsertest.Page
-	// ann's next sign-in takes the code of another half minute: each counts once.
+	t      *testing.T
+	p      *browsertest.Page
 	asUser string // the origin on which impersonation lives
 }
 

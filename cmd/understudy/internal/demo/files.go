@@ -30,7 +30,7 @@ func (d *Demo) openDatabase(ctx context.Context, fresh bool) (*sqlite.Store, err
 		return nil, err
 	}
 	d.closers = append(d.closers, release)
-	if err := checkMarked(ctx, d.Database); err != nil {
+	if err := d.checkFiles(ctx); err != nil {
 		return nil, err
 	}
 	if fresh {
@@ -44,6 +44,18 @@ func (d *Demo) openDatabase(ctx context.Context, fresh bool) (*sqlite.Store, err
 	}
 	d.closers = append(d.closers, st.Close)
 	return st, st.SetMarker(ctx, marker) // before anything else is in it
+}
+
+// checkFiles looks at both databases before either is made, upgraded or removed.
+func (d *Demo) checkFiles(ctx context.Context) error {
+	if err := checkMarked(ctx, d.Database); err != nil {
+		return err
+	}
+	err := acme.Check(ctx, d.AppDatabase)
+	if errors.Is(err, acme.ErrForeign) {
+		return fmt.Errorf("%w: %w", ErrForeign, err)
+	}
+	return err
 }
 
 const (
@@ -75,7 +87,10 @@ func checkMarked(ctx context.Context, path string) error {
 	if err := db.QueryRowContext(ctx, countTables).Scan(&tables); err == nil && tables == 0 {
 		return nil
 	}
-	err = errors.Join(db.QueryRowContext(ctx, selectMarker).Scan(&mark), db.QueryRowContext(ctx, countEntries).Scan(&entries))
+	err = db.QueryRowContext(ctx, selectMarker).Scan(&mark)
+	if err == nil { // or the same would be said twice
+		err = db.QueryRowContext(ctx, countEntries).Scan(&entries)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err() // interrupted: nothing is known of the file

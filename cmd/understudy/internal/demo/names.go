@@ -3,8 +3,8 @@ package demo
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -20,6 +20,33 @@ const (
 	appDatabaseName = "understudy-demo-acme.db"
 )
 
+// AddressError means that a port or a URL of Config cannot be used. Nothing was written.
+type AddressError struct {
+	What    string // such as "app URL" or "issuer port"
+	Problem string // with the value
+}
+
+// Error says what must be otherwise.
+func (e *AddressError) Error() string { return e.What + " " + e.Problem }
+
+// checkPorts is before any of them is taken, since the issuer's own would else seem to be somebody else's.
+func checkPorts(issuer, app int) error {
+	if err := checkPort("issuer port", issuer); err != nil {
+		return err
+	}
+	if issuer == app && app != 0 {
+		return &AddressError{"app port", fmt.Sprintf("%d: is the issuer's too, and each needs its own", app)}
+	}
+	return checkPort("app port", app)
+}
+
+func checkPort(what string, port int) error {
+	if port < 0 || port > math.MaxUint16 {
+		return &AddressError{what, fmt.Sprintf("%d: must be 1 to %d, or 0 for a free one", port, math.MaxUint16)}
+	}
+	return nil
+}
+
 // name gives everything its address and its place.
 func (d *Demo) name(c Config, issuerPort, appPort int) (err error) {
 	d.IssuerURL = origin("localhost", issuerPort)
@@ -29,10 +56,13 @@ func (d *Demo) name(c Config, issuerPort, appPort int) (err error) {
 	}
 	if c.SameOrigin {
 		if c.AsUserURL != "" {
-			return errors.New("as-user URL: there is none on the same origin")
+			return &AddressError{"as-user URL", fmt.Sprintf("%q: there is none on the same origin", c.AsUserURL)}
 		}
 	} else if d.AsUserURL, err = appOrigin("as-user URL", c.AsUserURL, "127.0.0.1", appPort); err != nil {
 		return err
+	}
+	if d.AsUserURL == d.AppURL { // of one port
+		return &AddressError{"as-user URL", fmt.Sprintf("%q: is the app's host too, and they must differ: cookies do not know ports", d.AsUserURL)}
 	}
 	d.ClientID = clientID(d.redirectURIs())
 	return nil
@@ -52,11 +82,11 @@ func appOrigin(what, raw, otherwise string, port int) (string, error) {
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "http" || !oauth.Loopback(u.Hostname()) || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return "", fmt.Errorf("%s %q: must be http and a host of this machine, such as http://app.localhost", what, raw)
+		return "", &AddressError{what, fmt.Sprintf("%q: must be http and a host of this machine, such as http://app.localhost", raw)}
 	}
 	out := origin(strings.ToLower(u.Hostname()), port)
 	if u.Port() != "" && u.Port() != strconv.Itoa(port) {
-		return "", fmt.Errorf("%s %q: the app's port is %d", what, raw, port)
+		return "", &AddressError{what, fmt.Sprintf("%q: the app's port is %d", raw, port)}
 	}
 	return out, nil
 }
