@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -280,9 +281,10 @@ func TestNoticesInBrowser(t *testing.T) {
 	srv := httptest.NewServer(mux)
 	defer srv.Close()
 	for name, n := range all {
-		for _, width := range []int{1200, 320} {
+		for _, view := range views() {
+			width := view.width
 			p.Size(width, 700)
-			p.Dark(width == 320)
+			p.Dark(view.dark)
 			p.Go(srv.URL + "/" + name)
 			if p.Status() != n.status {
 				t.Errorf("%s: status %d", name, p.Status())
@@ -294,10 +296,25 @@ func TestNoticesInBrowser(t *testing.T) {
 			if p.Eval("document.documentElement.scrollWidth > innerWidth", &wide); wide {
 				t.Errorf("%s, %d: the page scrolls sideways", name, width)
 			}
-			if width == 1200 || slices.Contains([]string{"ended-held", "blocked-read", "stop"}, name) {
+			if !view.more && (width == 1200 || slices.Contains([]string{"ended-held", "blocked-read", "stop"}, name)) {
 				p.Document(fmt.Sprintf("screenshots/%s-%d.png", name, width))
 			}
 			p.Quiet()
 		}
 	}
+}
+
+// view is how a page is looked at.
+type view struct {
+	width int
+	dark  bool
+	more  bool // with UNDERSTUDY_LONG only: each colour and each width has had its turn
+}
+
+func views() []view {
+	all := []view{{1200, false, false}, {320, true, false}, {1200, true, true}, {320, false, true}}
+	if os.Getenv("UNDERSTUDY_LONG") == "" {
+		return all[:2]
+	}
+	return all
 }

@@ -153,7 +153,7 @@ func (a *App) signsIn(w http.ResponseWriter, r *http.Request, v *visit, p Person
 	now := a.now()
 	s := signIn{Person: p, Fresh: now.Add(a.cfg.SignInLifetime), Expires: now.Add(overtime * a.cfg.SignInLifetime)}
 	if err := v.site.signIn.set(w, v.site, s.pack(), 0); err != nil {
-		a.failed(w, r, v, "failed.large", "", err)
+		a.failed(w, r, v, "failed.name", "", err)
 		return false
 	}
 	return true
@@ -161,11 +161,15 @@ func (a *App) signsIn(w http.ResponseWriter, r *http.Request, v *visit, p Person
 
 // failedCall says that the issuer refused a request of ours, or did not answer it.
 func (a *App) failedCall(w http.ResponseWriter, r *http.Request, v *visit, err error) {
-	if refused(err) {
+	e := new(issuerError)
+	switch {
+	case errors.As(err, &e) && (e.Code == "invalid_client" || e.Code == "unauthorized_client"): // the app's fault, and not the person's
+		a.failed(w, r, v, "failed.app", "", err)
+	case refused(err):
 		a.failed(w, r, v, "failed.refused", "", err)
-		return
+	default:
+		a.failed(w, r, v, "failed.issuer", "", err)
 	}
-	a.failed(w, r, v, "failed.issuer", "", err)
 }
 
 // begin starts the impersonation: ticket and actor's token for a token about the user. From here on a session exists, so

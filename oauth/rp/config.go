@@ -21,8 +21,8 @@ import (
 type Config struct {
 	// Issuer is the public URL of understudy, byte by byte as in its iss.
 	Issuer string
-	// ClientID and ClientSecret are the app's registration. Its redirect URIs must hold /.understudy/callback on BaseURL
-	// and, if Origin is set, on Origin too.
+	// ClientID and ClientSecret are the app's registration (understudy client add). Its redirect URIs must hold
+	// /.understudy/callback on BaseURL and, if Origin is set, on Origin too.
 	ClientID     string
 	ClientSecret oauth.Secret
 	// BaseURL is the app's own origin, such as https://app.example: no path. https, unless its host is a loopback one.
@@ -31,7 +31,8 @@ type Config struct {
 	// Handler and differ from BaseURL in its host. "" lays impersonation over BaseURL: see "Two forms" above.
 	Origin string
 	// AllowSameOriginWrite lets somebody have full access without an Origin. Script in the user's page can then press
-	// Stop and act as the administrator.
+	// Stop and act as the administrator. Without it, say so to the issuer (clients.modes: {app: [read]}): its page then
+	// offers no full access, and nobody starts one that ends at once.
 	AllowSameOriginWrite bool
 	// Resource is the API that tokens shall be for (RFC 8707); "" takes the client's first.
 	Resource string
@@ -103,7 +104,7 @@ type Phase string
 // The phases.
 const (
 	PhaseBefore Phase = "before" // it is about to run
-	PhaseAfter  Phase = "after"  // it was refused, or ran
+	PhaseAfter  Phase = "after"  // it was refused
 )
 
 // Action is one request under impersonation, as the trail has it: no query and no body.

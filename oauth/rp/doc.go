@@ -15,5 +15,20 @@
 //
 // Without it, impersonation lies over the app's own origin. The actor's sign-in is then held: taken out of the browser's
 // reach and sealed until Stop. It is look only, unless Config.AllowSameOriginWrite is set. What remains is that script in
-// the user's page can press Stop, and then read the actor's pages.
+// the user's page can press Stop, and then read the actor's pages. Tell the issuer that the app is look only, so that its
+// page offers nothing else (clients.modes in its configuration).
+//
+// # Routes
+//
+// [App.Handler] answers these, on each of the app's origins or by leading to the right one:
+//
+//	GET  /.understudy/start      begins: link an Impersonate button here. subject is the user's sub, reason and ticket_number
+//	                             fill in the form, return_to is the path that Stop leads back to. All are optional.
+//	GET  /.understudy/stop       a page with the button, for pages that cannot have the banner
+//	POST /.understudy/stop       stops. A program (Accept: application/json) gets {"stopped": …, "redirect": …}
+//	GET  /.understudy/session    {"impersonating": …, "subject": …, "actor": …, "mode": …, "expires_at": …}
+//	GET  /.understudy/sign-in    signs somebody in, with return_to; [App.RequireSignIn] leads here by itself
+//	POST /.understudy/sign-out   ends the app's own sign-in
+//	GET  /.understudy/callback   is where the issuer answers: register it for each of the app's origins
+//	GET  /.understudy/banner.js  for pages made in the browser, and for tabs left open: a script element with defer
 package rp

@@ -292,3 +292,17 @@ func TestLogHandler(t *testing.T) {
 		t.Errorf("log: %q", lines)
 	}
 }
+
+// TestWrongSecret: what the app's people did wrong is not blamed on the person.
+func TestWrongSecret(t *testing.T) {
+	t.Parallel()
+	h := setup(t, apart, func(_ *house, c *rp.Config) { c.ClientSecret = "not-the-one" })
+	b := h.browser()
+	h.login(b, "ann")
+	if r := b.get(h.app + "/admin"); r.status != http.StatusBadGateway || !strings.Contains(r.body, "not set up right") || strings.Contains(r.body, "not-the-one") {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	if !strings.Contains(h.logs.String(), "invalid_client") || strings.Contains(h.logs.String(), "not-the-one") {
+		t.Errorf("log: %s", h.logs)
+	}
+}

@@ -51,7 +51,7 @@ func peekForm(r *http.Request) (f peek) {
 
 func (f *peek) add(name string, value func() string) {
 	switch {
-	case name == methodField:
+	case strings.EqualFold(name, methodField):
 		f.override = true
 	case name == sessionField && !f.named:
 		f.session, f.named = value(), true
@@ -85,13 +85,10 @@ func unescaped(s string) string {
 	return s
 }
 
-// overrides reports whether a query has a methodField.
+// overrides reports whether a query has a methodField, however it is spelled.
 func overrides(query string) bool {
-	if !strings.Contains(query, "method") {
-		return false
-	}
 	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
-		if name, _, _ := strings.Cut(pair, "="); unescaped(name) == methodField {
+		if name, _, _ := strings.Cut(pair, "="); strings.EqualFold(unescaped(name), methodField) {
 			return true
 		}
 	}

@@ -26,6 +26,8 @@ func (a *App) Allow(patterns ...string) { register(&a.guard.allowed, patterns) }
 
 // Block refuses what matches patterns (of [http.ServeMux]) while anybody is impersonated. It is a second net: a list of
 // paths knows nothing of other spellings that the app may also take, so wrap the handler itself in Forbid first.
+// Nor does it know a router's own ways to change a method, but for the usual headers and a field _method in the query or in
+// the first 64 KiB of a form, which are refused.
 func (a *App) Block(patterns ...string) { register(&a.guard.blocked, patterns) }
 
 func register(mux **http.ServeMux, patterns []string) {

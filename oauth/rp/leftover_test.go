@@ -242,6 +242,8 @@ func TestMethodField(t *testing.T) {
 	h.taken(&h.seen)
 	for name, req := range map[string]*http.Request{
 		"query":     b.request(http.MethodPost, h.asUser+"/search?a=b&%5fmethod=DELETE", nil),
+		"spelled":   b.request(http.MethodPost, h.asUser+"/search?_m%65thod=DELETE", nil),
+		"loud":      b.request(http.MethodPost, h.asUser+"/search?_METHOD=DELETE", nil),
 		"form":      b.request(http.MethodPost, h.asUser+"/search", values("_method", "DELETE")),
 		"multipart": upload,
 	} {

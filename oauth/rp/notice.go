@@ -29,6 +29,7 @@ type notice struct {
 	lines   []string // paragraphs
 	links   []link   // the first is the one to take, unless stop is set
 	stop    string   // label of a button that posts to /.understudy/stop; "" for none
+	aside   bool     // stop is not what most want here: the first link is
 	over    bool     // the stop button only leads back: what it stops has ended
 	session string   // sid for that form; "" for none
 }
@@ -71,10 +72,10 @@ func (n notice) page(st *site) ([]byte, error) {
 	err := noticePage.Execute(&b, struct {
 		Status                     int
 		Title, Host, Stop, Session string
-		Over                       bool
+		Aside, Over                bool
 		Lines                      []string
 		Links                      []link
-	}{n.status, n.title, st.host, n.stop, n.session, n.over, n.lines, n.links})
+	}{n.status, n.title, st.host, n.stop, n.session, n.aside && len(n.links) > 0, n.over, n.lines, n.links})
 	return b.Bytes(), err
 }
 

@@ -69,6 +69,7 @@ func (a *App) stopFirstNotice(s *Session) notice {
 	}
 	n.lines = []string{text("first.whom", s.Subject.name()), text("first.nothing")}
 	n.session = s.ID
+	n.links = []link{{"/", text("back")}}
 	return n
 }
 
@@ -77,7 +78,7 @@ func (a *App) blockedNotice(s *Session, reason string) notice {
 	return notice{
 		status: http.StatusForbidden, reason: reason, title: text("blocked." + reason + ".title"),
 		lines: []string{text("blocked."+reason+".text", s.Subject.name())},
-		stop:  text("stop"), session: s.ID,
+		stop:  text("stop"), session: s.ID, aside: true,
 	}
 }
 
@@ -91,7 +92,7 @@ func (a *App) failedNotice(key, detail string) notice {
 	switch key {
 	case "failed.refused", "failed.actor", "failed.login", "failed.write", "failed.veto", "failed.origin":
 		n.status = http.StatusForbidden
-	case "failed.issuer", "failed.answer":
+	case "failed.issuer", "failed.answer", "failed.app":
 		n.status = http.StatusBadGateway
 	}
 	if detail != "" {

@@ -101,6 +101,7 @@ func (a *App) stopOver(w http.ResponseWriter, r *http.Request, v *visit) {
 		a.unconfirmed(w, r, v, s, h.Return, err)
 		return
 	}
+	a.tellStopped(r.Context(), *s, token)
 	to := h.ReturnTo
 	if a.base.signsIn {
 		p, err := a.issuer.userinfo(r.Context(), token)
@@ -113,7 +114,6 @@ func (a *App) stopOver(w http.ResponseWriter, r *http.Request, v *visit) {
 			to = a.landing(to, &p)
 		}
 	}
-	a.tellStopped(r.Context(), *s, token)
 	a.stopped(w, r, v, s, a.base.origin+a.landing(to, nil))
 }
 
