@@ -3,6 +3,7 @@ package page
 import (
 	"errors"
 	"html/template"
+	"strings"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
@@ -24,6 +25,7 @@ type item struct {
 	Facts   []template.HTML
 	Session string // its ID
 	Story   string // link to it
+	As      bool   // the actor did it as the subject
 	ID      string
 }
 
@@ -44,6 +46,7 @@ func (v *reading) item(e audit.Entry) (item, error) {
 	if refusedAction(e) {
 		one.Word = markup("kind.refused_action")
 	}
+	one.As = e.Kind == audit.KindStart || e.Kind == audit.KindAction || e.Kind == audit.KindStop
 	if e.Session != "" {
 		one.Story = auditLink(nil, "session", e.Session)
 	}
@@ -106,7 +109,11 @@ func (v *reading) facts(e audit.Entry) (facts []template.HTML, err error) {
 	switch e.Kind {
 	case audit.KindAction:
 		facts = append(facts, actionFacts(e)...)
-		say("audit.note", f["note"], maxName)
+		if _, ours := messages["why."+f["note"]]; ours {
+			facts = append(facts, word("why.", f["note"]))
+		} else {
+			say("audit.note", f["note"], maxName)
+		}
 	case audit.KindEnd:
 		facts = append(facts, word("end.", f["reason"]))
 	default:
@@ -115,7 +122,11 @@ func (v *reading) facts(e audit.Entry) (facts []template.HTML, err error) {
 		}
 		say("audit.ticket", f["ticket_number"], maxName)
 		say("audit.reason", f["reason"], maxReason)
-		say("audit.query", f["query"], maxName)
+		if id, opened := strings.CutPrefix(f["query"], "id:"); opened {
+			say("audit.opened", id, maxName)
+		} else {
+			say("audit.query", f["query"], maxName)
+		}
 		say("audit.count", f["count"], maxName)
 		say("audit.roles", f["roles"], maxReason)
 	}
