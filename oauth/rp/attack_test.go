@@ -421,6 +421,7 @@ func TestNobodyOnOrigin(t *testing.T) {
 }
 
 // TestCookieFlags is vulns.csv CVE-2024-28197: nothing can be planted from another subdomain, nothing is for script.
+// And it is CVE-2026-34454: no cookie of an impersonation outlives its stop.
 func TestCookieFlags(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, h *house) {
@@ -458,6 +459,11 @@ func TestCookieFlags(t *testing.T) {
 			r = b.one(http.MethodGet, next.String(), nil)
 		}
 		r = b.one(http.MethodPost, h.asUser+"/.understudy/stop", nil)
+		for _, name := range []string{actingCookie, heldCookie} {
+			if b.cookies(h.asUser)[name] != "" {
+				t.Errorf("%s outlives the stop", name)
+			}
+		}
 		if h.asUser != h.app && b.cookies(h.asUser)["theme"] != "" {
 			t.Error("a cookie of the user's pages outlives them")
 		}

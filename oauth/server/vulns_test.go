@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +168,26 @@ func TestNextPerson(t *testing.T) {
 		if r := h.get("/", anns+"; "+johns); r.status == http.StatusOK {
 			t.Errorf("%s: both cookies at once sign somebody in", cookies)
 		}
+	}
+}
+
+// TestOldCookies is vulns.csv CVE-2026-34454 and CVE-2026-56750: sign-out expires the sign-in's cookie with the attributes
+// that it was set with, and what it stood for is over for who kept a copy. TestSignIn shows the same of a sign-in in place
+// of another, package rp's TestCookieFlags of a stop. The row's family of rotated cookies has nothing to apply to: no cookie
+// of ours renews itself.
+func TestOldCookies(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	cookie, login := h.login("ann")
+	r := h.form("/sign-out", cookie, nil)
+	if got := r.header.Values("Set-Cookie"); !slices.Contains(got, "__Host-op=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax") {
+		t.Errorf("sign-out sets %q; want the cookie expired", got)
+	}
+	if r := h.get("/", cookie); r.status != http.StatusSeeOther || r.location.Path != "/sign-in" {
+		t.Errorf("a copy of the cookie: got %d to %v; want the sign-in", r.status, r.location)
+	}
+	if l, err := h.store.Login(context.Background(), login); err != nil || l.Ended.IsZero() {
+		t.Errorf("the login: %+v, %v; want it ended", l, err)
 	}
 }
 

@@ -34,9 +34,11 @@ type prey struct {
 	app, asUser string // its origins: the same one where impersonation lies over it
 	store       *sqlite.Store
 	outside     http.Handler // answers below /outside/ without rp in front, as another server on the same origin could
+	rp          rp.Config
 
-	mu   sync.Mutex
-	seen []seen
+	mu    sync.Mutex
+	front http.Handler // everywhere else: the app behind its rp
+	seen  []seen
 }
 
 // seen is one request that reached the app.
@@ -81,31 +83,51 @@ func (s *prey) serve(c demo.Config) {
 		}
 		return fmt.Sprintf("%s:%d", url, port)
 	}
-	secret := oauth.NewSecret()
-	rc := rp.Config{Issuer: s.IssuerURL, ClientID: "prey", ClientSecret: secret, Logger: slog.New(slog.DiscardHandler)}
-	rc.BaseURL = at(c.AppURL, "http://localhost")
-	s.app, s.asUser = rc.BaseURL, rc.BaseURL
+	s.rp = rp.Config{Issuer: s.IssuerURL, BaseURL: at(c.AppURL, "http://localhost"), Logger: slog.New(slog.DiscardHandler)}
+	s.app, s.asUser = s.rp.BaseURL, s.rp.BaseURL
 	if !c.SameOrigin {
-		rc.Origin = at(c.AsUserURL, "http://127.0.0.1")
-		s.asUser = rc.Origin
+		s.rp.Origin = at(c.AsUserURL, "http://127.0.0.1")
+		s.asUser = s.rp.Origin
 	}
+	s.swap(s.behind("prey"))
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		front := s.front
+		s.mu.Unlock()
+		front.ServeHTTP(w, r)
+	})
+	mux.Handle("/favicon.ico", http.NotFoundHandler()) // what the browser asks for by itself is nobody's doing
+	mux.HandleFunc("/outside/", func(w http.ResponseWriter, r *http.Request) { s.outside.ServeHTTP(w, r) })
+	srv.Config.Handler = mux
+	srv.Config.MaxHeaderBytes = 1 << 20 // a browser's whole jar
+	srv.Start()
+}
+
+// swap puts another app into the place of the one that serves, and gives that one.
+func (s *prey) swap(next http.Handler) (before http.Handler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, s.front = s.front, next
+	return before
+}
+
+// behind is the app under a registration of its own, on the same origins.
+func (s *prey) behind(client string) http.Handler {
+	s.t.Helper()
+	rc, secret := s.rp, oauth.NewSecret()
+	rc.ClientID, rc.ClientSecret = client, secret
 	s.must(s.store.CreateClient(s.t.Context(), store.ClientWrite{Write: s.write(), Client: store.Client{
 		Client: policy.Client{ID: rc.ClientID, Exchange: true, Resources: []string{policy.DefaultResource},
 			Scopes: []string{"openid", "profile", "email", "roles", "app:read", "app:write", "impersonate"}},
-		Name: "Prey", SecretHash: secret.Hash(), RedirectURIs: slices.Compact([]string{s.app + "/.understudy/callback", s.asUser + "/.understudy/callback"}),
+		Name: client, SecretHash: secret.Hash(), RedirectURIs: slices.Compact([]string{s.app + "/.understudy/callback", s.asUser + "/.understudy/callback"}),
 		Serves: []string{policy.DefaultResource}, Created: time.Now(),
 	}}))
 	ctx, cancel := context.WithCancel(context.Background())
 	s.t.Cleanup(cancel)
 	app, err := rp.New(ctx, rc)
 	s.must(err)
-	mux := http.NewServeMux()
-	mux.Handle("/", app.Handler(app.RequireSignIn(http.HandlerFunc(s.page))))
-	mux.Handle("/favicon.ico", http.NotFoundHandler()) // what the browser asks for by itself is nobody's doing
-	mux.HandleFunc("/outside/", func(w http.ResponseWriter, r *http.Request) { s.outside.ServeHTTP(w, r) })
-	srv.Config.Handler = mux
-	srv.Config.MaxHeaderBytes = 1 << 20 // a browser's whole jar
-	srv.Start()
+	return app.Handler(app.RequireSignIn(http.HandlerFunc(s.page)))
 }
 
 func (s *prey) write() impersonation.Write {

@@ -40,6 +40,7 @@ func (s *prey) plant(script *browsertest.Page, cookie string, there bool) {
 func TestDamagedCookie(t *testing.T) {
 	t.Parallel()
 	hunt(t, []form{apart, siblings, over}, func(t *testing.T, s *prey) {
+		foreign := s.ofAnotherApp()
 		s.impersonate(s.p, "john@acme.test")
 		script := s.p.NewTab() // in a page of before: those that say it is over let no script ask anything
 		script.Go(s.asUser + "/")
@@ -65,7 +66,7 @@ func TestDamagedCookie(t *testing.T) {
 		}
 		for _, name := range names {
 			good := s.value(s.p, s.asUser, name)
-			for what, bad := range map[string]string{"truncated": good[:len(good)-1], "changed": "AAAA" + good[4:], "empty": "", "somebody's idea": "admin"} {
+			for what, bad := range map[string]string{"truncated": good[:len(good)-1], "changed": "AAAA" + good[4:], "empty": "", "somebody's idea": "admin", "another app's": foreign[name]} {
 				set(s.p, s.asUser, name, bad)
 				over(name + " " + what)
 			}
@@ -78,6 +79,20 @@ func TestDamagedCookie(t *testing.T) {
 			t.Errorf("with its own cookies it does not go on: %s", s.p.Text("body"))
 		}
 	})
+}
+
+// ofAnotherApp gives the cookies of an impersonation as another app on the same origins seals them.
+func (s *prey) ofAnotherApp() map[string]string {
+	s.t.Helper()
+	p := browsertest.Start(s.t)
+	defer s.swap(s.swap(s.behind("another")))
+	s.signIn(p)
+	s.impersonate(p, "john@acme.test")
+	out := map[string]string{actingCookie: s.value(p, s.asUser, actingCookie)}
+	if s.app == s.asUser {
+		out[heldCookie] = s.value(p, s.asUser, heldCookie)
+	}
+	return out
 }
 
 // TestStolenCookie replays the impersonation's cookie at Stop from another browser: the session ends, and the thief is

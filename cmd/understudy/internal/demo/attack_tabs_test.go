@@ -42,6 +42,27 @@ func TestOpener(t *testing.T) {
 	})
 }
 
+// TestOpenerOnOneOrigin: there is no tab of the admin's to hold until somebody presses Stop, since the whole browser shows the
+// user. Afterwards a tab of the user's that is still open may hold the admin's, as it is of one origin with it: part of the
+// residual risk of that form.
+func TestOpenerOnOneOrigin(t *testing.T) {
+	t.Parallel()
+	hunt(t, []form{over}, func(t *testing.T, s *prey) {
+		s.impersonate(s.p, "john@acme.test")
+		opened := s.p.Popup(func() { s.p.Eval(s.script(`void (window.tab = window.open('$app/admin'))`), nil) })
+		if got := opened.Text("#who"); got != "for the eyes of John Doe" {
+			t.Errorf("the tab shows %s", got)
+		}
+		var read string
+		s.p.Eval(`window.tab.document.body.innerText`, &read)
+		opened.Eval(`void (opener.location = '/admin')`, nil)
+		if strings.Contains(read, "Ann Bell") {
+			t.Errorf("the script reads %s", read)
+		}
+		s.wantHeld()
+	})
+}
+
 // TestStaleForm is threatmodel T45 with two tabs: a form of the first session is refused after the second start, and after
 // the stop, whoever the browser shows by then.
 func TestStaleForm(t *testing.T) {
