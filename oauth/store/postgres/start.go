@@ -31,14 +31,13 @@ var insertStarts = func() string {
 	epochs := 1 + len(newTable(startColumns))
 	entries := epochs + len(newTable(epochColumns)) + len(newTable(versionColumns))
 	events := entries + 1 + len(newTable(entryColumns))
-	return `WITH w AS MATERIALIZED (SELECT * FROM ` + unnested("w", startColumns, 1) + `),
-	verdict AS MATERIALIZED (SELECT w.ord, CASE
+	return `WITH verdict AS MATERIALIZED (SELECT w.*, CASE
 		WHEN EXISTS (SELECT 1 FROM impersonation_session s WHERE s.id = w.id AND s.request = w.request) THEN 'done'
 		WHEN w.ticket IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ticket t WHERE t.hash = w.ticket AND t.used_at IS NULL) THEN 'spent'
 		WHEN w.ord IN (` + anyMoved(epochs) + `) OR ` + isGone + ` OR EXISTS (SELECT 1 FROM impersonation_session s
 			WHERE s.login = w.session_login AND s.client = w.client AND s.ended_at IS NULL AND s.expires_at > w.now) THEN 'changed'
-		ELSE 'ok' END AS outcome FROM w),
-	ok AS MATERIALIZED (SELECT w.* FROM w JOIN verdict v ON v.ord = w.ord CROSS JOIN ` + head + ` WHERE v.outcome = 'ok'),
+		ELSE 'ok' END AS outcome FROM ` + unnested("w", startColumns, 1) + `),
+	ok AS MATERIALIZED (SELECT v.* FROM verdict v CROSS JOIN ` + head + ` WHERE v.outcome = 'ok'),
 	used AS (UPDATE ticket t SET used_at = ok.now, session = ok.id FROM ok WHERE t.hash = ok.ticket),
 	opened AS (INSERT INTO impersonation_session (request, id, audit, client, actor, subject, login, mode, scope, resource, reason, ticket_number,
 			via, jti, policy, started_at, expires_at, last_active_at, login_expires_at, before_jti, before_scope, before_audience, before_left,
