@@ -182,6 +182,8 @@ func TestOldCookies(t *testing.T) {
 	r := h.form("/sign-out", cookie, nil)
 	if got := r.header.Values("Set-Cookie"); !slices.Contains(got, "__Host-op=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax") {
 		t.Errorf("sign-out sets %q; want the cookie expired", got)
+	} else if !slices.ContainsFunc(got, func(c string) bool { return strings.HasPrefix(c, "__Host-op-pending=; Path=/; Max-Age=0;") }) {
+		t.Errorf("sign-out sets %q; want a sign-in that was begun forgotten too", got)
 	}
 	if r := h.get("/", cookie); r.status != http.StatusSeeOther || r.location.Path != "/sign-in" {
 		t.Errorf("a copy of the cookie: got %d to %v; want the sign-in", r.status, r.location)
