@@ -310,7 +310,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Clear-Site-Data", `"cache"`)
 	if login == nil {
 		s.setCookie(w, loginCookie, "", -1)
-	s.setCookie(w, pendingCookie, "", -1)
+		s.setCookie(w, pendingCookie, "", -1)
 		s.pages.SignedOut(w, r, page.SignedOutView{SignIn: "/sign-in"})
 		return
 	}
