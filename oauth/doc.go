@@ -40,7 +40,7 @@
 //	oauth/server           our own server: the place where our fosite is wired
 //	oauth/page             the hosted pages: sign-in, find, ask, audit, errors
 //	oauth/tokenexchange    RFC 8693 as a handler for any fosite provider
-//	oauth/store            the union of what the others need; sqlite behind it, storetest its contract
+//	oauth/store            the union of what the others need; sqlite and postgres behind it, storetest its contract
 //	oauth/impersonation    ticket, session, return token: IssueTicket, Start, Stop, End
 //	oauth/policy           who may impersonate whom: Decider, the nevers, roles
 //	oauth/directory        users, groups, organisations
@@ -50,7 +50,7 @@
 //	oauth/internal/form    reads strangers' parameters strictly, before fosite does
 //	oauth/internal/seal    seals secrets; internal/password and internal/totp check people's
 //	oauth/internal/chaos   kills real servers and checks what must hold afterwards
-//	oauth/browsertest      drives a headless Chromium, for tests
+//	oauth/browsertest      drives a headless Chromium, for tests; store/postgrestest starts a private Postgres
 //	migrations             the schema, embedded
 //
 // # Where we differ from RFC 8693
