@@ -51,7 +51,7 @@ func TestAuditTellsTheStory(t *testing.T) {
 		wantPage(t, reader, story, 200, []string{
 			"<h1><bdi>Sue Support</bdi> (<bdi>sue@acme.test</bdi>) impersonated <bdi>John Doe</bdi> (<bdi>john@acme.test</bdi>)</h1>", "The app",
 			"Look only", "cannot find the report tab", "SUP-1", "They pressed Stop", "1 recorded, 1 of them refused",
-			"<strong>Started</strong>", "<strong>Action refused</strong>", "<bdi>POST /account/delete</bdi>", "forbidden", "<strong>Stopped</strong>",
+			"<strong>Started</strong>", "<strong>Action refused</strong>", "<bdi>POST /account/delete</bdi>", "Nobody may do this in somebody else's name", "<strong>Stopped</strong>",
 		}, nil)
 		if start, stop := strings.Index(story.body, "<strong>Started"), strings.Index(story.body, "<strong>Stopped"); start > stop {
 			t.Errorf("%s: the story begins with its end", reader)

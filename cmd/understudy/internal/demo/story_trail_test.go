@@ -13,17 +13,17 @@ func (s *stage) readTrail(mode string) {
 	s.t.Helper()
 	s.p.Go(s.IssuerURL + "/audit")
 	wantInOrder(s.t, s.p.Text(".tl"), // newest first
-		"Stopped by Ann Bell (ann@acme.test) about John Doe (john@acme.test)", "Action refused by Ann Bell", "Started by Ann Bell",
+		"Stopped by Ann Bell (ann@acme.test) as John Doe (john@acme.test)", "Action refused by Ann Bell", "Started by Ann Bell",
 		"SUP-4821", "Cannot find the report tab")
 	s.p.Follow(`.tl a[href*="session="]`)
 	story := s.p.Text("main")
 	wantInOrder(s.t, story,
 		"Ann Bell (ann@acme.test) impersonated John Doe (john@acme.test)", "Acme", map[string]string{"read": "Look only", "write": "Full access"}[mode],
 		"Cannot find the report tab", "SUP-4821", "They pressed Stop",
-		"Started by Ann Bell", "SUP-4821", "Action refused by Ann Bell (ann@acme.test) about John Doe (john@acme.test)", "POST /account/delete", "403",
+		"Started by Ann Bell", "SUP-4821", "Action refused by Ann Bell (ann@acme.test) as John Doe (john@acme.test)", "POST /account/delete", "403",
 		"Stopped by Ann Bell")
 	if mode == "write" {
-		wantInOrder(s.t, story, "Action by Ann Bell", "/notes · Told before it ran", "Stopped by Ann Bell")
+		wantInOrder(s.t, story, "Action by Ann Bell", "/notes · Recorded before it ran", "Stopped by Ann Bell")
 	} else {
 		wantInOrder(s.t, story, "POST /account/delete", "Action refused", "/notes · Answered 403", "Stopped by Ann Bell")
 	}
