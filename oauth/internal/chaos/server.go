@@ -144,7 +144,28 @@ func (s *Server) Stop() error {
 }
 
 // Pause stops the process's clock (SIGSTOP): connections stay open and nothing answers. Resume lets it go on.
-func (s *Server) Pause() { s.t.Helper(); s.signal(syscall.SIGSTOP) }
+func (s *Server) Pause() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	// The signal only asks: on a busy machine a thread goes on for a moment, and could answer.
+	for deadline := time.Now().Add(readyWithin); !stopped(s.cmd.Process.Pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatal("the server does not stop on SIGSTOP")
+		}
+	}
+}
+
+// stopped reports whether every thread of a process stands still, as far as the system tells (Linux's proc(5)).
+func stopped(pid int) bool {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // the pattern is well formed
+	for _, task := range tasks {
+		stat, err := os.ReadFile(task)
+		if _, state, _ := strings.Cut(string(stat), ") "); err == nil && !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return true
+}
 
 // Resume takes back Pause (SIGCONT).
 func (s *Server) Resume() { s.t.Helper(); s.signal(syscall.SIGCONT) }
