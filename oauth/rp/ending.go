@@ -26,29 +26,29 @@ type endings struct {
 	now    func() time.Time
 
 	mu      sync.Mutex
-	waiting map[string]struct{} // by session
+	waiting map[oauth.Secret]struct{} // by what ends them: a session whose answer could not be read has no ID
 }
 
 func newEndings(ctx context.Context, a *App) *endings {
-	return &endings{ctx: ctx, issuer: a.issuer, log: a.log, now: a.now, waiting: make(map[string]struct{})}
+	return &endings{ctx: ctx, issuer: a.issuer, log: a.log, now: a.now, waiting: make(map[oauth.Secret]struct{})}
 }
 
 // add tries until the session that token stands for is ended.
 func (e *endings) add(token oauth.Secret, s Session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if _, ok := e.waiting[s.ID]; ok {
+	if _, ok := e.waiting[token]; ok {
 		return
 	}
 	if len(e.waiting) >= maxEndings {
 		e.log.Error("too many stops wait for the issuer: this session ends by itself", "session", s.ID, "expires", s.Expires)
 		return
 	}
-	e.waiting[s.ID] = struct{}{}
+	e.waiting[token] = struct{}{}
 	go func() {
 		e.run(token, s)
 		e.mu.Lock()
-		delete(e.waiting, s.ID)
+		delete(e.waiting, token)
 		e.mu.Unlock()
 	}()
 }

@@ -2,7 +2,9 @@ package rp
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"log/slog"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -191,5 +193,23 @@ func TestFormSession(t *testing.T) {
 		if rest, err := io.ReadAll(r.Body); err != nil || string(rest) != c.body {
 			t.Errorf("%s: the body is %d bytes now, %v; want %d", c.name, len(rest), err, len(c.body))
 		}
+	}
+}
+
+// TestEndingsWithoutID: two sessions whose answers could not be read are two, and one that comes again is one.
+func TestEndingsWithoutID(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &App{issuer: &issuer{}, log: slog.New(slog.DiscardHandler), now: time.Now}
+	e := newEndings(ctx, a)
+	for _, token := range []oauth.Secret{"one", "two", "one"} {
+		e.add(token, Session{})
+	}
+	e.mu.Lock()
+	n := len(e.waiting)
+	e.mu.Unlock()
+	cancel()
+	if n != 2 {
+		t.Errorf("%d wait, want 2", n)
 	}
 }

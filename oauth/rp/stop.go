@@ -92,7 +92,7 @@ func (a *App) stopOver(w http.ResponseWriter, r *http.Request, v *visit) {
 	s := v.ended()
 	switch {
 	case isOver(err) && r.PostFormValue("over") != "": // they were told that it has ended, and pressed the way back
-		a.stopped(w, r, v, s, a.base.origin+a.landing(h.ReturnTo, nil))
+		a.stopped(w, r, a.base.origin+a.landing(h.ReturnTo, nil))
 		return
 	case isOver(err): // stopped before, ended by somebody else, or nothing left of the sign-in
 		a.ended(w, r, v, s)
@@ -114,7 +114,7 @@ func (a *App) stopOver(w http.ResponseWriter, r *http.Request, v *visit) {
 			to = a.landing(to, &p)
 		}
 	}
-	a.stopped(w, r, v, s, a.base.origin+a.landing(to, nil))
+	a.stopped(w, r, a.base.origin+a.landing(to, nil))
 }
 
 // stopStolen ends, and gives nothing back: the two cookies are not of one session, or the impersonation's came alone, as it
@@ -163,7 +163,7 @@ func (a *App) stopApart(w http.ResponseWriter, r *http.Request, v *visit) {
 		return
 	}
 	a.tellStopped(r.Context(), *s, token)
-	a.stopped(w, r, v, s, a.base.origin+a.landing(v.acting.ReturnTo, nil))
+	a.stopped(w, r, a.base.origin+a.landing(v.acting.ReturnTo, nil))
 }
 
 func (a *App) tellStopped(ctx context.Context, s Session, token oauth.Secret) {
@@ -174,7 +174,7 @@ func (a *App) tellStopped(ctx context.Context, s Session, token oauth.Secret) {
 }
 
 // stopped leads on to where the actor was.
-func (a *App) stopped(w http.ResponseWriter, r *http.Request, v *visit, s *Session, to string) {
+func (a *App) stopped(w http.ResponseWriter, r *http.Request, to string) {
 	if wantsJSON(r) {
 		writeJSON(w, http.StatusOK, map[string]any{"stopped": true, "redirect": to})
 		return
