@@ -16,7 +16,6 @@ import (
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/admin"
 	"github.com/understudy-id/understudy/oauth/store"
-	"github.com/understudy-id/understudy/oauth/store/sqlite"
 )
 
 // app is one run of the command.
@@ -89,12 +88,16 @@ func (a *app) open(ctx context.Context, create bool) (*config.Loaded, store.Stor
 	if err != nil {
 		return nil, nil, err
 	}
+	if l.Postgres() {
+		st, err := openDatabase(ctx, l, false)
+		return l, st, err
+	}
 	_, err = os.Stat(l.Database)
 	missing := errors.Is(err, os.ErrNotExist)
 	if missing && !create {
 		return nil, nil, withHint(fmt.Errorf("no database at %s", l.Database), "understudy serve makes it; --database names another")
 	}
-	st, err := sqlite.Open(ctx, sqlite.Config{Path: l.Database, Migrate: missing})
+	st, err := openDatabase(ctx, l, missing)
 	return l, st, err
 }
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/understudy-id/understudy/cmd/understudy/internal/config"
 	"github.com/understudy-id/understudy/oauth/server"
-	"github.com/understudy-id/understudy/oauth/store/sqlite"
+	"github.com/understudy-id/understudy/oauth/store"
 )
 
 func (a *app) serveCmd() *cobra.Command {
@@ -32,19 +32,11 @@ func (a *app) serveCmd() *cobra.Command {
 const demoMarker = "demo"
 
 func (a *app) serve(ctx context.Context, l *config.Loaded) (err error) {
-	release, err := sqlite.Lock(l.Database)
+	st, release, err := serveFrom(ctx, l)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	st, err := sqlite.Open(ctx, sqlite.Config{Path: l.Database, Migrate: true})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, st.Close()) }()
-	if marker, err := st.Marker(ctx); err != nil || marker == demoMarker {
-		return errors.Join(err, withHint(fmt.Errorf("%s is a demo database: its passwords are public", l.Database), "--database names another"))
-	}
 	log := a.logger(l)
 	srv, err := a.server(ctx, l, st, log)
 	if err != nil {
@@ -53,7 +45,7 @@ func (a *app) serve(ctx context.Context, l *config.Loaded) (err error) {
 	return a.listen(ctx, l, srv, log)
 }
 
-func (a *app) server(ctx context.Context, l *config.Loaded, st *sqlite.Store, log *slog.Logger) (*server.Server, error) {
+func (a *app) server(ctx context.Context, l *config.Loaded, st store.Store, log *slog.Logger) (*server.Server, error) {
 	key, err := sealingKey(ctx, l, st)
 	if err != nil {
 		return nil, err

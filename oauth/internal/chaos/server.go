@@ -25,6 +25,8 @@ type Config struct {
 	Env []string
 	// PublicURL is the issuer where it is not URL, as behind a Proxy; "" takes URL.
 	PublicURL string
+	// Database is a postgres:// URL, of a database that is migrated; "" takes a file of SQLite in Dir.
+	Database string
 }
 
 // Server is a server as a process of its own: one after another over the same files and ports. Its methods fail the test when
@@ -32,7 +34,7 @@ type Config struct {
 type Server struct {
 	// URL is where it listens for clients, Private where for watchers: http://127.0.0.1 and a port, no slash.
 	URL, Private string
-	// Database is the path of its SQLite file, Dir the directory around it and the working directory.
+	// Database is the path of its SQLite file or the URL of its Postgres, Dir the directory around it and the working directory.
 	Dir, Database string
 
 	t    testing.TB
@@ -42,6 +44,9 @@ type Server struct {
 	exit chan error // of cmd
 }
 
+// sealingKey is one for all, since replicas share it.
+const sealingKey = "dGhlIHNhbWUga2V5IGZvciBldmVyeSByZXBsaWNhISE="
+
 // readyWithin bounds how long a server may take to become ready, on a machine that is busy with other tests.
 const readyWithin = 20 * time.Second
 
@@ -49,7 +54,9 @@ const readyWithin = 20 * time.Second
 func New(t testing.TB, c Config) *Server {
 	t.Helper()
 	s := &Server{t: t, Dir: t.TempDir()}
-	s.Database = filepath.Join(s.Dir, "understudy.db")
+	if s.Database = c.Database; s.Database == "" {
+		s.Database = filepath.Join(s.Dir, "understudy.db")
+	}
 	listen, private := freeAddr(t), freeAddr(t)
 	s.URL, s.Private = "http://"+listen, "http://"+private
 	if c.PublicURL == "" {
@@ -58,6 +65,9 @@ func New(t testing.TB, c Config) *Server {
 	s.env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "UNDERSTUDY_") })
 	s.env = append(s.env, "UNDERSTUDY_PUBLIC_URL="+c.PublicURL, "UNDERSTUDY_LISTEN="+listen, "UNDERSTUDY_PRIVATE_LISTEN="+private,
 		"UNDERSTUDY_DATABASE="+s.Database)
+	if c.Database != "" {
+		s.env = append(s.env, "UNDERSTUDY_SEALING_KEY="+sealingKey)
+	}
 	s.env = append(s.env, c.Env...)
 	t.Cleanup(func() {
 		if s.cmd != nil {

@@ -29,12 +29,7 @@ func (l *Loaded) Check() []*Problem {
 	if err := l.Registry().Validate(); err != nil {
 		c.addAt(c.rulesAt(), err.Error(), "")
 	}
-	if l.Database == "" {
-		c.add("database", "must name a file", "")
-	}
-	if strings.Contains(l.Database, "://") {
-		c.add("database", "only a file of SQLite is supported", "")
-	}
+	c.database()
 	return c.found
 }
 
@@ -142,13 +137,30 @@ func (c *Config) Proxies() []netip.Prefix {
 
 func (c *checker) sealingKey() {
 	if c.l.SealingKey == "" {
-		if !c.l.Loopback() {
+		switch {
+		case c.l.Postgres():
+			c.add("sealing_key", "must be set when the database is Postgres: every replica needs the same", "openssl rand -base64 32 makes one; give it as UNDERSTUDY_SEALING_KEY or sealing_key_file")
+		case !c.l.Loopback():
 			c.add("sealing_key", "must be set when public_url is not localhost", "openssl rand -base64 32 makes one; give it as UNDERSTUDY_SEALING_KEY or sealing_key_file")
 		}
 		return
 	}
 	if _, err := c.l.Key(); err != nil {
 		c.add("sealing_key", err.Error(), "openssl rand -base64 32 makes one")
+	}
+}
+
+// Postgres reports whether the database is one of Postgres, and not a file.
+func (c *Config) Postgres() bool {
+	return strings.HasPrefix(c.Database, "postgres://") || strings.HasPrefix(c.Database, "postgresql://")
+}
+
+func (c *checker) database() {
+	if c.l.Database == "" {
+		c.add("database", "must name a file or a Postgres database", "")
+	}
+	if strings.Contains(c.l.Database, "://") && !c.l.Postgres() {
+		c.add("database", "is neither a file nor a postgres:// URL", "")
 	}
 }
 

@@ -46,7 +46,7 @@ func TestCheck(t *testing.T) {
 		{"lifetime zero", "lifetimes: {ticket: 0s}\n", "lifetimes.ticket 0s must be longer than zero"},
 		{"script as support", "support_url: javascript:alert(1)\n", "support_url \"javascript:alert(1)\" must be"},
 		{"no database", "database: ''\n", "database must name a file"},
-		{"a database that we do not know", "database: postgres://x/y\n", "database only a file of SQLite"},
+		{"a database that we do not know", "database: mysql://x/y\n", "database is neither a file nor a postgres:// URL"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,7 +21,7 @@ type Config struct {
 	PublicURL      string            `yaml:"public_url" doc:"the URL that browsers see, and the issuer of every token; https unless it is localhost"`
 	Listen         string            `yaml:"listen" doc:"host:port for browsers and clients"`
 	PrivateListen  string            `yaml:"private_listen" doc:"host:port for /healthz and /readyz; empty for none"`
-	Database       string            `yaml:"database" doc:"file of the SQLite database"`
+	Database       string            `yaml:"database" doc:"file of the SQLite database, or postgres://user@host/name"`
 	TLS            TLS               `yaml:"tls"`
 	TrustedProxies []string          `yaml:"trusted_proxies" doc:"networks (CIDR) whose X-Forwarded-* headers are believed"`
 	SealingKey     oauth.Secret      `yaml:"sealing_key" secret:"true" doc:"base64 of the 32 bytes that seal private keys in the database; on localhost a file beside the database"`
