@@ -12,9 +12,10 @@ import (
 )
 
 // TestNotImpersonating: an app that holds an actor's sign-in can ask that nobody is signed in behind its back.
-func TestNotImpersonating(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestNotImpersonating(t *testing.T) { onBoth(t, testNotImpersonating) }
+
+func testNotImpersonating(t *testing.T, o options) {
+	h := setup(t, o)
 	st := h.start("ann", "app", "john", "read")
 	other := h.start("bea", "app", "eve", "read")
 	auth := func(cookie, client, value, prompt string) reply {

@@ -75,9 +75,10 @@ func wantSessions(t *testing.T, r reply, want string) {
 }
 
 // TestActions: what is told is on record in the session's story, once however often it is told, and the answer says who is alive.
-func TestActions(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestActions(t *testing.T) { onBoth(t, testActions) }
+
+func testActions(t *testing.T, o options) {
+	h := setup(t, o)
 	s := h.start("ann", "app", "john", "write")
 	alive := fmt.Sprintf("%q:%s", s.sid, `{"active":true}`)
 	body := batch(h.action(s.sid), h.action(s.sid, "phase", "after", "status", 403, "seq", 8, "note", nil))
@@ -119,9 +120,10 @@ func TestActions(t *testing.T) {
 }
 
 // TestActionsOfADeadSession: what happened is on record all the same, marked, and the answer says that it must not go on.
-func TestActionsOfADeadSession(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestActionsOfADeadSession(t *testing.T) { onBoth(t, testActionsOfADeadSession) }
+
+func testActionsOfADeadSession(t *testing.T, o options) {
+	h := setup(t, o)
 	s := h.start("ann", "app", "john", "read")
 	other := h.start("bea", "app", "eve", "read")
 	if r := h.post("/oauth2/token", "app", stopForm(s.ret)); r.status != http.StatusOK {
@@ -143,9 +145,10 @@ func TestActionsOfADeadSession(t *testing.T) {
 }
 
 // TestActionsAreActivity: an app that tells of actions keeps the session from being idle, and one that is silent does not.
-func TestActionsAreActivity(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestActionsAreActivity(t *testing.T) { onBoth(t, testActionsAreActivity) }
+
+func testActionsAreActivity(t *testing.T, o options) {
+	h := setup(t, o)
 	s, idle := h.start("ann", "app", "john", "read"), h.start("bea", "app", "eve", "read")
 	for i := range 3 {
 		h.clock.advance(6 * time.Minute)
@@ -235,9 +238,10 @@ func TestActionsRefusedByName(t *testing.T) {
 }
 
 // TestActionsNeedTheirClient: only a confidential client by HTTP Basic, by POST, with JSON of limited length.
-func TestActionsNeedTheirClient(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestActionsNeedTheirClient(t *testing.T) { onBoth(t, testActionsNeedTheirClient) }
+
+func testActionsNeedTheirClient(t *testing.T, o options) {
+	h := setup(t, o)
 	h.must(h.store.CreateClient(context.Background(), store.ClientWrite{Write: h.write(), Client: store.Client{
 		Client: policy.Client{ID: "spa", Public: true, Resources: []string{resource}}, RedirectURIs: []string{callback}, Created: h.clock.Now(),
 	}}))
@@ -284,10 +288,11 @@ func TestActionsNeedTheirClient(t *testing.T) {
 }
 
 // TestActionsFailClosed: a store that cannot be read or written is 503, vouches for nothing, and has nothing on record.
-func TestActionsFailClosed(t *testing.T) {
-	t.Parallel()
+func TestActionsFailClosed(t *testing.T) { onBoth(t, testActionsFailClosed) }
+
+func testActionsFailClosed(t *testing.T, o options) {
 	var b *broken
-	h := setup(t, options{wrap: func(s store.Store) store.Store { b = &broken{Store: s}; return b }})
+	h := setup(t, o.wrapped(func(s store.Store) store.Store { b = &broken{Store: s}; return b }))
 	s := h.start("ann", "app", "john", "read")
 	for name, fail := range map[string]*error{"reading": &b.loadSession, "recording": &b.recordOnce} {
 		*fail = store.ErrUnavailable
@@ -310,9 +315,10 @@ func TestActionsFailClosed(t *testing.T) {
 }
 
 // TestActionsAtOnce: the same action told by many at once is one entry.
-func TestActionsAtOnce(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestActionsAtOnce(t *testing.T) { onBoth(t, testActionsAtOnce) }
+
+func testActionsAtOnce(t *testing.T, o options) {
+	h := setup(t, o)
 	s := h.start("ann", "app", "john", "read")
 	body := batch(h.action(s.sid))
 	codes := make([]int, 16)
@@ -397,9 +403,10 @@ func FuzzActions(f *testing.F) {
 }
 
 // TestActionsWithoutEnd: neither script in one session's pages nor the sessions of the past fill the trail.
-func TestActionsWithoutEnd(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestActionsWithoutEnd(t *testing.T) { onBoth(t, testActionsWithoutEnd) }
+
+func testActionsWithoutEnd(t *testing.T, o options) {
+	h := setup(t, o)
 	s := h.start("ann", "app", "john", "write")
 	var last reply
 	sent := 0

@@ -35,9 +35,10 @@ func wantPage(t *testing.T, what string, r reply, status int, has, hasNot []stri
 }
 
 // TestAuditTellsTheStory: start, a refused delete and the stop of one session are on its page, with names, reason and ticket number.
-func TestAuditTellsTheStory(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestAuditTellsTheStory(t *testing.T) { onBoth(t, testAuditTellsTheStory) }
+
+func testAuditTellsTheStory(t *testing.T, o options) {
+	h := setup(t, o)
 	s := h.start("sue", "app", "john", "read")
 	h.act("app", batch(h.action(s.sid, "phase", "after", "status", 403, "note", "forbidden")))
 	live := h.get("/audit?session="+s.sid, s.cookie)
@@ -62,9 +63,10 @@ func TestAuditTellsTheStory(t *testing.T) {
 }
 
 // TestAuditRights: the whole trail is for who may audit; who may impersonate reads their own; a user reads nothing.
-func TestAuditRights(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestAuditRights(t *testing.T) { onBoth(t, testAuditRights) }
+
+func testAuditRights(t *testing.T, o options) {
+	h := setup(t, o)
 	sues, anns := h.start("sue", "app", "john", "read"), h.start("ann", "app", "zoe", "read")
 	// Sue tries somebody of another organisation, and learns nothing about them, now or later.
 	h.form("/impersonate?"+ask("app"), sues.cookie, why("zoe", "read"))
@@ -95,9 +97,11 @@ func TestAuditRights(t *testing.T) {
 }
 
 // TestAuditSignIn: nobody reads without signing in, and with the second factor where that is required; both lead back.
-func TestAuditSignIn(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{secondFactor: true})
+func TestAuditSignIn(t *testing.T) { onBoth(t, testAuditSignIn) }
+
+func testAuditSignIn(t *testing.T, o options) {
+	o.secondFactor = true
+	h := setup(t, o)
 	r := h.get("/audit?session=imp_x", "")
 	if r.status != http.StatusSeeOther || r.location.Path != "/sign-in" || r.location.Query().Get("return_to") != "/audit?session=imp_x" || r.location.Query().Has("over") {
 		t.Errorf("got %d to %v; want the sign-in, and back", r.status, r.location)
@@ -122,9 +126,10 @@ func (h *house) loginBy(user, factor string) string {
 }
 
 // TestAuditPaging: 50 a page, every entry once, and a mangled cursor is the reader's fault.
-func TestAuditPaging(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestAuditPaging(t *testing.T) { onBoth(t, testAuditPaging) }
+
+func testAuditPaging(t *testing.T, o options) {
+	h := setup(t, o)
 	cookie, _ := h.login("ann")
 	entries := make([]audit.Entry, 120)
 	for i := range entries {
@@ -179,8 +184,9 @@ func TestAuditUnavailable(t *testing.T) {
 
 // TestSessionOver: who posts a filled form after their login ended is told so, signs in, and finds the form filled in; so is who comes
 // by a link with the cookie of a login that is over. A stranger is told nothing of the kind.
-func TestSessionOver(t *testing.T) {
-	t.Parallel()
+func TestSessionOver(t *testing.T) { onBoth(t, testSessionOver) }
+
+func testSessionOver(t *testing.T, o options) {
 	for name, end := range map[string]func(h *house, login string){
 		"idle":           func(h *house, _ string) { h.clock.advance(2 * time.Hour) },
 		"ended":          func(h *house, login string) { signOut(h, login) },
@@ -188,7 +194,7 @@ func TestSessionOver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := setup(t, options{})
+			h := setup(t, o)
 			cookie, login := h.login("ann")
 			if end == nil {
 				cookie = ""
@@ -214,7 +220,7 @@ func TestSessionOver(t *testing.T) {
 			}
 		})
 	}
-	h := setup(t, options{})
+	h := setup(t, o)
 	if r := h.get("/impersonate?"+ask("app"), "__Host-op="+string(oauth.NewSecret())); r.location.Query().Has("over") {
 		t.Errorf("a cookie that was never ours: sent to %v", r.location)
 	}

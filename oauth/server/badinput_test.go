@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha1"
-	"database/sql"
 	"encoding/base32"
 	"encoding/binary"
 	"fmt"
@@ -56,7 +55,6 @@ type parameter struct {
 // lent is what the good requests need. It is lent once: what is refused must use nothing up.
 type lent struct {
 	*house
-	db                         *sql.DB
 	cookie, pending, enrolling string
 	actor, ticket, ret         string
 	secrets                    []string // must come out nowhere
@@ -67,8 +65,8 @@ type lent struct {
 
 func setupLent(t *testing.T) *lent {
 	t.Helper()
-	h, db := setupSeen(t, options{})
-	l := &lent{house: h, db: db}
+	l := &lent{house: setupSeen(t, options{})}
+	h := l.house
 	l.cookie, _ = h.login("ann")
 	l.actor, l.ret = h.token(l.cookie, "app", actorScope), h.start("ann", "app", "eve", "read").ret
 	l.ticket = h.ticket(l.cookie, "app", "john", "read")
@@ -356,8 +354,8 @@ func (l *lent) refuses(t *testing.T, what string, e endpoint, c call, name strin
 // rows is a dump, made again only if somebody wrote since: most refusals do not.
 func (l *lent) rows(t *testing.T) map[string]table {
 	t.Helper()
-	if v := version(t, l.db); l.dumped == nil || v != l.version {
-		l.version, l.dumped = v, dump(t, l.db)
+	if v := version(t, l.base.admin); l.dumped == nil || v != l.version {
+		l.version, l.dumped = v, l.base.dump(t)
 	}
 	return l.dumped
 }
@@ -376,7 +374,7 @@ func (l *lent) silent(t *testing.T, what, text string) {
 func (l *lent) stillGood(t *testing.T) {
 	t.Helper()
 	l.silent(t, "the log", l.logs.String())
-	for name, rows := range dump(t, l.db) {
+	for name, rows := range l.base.dump(t) {
 		l.silent(t, "the table "+name, strings.Join(rows, "\n"))
 	}
 	for name, e := range l.endpoints() {

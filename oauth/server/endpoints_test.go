@@ -101,9 +101,10 @@ func TestScopesOfPeople(t *testing.T) {
 	}
 }
 
-func TestUserinfo(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestUserinfo(t *testing.T) { onBoth(t, testUserinfo) }
+
+func testUserinfo(t *testing.T, o options) {
+	h := setup(t, o)
 	cookie, _ := h.login("sue")
 	ask := func(token string) reply {
 		req, err := http.NewRequest(http.MethodGet, h.url+"/userinfo", nil)
@@ -145,9 +146,10 @@ func TestUserinfo(t *testing.T) {
 	}
 }
 
-func TestRevoke(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestRevoke(t *testing.T) { onBoth(t, testRevoke) }
+
+func testRevoke(t *testing.T, o options) {
+	h := setup(t, o)
 	revoke := func(client, token string) reply {
 		return h.post("/oauth2/revoke", client, url.Values{"token": {token}, "token_type_hint": {"refresh_token"}})
 	}
@@ -197,10 +199,11 @@ func (s *skewed) Ready(ctx context.Context) (time.Time, error) {
 	return now.Add(s.by), err
 }
 
-func TestHealth(t *testing.T) {
-	t.Parallel()
+func TestHealth(t *testing.T) { onBoth(t, testHealth) }
+
+func testHealth(t *testing.T, o options) {
 	var k *skewed
-	h := setup(t, options{wrap: func(s store.Store) store.Store { k = &skewed{Store: s}; return k }})
+	h := setup(t, o.wrapped(func(s store.Store) store.Store { k = &skewed{Store: s}; return k }))
 	get := func(path string) int {
 		r := recorded(h.private, path)
 		return r.Code

@@ -39,8 +39,9 @@ func (b *between) arm(do func()) {
 }
 
 // TestChangeBetweenReadAndWrite: whatever ends sessions, when it happens between the read and the write of a start, leaves no session.
-func TestChangeBetweenReadAndWrite(t *testing.T) {
-	t.Parallel()
+func TestChangeBetweenReadAndWrite(t *testing.T) { onBoth(t, testChangeBetweenReadAndWrite) }
+
+func testChangeBetweenReadAndWrite(t *testing.T, o options) {
 	end := func(h *house, scope impersonation.EpochScope, id string, kill bool) {
 		_, err := h.store.End(context.Background(), impersonation.EndWrite{Write: h.write(), Scope: scope, ID: id, Reason: impersonation.EndKilled, Kill: kill})
 		h.must(err)
@@ -81,7 +82,7 @@ func TestChangeBetweenReadAndWrite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var b *between
-			h := setup(t, options{wrap: func(s store.Store) store.Store { b = &between{Store: s}; return b }})
+			h := setup(t, o.wrapped(func(s store.Store) store.Store { b = &between{Store: s}; return b }))
 			cookie, login := h.login("ann")
 			actor := h.token(cookie, "app", actorScope)
 			ticket := h.ticket(cookie, "app", "john", "read")
@@ -161,10 +162,11 @@ func (b *broken) LoadSession(ctx context.Context, sid string) (impersonation.Liv
 
 // TestStoreUnavailable: a start, a stop, a revocation and an introspection that the store cannot answer are 503 with Retry-After, and
 // never 200 (for revocation this is CVE-2020-15223).
-func TestStoreUnavailable(t *testing.T) {
-	t.Parallel()
+func TestStoreUnavailable(t *testing.T) { onBoth(t, testStoreUnavailable) }
+
+func testStoreUnavailable(t *testing.T, o options) {
 	var b *broken
-	h := setup(t, options{wrap: func(s store.Store) store.Store { b = &broken{Store: s}; return b }})
+	h := setup(t, o.wrapped(func(s store.Store) store.Store { b = &broken{Store: s}; return b }))
 	s := h.start("ann", "app", "john", "read")
 	cookie, _ := h.login("bea")
 	actor := h.token(cookie, "app", actorScope)
@@ -206,10 +208,11 @@ func (l *lostCommit) Start(ctx context.Context, w impersonation.StartWrite) erro
 }
 
 // TestLostCommit: a commit of unknown outcome is resolved inside the server; the client cannot retry a ticket.
-func TestLostCommit(t *testing.T) {
-	t.Parallel()
+func TestLostCommit(t *testing.T) { onBoth(t, testLostCommit) }
+
+func testLostCommit(t *testing.T, o options) {
 	var l *lostCommit
-	h := setup(t, options{wrap: func(s store.Store) store.Store { l = &lostCommit{Store: s}; return l }})
+	h := setup(t, o.wrapped(func(s store.Store) store.Store { l = &lostCommit{Store: s}; return l }))
 	s := h.start("ann", "app", "john", "read")
 	if !l.lost || !h.active("app", s.token) {
 		t.Errorf("lost = %v; want a start that survived a lost answer of the store", l.lost)

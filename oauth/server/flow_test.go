@@ -16,9 +16,10 @@ import (
 )
 
 // TestStartToStop is the whole story by plain HTTP.
-func TestStartToStop(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestStartToStop(t *testing.T) { onBoth(t, testStartToStop) }
+
+func testStartToStop(t *testing.T, o options) {
+	h := setup(t, o)
 	s := h.start("ann", "app", "john", "read")
 
 	if got := s.reply.header.Get("Cache-Control"); got != "no-store" {
@@ -104,9 +105,10 @@ func TestStartToStop(t *testing.T) {
 }
 
 // TestTicketTwice: the second use ends what the first started, and only for those to whom the ticket belongs.
-func TestTicketTwice(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestTicketTwice(t *testing.T) { onBoth(t, testTicketTwice) }
+
+func testTicketTwice(t *testing.T, o options) {
+	h := setup(t, o)
 	cookie, _ := h.login("ann")
 	actor := h.token(cookie, "app", actorScope)
 	ticket := h.ticket(cookie, "app", "john", "read")
@@ -141,9 +143,10 @@ func TestTicketTwice(t *testing.T) {
 }
 
 // TestReturnTokenTwice: within a double click nothing is lost, later what the first use gave is revoked.
-func TestReturnTokenTwice(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestReturnTokenTwice(t *testing.T) { onBoth(t, testReturnTokenTwice) }
+
+func testReturnTokenTwice(t *testing.T, o options) {
+	h := setup(t, o)
 	s := h.start("ann", "app", "john", "read")
 	refused(t, h.post("/oauth2/token", "other", stopForm(s.ret)), 400, "invalid_request")
 	if !h.active("app", s.token) {

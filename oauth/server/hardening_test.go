@@ -23,8 +23,9 @@ import (
 // Each test here was an attack that worked once.
 
 // TestCodeAfterTheEnd: a code is worth nothing once its person signed out or was disabled.
-func TestCodeAfterTheEnd(t *testing.T) {
-	t.Parallel()
+func TestCodeAfterTheEnd(t *testing.T) { onBoth(t, testCodeAfterTheEnd) }
+
+func testCodeAfterTheEnd(t *testing.T, o options) {
 	ends := map[string]func(h *house, cookie string){
 		"signed out": func(h *house, cookie string) { h.form("/sign-out", cookie, nil) },
 		"disabled":   func(h *house, _ string) { h.change("ann", func(u *directory.User) { u.Enabled = false }) },
@@ -33,7 +34,7 @@ func TestCodeAfterTheEnd(t *testing.T) {
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := setup(t, options{})
+			h := setup(t, o)
 			cookie, _ := h.login("ann")
 			for range 9 { // use keeps it from being idle until 5 seconds before its end
 				h.clock.advance(53*time.Minute + 19*time.Second)
@@ -80,9 +81,10 @@ func (h *house) enrolled() (code func() string) {
 // TestPendingSignIn is vulns.csv GHSA-xg6x-h9c9-2m83: who has typed the password alone is nobody yet, under whichever name
 // the cookie comes. The row wants 401 of protected pages; ours lead people to the sign-in. And a password that was changed
 // before the code opens nothing any more.
-func TestPendingSignIn(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestPendingSignIn(t *testing.T) { onBoth(t, testPendingSignIn) }
+
+func testPendingSignIn(t *testing.T, o options) {
+	h := setup(t, o)
 	code := h.enrolled()
 	pending := h.typed("ann@acme.test", annsPassword).cookie("__Host-op-pending")
 	_, value, _ := strings.Cut(pending, "=")
@@ -103,9 +105,10 @@ func TestPendingSignIn(t *testing.T) {
 }
 
 // TestBurstOfCodes: parallel guesses are bounded as those one after the other are.
-func TestBurstOfCodes(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestBurstOfCodes(t *testing.T) { onBoth(t, testBurstOfCodes) }
+
+func testBurstOfCodes(t *testing.T, o options) {
+	h := setup(t, o)
 	code := h.enrolled()
 	pending := h.typed("ann@acme.test", annsPassword).cookie("__Host-op-pending")
 	var wg sync.WaitGroup
@@ -131,9 +134,10 @@ var errFull = errors.Join(store.ErrUnavailable, errors.New("full"))
 func (noTouch) TouchLogin(context.Context, string, time.Time) error { return errFull }
 
 // TestSignOutOnAFullDisk: signing out ends, whatever else cannot be written.
-func TestSignOutOnAFullDisk(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{wrap: func(s store.Store) store.Store { return noTouch{s} }})
+func TestSignOutOnAFullDisk(t *testing.T) { onBoth(t, testSignOutOnAFullDisk) }
+
+func testSignOutOnAFullDisk(t *testing.T, o options) {
+	h := setup(t, o.wrapped(func(s store.Store) store.Store { return noTouch{s} }))
 	s := h.start("ann", "app", "john", "read")
 	h.clock.advance(2 * time.Minute)
 	if r := h.form("/sign-out", s.cookie, nil); r.status != http.StatusOK {
@@ -145,9 +149,10 @@ func TestSignOutOnAFullDisk(t *testing.T) {
 }
 
 // TestReuseIsAlwaysOnRecord: noise of the same client hides neither a revocation for reuse nor what the page refused.
-func TestReuseIsAlwaysOnRecord(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestReuseIsAlwaysOnRecord(t *testing.T) { onBoth(t, testReuseIsAlwaysOnRecord) }
+
+func testReuseIsAlwaysOnRecord(t *testing.T, o options) {
+	h := setup(t, o)
 	s := h.start("ann", "app", "john", "read")
 	h.post("/oauth2/token", "app", stopForm(s.ret))
 	h.clock.advance(2 * time.Minute)
@@ -201,9 +206,10 @@ func TestPublicClientsWriteNothing(t *testing.T) {
 }
 
 // TestStopAfterRevocation: a stop ends, and gives nothing back where the admin's token was revoked.
-func TestStopAfterRevocation(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestStopAfterRevocation(t *testing.T) { onBoth(t, testStopAfterRevocation) }
+
+func testStopAfterRevocation(t *testing.T, o options) {
+	h := setup(t, o)
 	s := h.start("ann", "app", "john", "read")
 	h.post("/oauth2/revoke", "app", url.Values{"token": {s.actor}})
 	refused(t, h.post("/oauth2/token", "app", stopForm(s.ret)), http.StatusBadRequest, "invalid_request")
@@ -224,9 +230,10 @@ func (f faster) SetCredentials(ctx context.Context, w store.CredentialsWrite) er
 }
 
 // TestEnrolmentReplacesNothing: the page sets a first second factor up and never another.
-func TestEnrolmentReplacesNothing(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{wrap: func(s store.Store) store.Store { return faster{s} }})
+func TestEnrolmentReplacesNothing(t *testing.T) { onBoth(t, testEnrolmentReplacesNothing) }
+
+func testEnrolmentReplacesNothing(t *testing.T, o options) {
+	h := setup(t, o.wrapped(func(s store.Store) store.Store { return faster{s} }))
 	cookie, _ := h.login("ann")
 	page := h.get("/sign-in/second-factor", cookie)
 	code, err := totp.GenerateCode(textBetween(page.body, "secret=", `"`), h.clock.Now())

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,25 +14,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// keepDir is a testing.TB that keeps the store where the test can open it a second time.
-type keepDir struct {
-	testing.TB
-	dir string
-}
-
-func (k *keepDir) TempDir() string { return k.dir }
-
-// setupSeen is setup with the handler called without sockets, and with a look into the database: a test that claims that nothing
+// setupSeen is setup with the handler called without sockets. Its tests look into the database: a test that claims that nothing
 // was written must not ask the code that writes.
-func setupSeen(t testing.TB, o options) (*house, *sql.DB) {
+func setupSeen(t testing.TB, o options) *house {
 	t.Helper()
-	dir := t.TempDir()
-	h := setup(&keepDir{t, dir}, o)
-	h.t, h.http.Transport = t, inProcess{h.handler}
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "test.db")+"?mode=ro")
-	h.must(err)
-	t.Cleanup(func() { db.Close() })
-	return h, db
+	h := setup(t, o)
+	h.http.Transport = inProcess{h.handler}
+	return h
 }
 
 // inProcess carries requests to a handler by a call. A socket adds nothing to what these tests ask, and a body that the server
@@ -111,12 +98,21 @@ func (h *house) send(c call) reply {
 // table is the rows of one table, as text.
 type table []string
 
+// tables lists those of the database.
+func (b *base) tables(t testing.TB) []string {
+	t.Helper()
+	if b.superuser != "" {
+		return query(t, b.admin, `SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'`)
+	}
+	return query(t, b.admin, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`)
+}
+
 // dump reads the whole database.
-func dump(t testing.TB, db *sql.DB) map[string]table {
+func (b *base) dump(t testing.TB) map[string]table {
 	t.Helper()
 	out := make(map[string]table)
-	for _, name := range query(t, db, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`) {
-		out[name] = query(t, db, `SELECT * FROM "`+name+`"`)
+	for _, name := range b.tables(t) {
+		out[name] = query(t, b.admin, `SELECT * FROM "`+name+`" ORDER BY 1, 2`)
 	}
 	return out
 }

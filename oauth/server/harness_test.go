@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +22,6 @@ import (
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/server"
 	"github.com/understudy-id/understudy/oauth/store"
-	"github.com/understudy-id/understudy/oauth/store/sqlite"
 )
 
 // The verifier and challenge of RFC 7636 appendix B.
@@ -59,12 +57,15 @@ func (c *clock) advance(d time.Duration) {
 // house is a running server on a fresh store, with ann (an admin), sue (support of acme), john and eve (users of acme), and the
 // clients app and other, each the server of the local resource or not.
 type house struct {
-	t     testing.TB
-	url   string
-	store *sqlite.Store
-	clock *clock
-	logs  *strings.Builder
-	http  *http.Client
+	t testing.TB
+	// url is where the server listens, issuer its public URL: they differ for a replica alone.
+	url    string
+	issuer string
+	base   *base
+	store  store.Store
+	clock  *clock
+	logs   *lockedWriter
+	http   *http.Client
 	// handler is what the server serves.
 	handler, private http.Handler
 	box              *seal.Box // of the server; the same in its next run
@@ -72,53 +73,37 @@ type house struct {
 	secrets map[string]string
 }
 
+// options of a house; the zero value is one on SQLite.
 type options struct {
+	on           func(testing.TB) *base
 	wrap         func(store.Store) store.Store
 	secondFactor bool
 	registry     *policy.Registry
 }
 
+// wrapped gives o with the server's store wrapped; the house's own is not.
+func (o options) wrapped(wrap func(store.Store) store.Store) options {
+	o.wrap = wrap
+	return o
+}
+
 func setup(t testing.TB, o options) *house {
 	t.Helper()
-	ctx := context.Background()
-	st, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(t.TempDir(), "test.db"), Migrate: true})
-	if err != nil {
-		t.Fatal(err)
+	on := o.on
+	if on == nil {
+		on = onSQLite
 	}
-	t.Cleanup(func() { st.Close() })
-	srv := httptest.NewUnstartedServer(nil)
-	t.Cleanup(srv.Close)
-	key := make([]byte, seal.KeySize)
-	rand.Read(key)
-	box, err := seal.New(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &house{t: t, url: "http://" + srv.Listener.Addr().String(), store: st, clock: new(clock), logs: new(strings.Builder), box: box, secrets: map[string]string{}}
-	h.http = &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     &http.Transport{MaxIdleConnsPerHost: 64},
+	b := on(t)
+	h := &house{
+		t: t, base: b, store: b.store(t), clock: new(clock), logs: new(lockedWriter), box: newBox(t), secrets: map[string]string{},
+		http: &http.Client{
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport:     &http.Transport{MaxIdleConnsPerHost: 64},
+		},
 	}
 	t.Cleanup(h.http.CloseIdleConnections)
-	reg := policy.Default()
-	if o.registry != nil {
-		reg = *o.registry
-	}
-	var wrapped store.Store = st
-	if o.wrap != nil {
-		wrapped = o.wrap(st)
-	}
-	s, err := server.New(ctx, server.Config{
-		PublicURL: h.url, Store: wrapped, Registry: reg, Box: box, RequireSecondFactor: o.secondFactor, Now: h.clock.Now,
-		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: h.logs}, nil)),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.handler, h.private = s.Handler(), s.Private()
-	srv.Config.Handler = h.handler
-	srv.Start()
-
+	h.serve(o)
+	ctx := context.Background()
 	for _, u := range []directory.User{
 		{ID: "ann", Email: "ann@acme.test", Name: "Ann Admin", Roles: []string{"admin"}},
 		{ID: "bea", Email: "bea@acme.test", Name: "Bea Admin", Roles: []string{"admin"}},
@@ -129,22 +114,76 @@ func setup(t testing.TB, o options) *house {
 		{ID: "pat", Email: "pat@acme.test", Name: "Pat Protected", Organisation: "acme", Protected: true},
 	} {
 		u.Enabled, u.Created = true, time.Now()
-		h.must(st.CreateUser(ctx, store.UserWrite{Write: h.write(), User: u}))
+		h.must(h.store.CreateUser(ctx, store.UserWrite{Write: h.write(), User: u}))
 	}
 	h.addClient("app", []string{resource})
 	h.addClient("other", nil)
 	return h
 }
 
+// serve starts a server on the store of the house. The first one is the issuer.
+func (h *house) serve(o options) {
+	h.t.Helper()
+	srv := httptest.NewUnstartedServer(nil)
+	h.t.Cleanup(srv.Close)
+	h.url = "http://" + srv.Listener.Addr().String()
+	if h.issuer == "" {
+		h.issuer = h.url
+	}
+	reg := policy.Default()
+	if o.registry != nil {
+		reg = *o.registry
+	}
+	st := h.store
+	if o.wrap != nil {
+		st = o.wrap(st)
+	}
+	s, err := server.New(context.Background(), server.Config{
+		PublicURL: h.issuer, Store: st, Registry: reg, Box: h.box, RequireSecondFactor: o.secondFactor, Now: h.clock.Now,
+		Logger: slog.New(slog.NewTextHandler(h.logs, nil)),
+	})
+	h.must(err)
+	h.handler, h.private = s.Handler(), s.Private()
+	srv.Config.Handler = h.handler
+	srv.Start()
+}
+
+// replica is a second server of the same issuer, on a store of its own on the same database.
+func (h *house) replica(o options) *house {
+	h.t.Helper()
+	other := *h
+	other.store = h.base.store(h.t)
+	other.serve(o)
+	return &other
+}
+
+func newBox(t testing.TB) *seal.Box {
+	t.Helper()
+	key := make([]byte, seal.KeySize)
+	rand.Read(key)
+	box, err := seal.New(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return box
+}
+
+// lockedWriter is what servers logged.
 type lockedWriter struct {
 	mu sync.Mutex
-	w  io.Writer
+	b  strings.Builder
 }
 
 func (l *lockedWriter) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(p)
+	return l.b.Write(p)
+}
+
+func (l *lockedWriter) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func (h *house) must(err error) {

@@ -41,9 +41,10 @@ func (r reply) cookie(name string) string {
 	return ""
 }
 
-func TestSignIn(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestSignIn(t *testing.T) { onBoth(t, testSignIn) }
+
+func testSignIn(t *testing.T, o options) {
+	h := setup(t, o)
 	h.setPassword()
 	r := h.typed(" ANN@acme.test ", annsPassword)
 	if r.status != http.StatusSeeOther || r.location.String() != "/impersonate" {
@@ -97,9 +98,10 @@ func TestSignInTellsNothing(t *testing.T) {
 	}
 }
 
-func TestLockOut(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestLockOut(t *testing.T) { onBoth(t, testLockOut) }
+
+func testLockOut(t *testing.T, o options) {
+	h := setup(t, o)
 	h.setPassword()
 	for _, email := range []string{"ann@acme.test", "nobody@acme.test"} { // known or not, the lock looks alike
 		for i := range 10 {
@@ -138,9 +140,11 @@ func TestReturnTo(t *testing.T) {
 }
 
 // TestSecondFactor: enrolled on the page, asked for at the sign-in, good once, and compulsory for an impersonation.
-func TestSecondFactor(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{secondFactor: true})
+func TestSecondFactor(t *testing.T) { onBoth(t, testSecondFactor) }
+
+func testSecondFactor(t *testing.T, o options) {
+	o.secondFactor = true
+	h := setup(t, o)
 	h.setPassword()
 	cookie := h.typed("ann@acme.test", annsPassword).cookie("__Host-op")
 

@@ -2,14 +2,12 @@ package server_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,11 +19,9 @@ import (
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
-	"github.com/understudy-id/understudy/oauth/internal/seal"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/server"
 	"github.com/understudy-id/understudy/oauth/store"
-	"github.com/understudy-id/understudy/oauth/store/sqlite"
 )
 
 const secondResource = "urn:understudy:resource:second"
@@ -39,32 +35,22 @@ type world struct {
 	seen      map[string]int // what happened, over all sequences
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, o options) *world {
 	t.Helper()
-	ctx := context.Background()
-	st, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(t.TempDir(), "test.db"), Migrate: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { st.Close() })
-	key := make([]byte, seal.KeySize)
-	rand.Read(key)
-	box, err := seal.New(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := o.on(t)
+	st, box := b.store(t), newBox(t)
 	reg := policy.Default()
 	reg.Resources = append(reg.Resources, policy.Resource{URI: secondResource, AcceptsAct: true})
 	// Half a second off, so that no time of the model falls upon the whole seconds at which tokens end.
 	w := &world{now: time.Now().UTC().Truncate(time.Second).Add(500 * time.Millisecond), seen: make(map[string]int)}
-	s, err := server.New(ctx, server.Config{
+	s, err := server.New(context.Background(), server.Config{
 		PublicURL: "http://localhost:8080", Store: st, Registry: reg, Box: box, Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.h = &house{
-		t: t, url: "http://localhost:8080", store: st, clock: new(clock), secrets: make(map[string]string), handler: s.Handler(),
+		t: t, url: "http://localhost:8080", issuer: "http://localhost:8080", base: b, store: st, clock: new(clock), secrets: make(map[string]string), handler: s.Handler(),
 		http: &http.Client{
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Transport: inProcess{s.Handler()},
 		},
@@ -614,13 +600,14 @@ func (m *machine) trail() {
 
 // TestModel runs random sequences of calls against the reference. -short has a fifth of the sequences at half the length (rapid's own
 // rule); UNDERSTUDY_LONG=1 has twenty times as many.
-func TestModel(t *testing.T) {
-	t.Parallel()
+func TestModel(t *testing.T) { onBoth(t, testModel) }
+
+func testModel(t *testing.T, o options) {
 	rounds := 1
 	if os.Getenv("UNDERSTUDY_LONG") != "" {
 		rounds = 20 // of rapid's 100
 	}
-	w := newWorld(t)
+	w := newWorld(t, o)
 	for range rounds {
 		rapid.Check(t, func(rt *rapid.T) {
 			m := w.sequence(t, rt)

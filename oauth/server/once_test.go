@@ -35,13 +35,14 @@ func race(f func() reply) []reply {
 
 // TestOnceUnderRace (LAB-3): a code, a ticket and a return token each work once out of 32 parallel tries. Losers get the error of
 // the wire, never 500; and since they were second uses, what the first gave is over where the rules say so.
-func TestOnceUnderRace(t *testing.T) {
-	t.Parallel()
+func TestOnceUnderRace(t *testing.T) { onBoth(t, testOnceUnderRace) }
+
+func testOnceUnderRace(t *testing.T, o options) {
 	n := rounds
 	if testing.Short() {
 		n /= 10
 	}
-	h := setup(t, options{})
+	h := setup(t, o)
 	cookie, _ := h.login("ann")
 	actor := h.token(cookie, "app", actorScope)
 	for range n {

@@ -105,15 +105,16 @@ func tokenCall(f url.Values) call {
 
 // TestTerminalAtTheTokenEndpoint: whatever the place in which an impersonation token is presented, whatever else comes with it and
 // whoever presents it, the token endpoint answers an error, and nothing that was lent to the thief is used up.
-func TestTerminalAtTheTokenEndpoint(t *testing.T) {
-	t.Parallel()
-	h, db := setupSeen(t, options{})
+func TestTerminalAtTheTokenEndpoint(t *testing.T) { onBoth(t, testTerminalAtTheTokenEndpoint) }
+
+func testTerminalAtTheTokenEndpoint(t *testing.T, o options) {
+	h := setupSeen(t, o)
 	th := newThief(h)
 	forms := make(map[string]url.Values)
 	th.asSubject(forms)
 	th.asActor(forms)
 	th.asGrant(forms)
-	before := dump(t, db)
+	before := h.base.dump(t)
 	for who, authenticate := range th.credentials() {
 		for name, f := range forms {
 			name := who + ", " + name
@@ -124,7 +125,7 @@ func TestTerminalAtTheTokenEndpoint(t *testing.T) {
 			}
 		}
 	}
-	onlyAudit(t, "the thief", before, dump(t, db), "impersonation.refused", "impersonation.stop_refused")
+	onlyAudit(t, "the thief", before, h.base.dump(t), "impersonation.refused", "impersonation.stop_refused")
 	if n := len(forms) * len(th.credentials()); n < 1000 {
 		t.Errorf("%d attempts; the table has lost some", n)
 	}
@@ -191,11 +192,12 @@ func (th *thief) asGrant(forms map[string]url.Values) {
 
 // TestTerminalElsewhere: as bearer, cookie, hint or parameter, an impersonation token signs nobody in and opens nothing but userinfo,
 // which tells of the user and never as the admin.
-func TestTerminalElsewhere(t *testing.T) {
-	t.Parallel()
-	h, db := setupSeen(t, options{})
+func TestTerminalElsewhere(t *testing.T) { onBoth(t, testTerminalElsewhere) }
+
+func testTerminalElsewhere(t *testing.T, o options) {
+	h := setupSeen(t, o)
 	th := newThief(h)
-	before := dump(t, db)
+	before := h.base.dump(t)
 	for place, put := range th.places() {
 		for _, c := range th.doors() {
 			name := c.method + " " + c.path + ", " + place
@@ -204,7 +206,7 @@ func TestTerminalElsewhere(t *testing.T) {
 			th.notSignedIn(t, name, c, r)
 		}
 	}
-	onlyAudit(t, "the thief", before, dump(t, db), "impersonation.refused")
+	onlyAudit(t, "the thief", before, h.base.dump(t), "impersonation.refused")
 	th.stillGood(t)
 }
 
@@ -300,9 +302,10 @@ func (th *thief) notSignedIn(t *testing.T, name string, c call, r reply) {
 
 // TestActorTokenMustBeTheAdmins: nothing but a living access token of the admin's login, at this client, with the scope impersonate,
 // serves as actor_token; everything else gets the same answer, byte for byte, and leaves the ticket as it was.
-func TestActorTokenMustBeTheAdmins(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestActorTokenMustBeTheAdmins(t *testing.T) { onBoth(t, testActorTokenMustBeTheAdmins) }
+
+func testActorTokenMustBeTheAdmins(t *testing.T, o options) {
+	h := setup(t, o)
 	h.http.Transport = inProcess{h.handler}
 	cookie, _ := h.login("ann")
 	good := h.token(cookie, "app", actorScope)
@@ -371,15 +374,17 @@ func (h *house) adminsToken(user string) string {
 
 // TestNested: where admins may impersonate support (T04), the token that says so is no actor token of support, not even for a ticket
 // that support got; the trail says why.
-func TestNested(t *testing.T) {
-	t.Parallel()
+func TestNested(t *testing.T) { onBoth(t, testNested) }
+
+func testNested(t *testing.T, o options) {
 	reg := policy.Default()
 	for i := range reg.Roles {
 		if r := &reg.Roles[i]; r.Impersonate != nil && r.Name == "admin" {
 			r.Impersonate.Privileged = true
 		}
 	}
-	h := setup(t, options{registry: &reg})
+	o.registry = &reg
+	h := setup(t, o)
 	u, err := h.store.Get(context.Background(), "ann")
 	h.must(err)
 	u.Roles = append(u.Roles, "support")

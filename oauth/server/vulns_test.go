@@ -146,10 +146,11 @@ func TestHiddenFields(t *testing.T) {
 
 // TestNextPerson is vulns.csv CVE-2025-12390: who signs out without cookies, or with some, leaves nothing to the next
 // person at the same browser.
-func TestNextPerson(t *testing.T) {
-	t.Parallel()
+func TestNextPerson(t *testing.T) { onBoth(t, testNextPerson) }
+
+func testNextPerson(t *testing.T, o options) {
 	for _, cookies := range []string{"whole", "missing", "damaged", "expired"} {
-		h := setup(t, options{})
+		h := setup(t, o)
 		h.setPassword()
 		johns, _ := h.login("john")
 		sent := map[string]string{"whole": johns, "damaged": johns[:len(johns)-1], "expired": johns}[cookies]
@@ -175,9 +176,10 @@ func TestNextPerson(t *testing.T) {
 // that it was set with, and what it stood for is over for who kept a copy. TestSignIn shows the same of a sign-in in place
 // of another, package rp's TestCookieFlags of a stop. The row's family of rotated cookies has nothing to apply to: no cookie
 // of ours renews itself.
-func TestOldCookies(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestOldCookies(t *testing.T) { onBoth(t, testOldCookies) }
+
+func testOldCookies(t *testing.T, o options) {
+	h := setup(t, o)
 	cookie, login := h.login("ann")
 	r := h.form("/sign-out", cookie, nil)
 	if got := r.header.Values("Set-Cookie"); !slices.Contains(got, "__Host-op=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax") {
@@ -226,9 +228,10 @@ func TestPlantedCookie(t *testing.T) {
 
 // TestReplayAfterRestart is vulns.csv GO-2026-5815: what may be used once is a row, so that neither a restart nor a flood of
 // others forgets that it was.
-func TestReplayAfterRestart(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{})
+func TestReplayAfterRestart(t *testing.T) { onBoth(t, testReplayAfterRestart) }
+
+func testReplayAfterRestart(t *testing.T, o options) {
+	h := setup(t, o)
 	cookie, _ := h.login("ann")
 	actor, code := h.token(cookie, "app", actorScope), h.code(cookie, "app", "openid")
 	ticket := h.ticket(cookie, "app", "john", "read")
@@ -254,10 +257,11 @@ func TestReplayAfterRestart(t *testing.T) {
 
 // TestRetryAfterFailure is vulns.csv keycloak#49213: what failed has used nothing up. The same ticket, the same return token
 // and the same code are good once the store answers. TestLostCommit is its other half: a commit whose answer was lost.
-func TestRetryAfterFailure(t *testing.T) {
-	t.Parallel()
+func TestRetryAfterFailure(t *testing.T) { onBoth(t, testRetryAfterFailure) }
+
+func testRetryAfterFailure(t *testing.T, o options) {
 	var b *broken
-	h := setup(t, options{wrap: func(s store.Store) store.Store { b = &broken{Store: s}; return b }})
+	h := setup(t, o.wrapped(func(s store.Store) store.Store { b = &broken{Store: s}; return b }))
 	cookie, _ := h.login("ann")
 	actor := h.token(cookie, "app", actorScope)
 	form := startForm(h.ticket(cookie, "app", "john", "read"), actor)
