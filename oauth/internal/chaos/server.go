@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -27,6 +28,8 @@ type Config struct {
 	PublicURL string
 	// Database is a postgres:// URL, of a database that is migrated; "" takes a file of SQLite in Dir.
 	Database string
+	// Log gets what the processes write, without a copy in this one; nil keeps it for Logs.
+	Log *os.File
 }
 
 // Server is a server as a process of its own: one after another over the same files and ports. Its methods fail the test when
@@ -40,6 +43,7 @@ type Server struct {
 	t    testing.TB
 	env  []string
 	logs logs
+	log  io.Writer // &logs, or a file
 	cmd  *exec.Cmd
 	exit chan error // of cmd
 }
@@ -54,6 +58,9 @@ const readyWithin = 20 * time.Second
 func New(t testing.TB, c Config) *Server {
 	t.Helper()
 	s := &Server{t: t, Dir: t.TempDir()}
+	if s.log = &s.logs; c.Log != nil {
+		s.log = c.Log
+	}
 	if s.Database = c.Database; s.Database == "" {
 		s.Database = filepath.Join(s.Dir, "understudy.db")
 	}
@@ -97,7 +104,7 @@ func (s *Server) Start() time.Duration {
 	s.t.Helper()
 	begin := time.Now()
 	s.cmd = s.command(context.Background(), "serve")
-	s.cmd.Stdout, s.cmd.Stderr = &s.logs, &s.logs
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -123,6 +130,9 @@ func (s *Server) waitReady() {
 		}
 	}
 }
+
+// PID is the id of the running process, so that a test can look at what it takes.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
 
 // Ready reports whether /readyz says so now. A server that does not answer within two seconds is not.
 func (s *Server) Ready() bool {
