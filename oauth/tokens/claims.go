@@ -50,6 +50,16 @@ type Claims struct {
 	AMR      []string
 }
 
+// clone shares nothing with c that can be changed.
+func (c Claims) clone() Claims {
+	c.Scope, c.AMR = slices.Clone(c.Scope), slices.Clone(c.AMR)
+	if c.Act != nil {
+		act := *c.Act
+		c.Act = &act
+	}
+	return c
+}
+
 // wire is the payload, in the order that it is sent.
 type wire struct {
 	Issuer   string   `json:"iss"`

@@ -10,3 +10,9 @@ func ParseObject(b []byte) error {
 	_, err := parseObject(b)
 	return err
 }
+
+// Remembered counts the tokens that verified and are remembered.
+func (s *KeySet) Remembered() int { return len(s.seen.young) + len(s.seen.old) }
+
+// Forget forgets them.
+func (s *KeySet) Forget() { s.seen = newSeen() }

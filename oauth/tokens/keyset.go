@@ -16,13 +16,14 @@ import (
 // common servers allow no longer header line.
 const MaxLength = 8 << 10
 
-// KeySet is the keys in use: one signs, all verify. Nothing changes it, so it is safe for concurrent use; to rotate, make
-// another.
+// KeySet is the keys in use: one signs, all verify. It also remembers the tokens that verified last. It is safe for concurrent
+// use; to rotate, make another, which remembers none.
 type KeySet struct {
 	signer  Key
 	jwks    []byte
 	access  form
 	idToken form
+	seen    *seen // access tokens
 }
 
 // form is a kind of token: how each key spells its header. A header is never parsed but compared, whole, with those that
@@ -52,7 +53,7 @@ func NewKeySet(keys ...Key) (*KeySet, error) {
 		return nil, fmt.Errorf("writing the JWKS: %w", err)
 	}
 	// RFC 9068 §2.1 types access tokens so that nothing else of ours, such as an ID token, can serve as one.
-	return &KeySet{signer: keys[0], jwks: jwks, access: newForm("at+jwt", keys), idToken: newForm("JWT", keys)}, nil
+	return &KeySet{signer: keys[0], jwks: jwks, access: newForm("at+jwt", keys), idToken: newForm("JWT", keys), seen: newSeen()}, nil
 }
 
 func newForm(typ string, keys []Key) form {

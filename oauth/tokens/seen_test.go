@@ -1,0 +1,106 @@
+package tokens_test
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/understudy-id/understudy/oauth/tokens"
+)
+
+// A token that comes again is held to what is expected now, and not to what was when it came first.
+func TestVerifyAgain(t *testing.T) {
+	t.Parallel()
+	set, other := newKeySet(t, newKey(t)), newKeySet(t, newKey(t))
+	token := mustSign(t, set, impersonating())
+	first, err := set.Verify(token, expect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, elsewhere, audience := expect, expect, expect
+	late.Now = first.Expires
+	elsewhere.Issuer += "/other"
+	audience.Audience = "urn:other"
+	for name, tc := range map[string]struct {
+		set    *tokens.KeySet
+		token  string
+		expect tokens.Expect
+		want   error
+	}{
+		"its time is over":        {set, token, late, tokens.ErrExpired},
+		"another issuer":          {set, token, elsewhere, tokens.ErrClaims},
+		"another audience":        {set, token, audience, tokens.ErrClaims},
+		"before it was issued":    {set, token, tokens.Expect{Issuer: expect.Issuer, Now: first.IssuedAt.Add(-time.Hour)}, tokens.ErrClaims},
+		"another set of keys":     {other, token, expect, tokens.ErrSignature},
+		"one bit is another":      {set, flip(token), expect, tokens.ErrSignature},
+		"something more":          {set, token + "A", expect, tokens.ErrSignature},
+		"a part of its signature": {set, token[:len(token)-4], expect, tokens.ErrMalformed},
+	} {
+		for range 2 {
+			if c, err := tc.set.Verify(tc.token, tc.expect); !errors.Is(err, tc.want) || !cmp.Equal(c, tokens.Claims{}) {
+				t.Errorf("%s: got %v, %v; want %v", name, c, err, tc.want)
+			}
+		}
+	}
+	if again, err := set.Verify(token, expect); err != nil || !cmp.Equal(again, first) {
+		t.Errorf("again: %v\n%s", err, cmp.Diff(first, again))
+	}
+}
+
+// flip changes a bit in the middle of the payload.
+func flip(token string) string {
+	b := []byte(token)
+	i := strings.IndexByte(token, '.') + 20
+	b[i] = map[bool]byte{true: 'B', false: 'A'}[b[i] == 'A']
+	return string(b)
+}
+
+// What one caller does with the claims is not what the next one gets.
+func TestVerifyGivesItsOwn(t *testing.T) {
+	t.Parallel()
+	set := newKeySet(t, newKey(t))
+	token := mustSign(t, set, impersonating())
+	want, err := set.Verify(token, expect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		c, err := set.Verify(token, expect)
+		if err != nil || !cmp.Equal(c, want) {
+			t.Fatalf("%v\n%s", err, cmp.Diff(want, c))
+		}
+		c.Scope[0], c.Act.Subject = "admin", "somebody else"
+	}
+}
+
+// However many tokens come, few are remembered.
+func TestSeenIsBounded(t *testing.T) {
+	t.Parallel()
+	set := newKeySet(t, newKey(t))
+	claims := impersonating()
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			c := claims
+			for j := range 2500 {
+				c.ID = strings.Repeat("x", i+1) + strings.Repeat("y", j%7)
+				token, err := set.Sign(c)
+				if err == nil {
+					_, err = set.Verify(token, expect)
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := set.Remembered(); n == 0 || n > 8192 {
+		t.Errorf("%d tokens are remembered; want at most 8192", n)
+	}
+}
