@@ -104,3 +104,18 @@ func TestSeenIsBounded(t *testing.T) {
 		t.Errorf("%d tokens are remembered; want at most 8192", n)
 	}
 }
+
+// A string that shares its hash with a token that verified is not that token.
+func TestSeenComparesTheWhole(t *testing.T) {
+	t.Parallel()
+	set := newKeySet(t, newKey(t))
+	token := mustSign(t, set, impersonating())
+	if _, err := set.Verify(token, expect); err != nil {
+		t.Fatal(err)
+	}
+	forged := flip(token)
+	set.Collide(token, forged)
+	if _, err := set.Verify(forged, expect); !errors.Is(err, tokens.ErrSignature) {
+		t.Errorf("got %v; want %v", err, tokens.ErrSignature)
+	}
+}
