@@ -3,8 +3,10 @@ package chaos_test
 import (
 	"bufio"
 	"errors"
+	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -12,9 +14,11 @@ import (
 )
 
 // echo answers each line with itself. It gives its address.
-func echo(t *testing.T) string {
+func echo(t *testing.T) string { return echoOn(t, "tcp", "127.0.0.1:0") }
+
+func echoOn(t *testing.T, network, address string) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen(network, address)
 	must(t, err)
 	t.Cleanup(func() { ln.Close() })
 	go func() {
@@ -105,6 +109,70 @@ func TestProxyDelay(t *testing.T) {
 	if took := time.Since(begin); took < 2*time.Second {
 		t.Errorf("there and back took %s; want a second each way", took)
 	}
+}
+
+// TestProxyHalfOpen: who was connected hears nothing any more, also after it is over.
+func TestProxyHalfOpen(t *testing.T) {
+	t.Parallel()
+	p := chaos.NewProxy(t, echo(t))
+	old := dial(t, p)
+	must(t, say(old, long))
+	p.HalfOpen()
+	during := dial(t, p)
+	for name, c := range map[string]net.Conn{"the old": old, "a new": during} {
+		if err := say(c, 300*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("over %s connection: got %v; want no answer", name, err)
+		}
+	}
+	p.Heal()
+	must(t, say(dial(t, p), long))
+	for name, c := range map[string]net.Conn{"the old": old, "the other": during} {
+		if err := say(c, 300*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("over %s connection once it is over: got %v; want no answer", name, err)
+		}
+	}
+}
+
+// TestProxySlow: all of it comes, a byte at a time, and what is left comes at once when it is over.
+func TestProxySlow(t *testing.T) {
+	t.Parallel()
+	p := chaos.NewProxy(t, echo(t))
+	c := dial(t, p)
+	p.Slow(100 * time.Millisecond)
+	begin := time.Now()
+	must(t, say(c, long))
+	if took := time.Since(begin); took < time.Second {
+		t.Errorf("six bytes there and back took %s; want a tenth of a second for each", took)
+	}
+	p.Slow(time.Hour)
+	time.AfterFunc(300*time.Millisecond, p.Heal)
+	must(t, say(c, long))
+}
+
+func TestProxyGarbage(t *testing.T) {
+	t.Parallel()
+	p := chaos.NewProxy(t, echo(t))
+	c := dial(t, p)
+	must(t, say(c, long))
+	p.Garbage()
+	c.SetDeadline(time.Now().Add(long))
+	_, err := c.Write([]byte("hello\n"))
+	must(t, err)
+	got := make([]byte, len("hello\n"))
+	if _, err := io.ReadFull(c, got); err != nil || string(got) == "hello\n" {
+		t.Errorf("got %q, %v; want as many bytes, and others", got, err)
+	}
+	p.Heal()
+	must(t, say(c, long))
+}
+
+func TestProxyUnix(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "u") // the path of a socket may have 107 bytes
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	p := chaos.NewProxy(t, echoOn(t, "unix", filepath.Join(dir, "s")))
+	must(t, say(dial(t, p), long))
 }
 
 // TestProxyNobody: a target that does not listen is a reset, not a wait.
