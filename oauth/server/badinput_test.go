@@ -79,8 +79,8 @@ func setupLent(t *testing.T) *lent {
 
 var key = regexp.MustCompile(`<code class="key">([A-Z2-7 ]+)</code>`)
 
-// signsInByCode gives user a password and a second factor, and leaves them between the two.
-func (l *lent) signsInByCode(user string) {
+// signsInByCode gives user a password and a second factor, whose secret it answers, and leaves them between the two.
+func (l *lent) signsInByCode(user string) (secret string) {
 	hash, err := password.New(1, 1).Hash(context.Background(), passcode)
 	l.must(err)
 	l.must(l.store.SetCredentials(context.Background(), store.CredentialsWrite{Write: l.write(), UserID: user, Password: &hash}))
@@ -90,7 +90,8 @@ func (l *lent) signsInByCode(user string) {
 	if found == nil {
 		l.t.Fatalf("enrolling: got %d %s", enrol.status, enrol.body)
 	}
-	code := oneTimeCode(l.t, strings.ReplaceAll(found[1], " ", ""), l.clock.Now())
+	secret = strings.ReplaceAll(found[1], " ", "")
+	code := oneTimeCode(l.t, secret, l.clock.Now())
 	if r := l.form("/sign-in/second-factor", cookie+"; "+setCookie(enrol, "__Host-op-pending"), url.Values{"code": {code}}); r.status != http.StatusSeeOther {
 		l.t.Fatalf("enrolling: got %d %s", r.status, r.body)
 	}
@@ -98,6 +99,7 @@ func (l *lent) signsInByCode(user string) {
 	if l.pending = setCookie(r, "__Host-op-pending"); l.pending == "" {
 		l.t.Fatalf("sign-in: got %d %s; want to be asked for a code", r.status, r.body)
 	}
+	return secret
 }
 
 func setCookie(r reply, name string) string {

@@ -2,8 +2,11 @@ package server_test
 
 import (
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 const (
@@ -11,21 +14,17 @@ const (
 	rounds = 200
 )
 
-// race runs f by 32 goroutines at once and gives their answers.
-func race(f func() reply) []reply {
+// race runs f by 32 goroutines at once, in turn on each of the servers, and gives their answers.
+func race(servers []*house, f func(*house) reply) []reply {
 	var (
 		wg    sync.WaitGroup
 		gate  = make(chan struct{})
-		mu    sync.Mutex
-		found []reply
+		found = make([]reply, racers)
 	)
-	for range racers {
+	for i := range racers {
 		wg.Go(func() {
 			<-gate
-			r := f()
-			mu.Lock()
-			defer mu.Unlock()
-			found = append(found, r)
+			found[i] = f(servers[i%len(servers)])
 		})
 	}
 	close(gate)
@@ -35,23 +34,33 @@ func race(f func() reply) []reply {
 
 // TestOnceUnderRace (LAB-3): a code, a ticket and a return token each work once out of 32 parallel tries. Losers get the error of
 // the wire, never 500; and since they were second uses, what the first gave is over where the rules say so.
-func TestOnceUnderRace(t *testing.T) { onBoth(t, testOnceUnderRace) }
+func TestOnceUnderRace(t *testing.T) {
+	t.Parallel()
+	once(t, setup(t, options{}))
+}
 
-func testOnceUnderRace(t *testing.T, o options) {
-	n := rounds
+// TestOnceAcrossReplicas is the same where the tries are spread over two servers on one database.
+func TestOnceAcrossReplicas(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{on: onPostgres})
+	once(t, h, h.replica(options{}))
+}
+
+func once(t *testing.T, servers ...*house) {
+	h, n := servers[0], rounds
 	if testing.Short() {
 		n /= 10
 	}
-	h := setup(t, o)
+	last := servers[len(servers)-1]
 	cookie, _ := h.login("ann")
 	actor := h.token(cookie, "app", actorScope)
 	for range n {
 		code := h.code(cookie, "app", "openid")
-		one(t, "code", "invalid_grant", race(func() reply { return h.post("/oauth2/token", "app", redeem(code)) }))
+		one(t, "code", "invalid_grant", race(servers, func(h *house) reply { return h.post("/oauth2/token", "app", redeem(code)) }))
 
 		ticket := h.ticket(cookie, "app", "john", "read")
-		won := one(t, "ticket", "invalid_request", race(func() reply { return h.post("/oauth2/token", "app", startForm(ticket, actor)) }))
-		if h.active("app", won.str("access_token")) {
+		won := one(t, "ticket", "invalid_request", race(servers, func(h *house) reply { return h.post("/oauth2/token", "app", startForm(ticket, actor)) }))
+		if last.active("app", won.str("access_token")) {
 			t.Fatal("the session lives though its ticket came 31 times more")
 		}
 
@@ -60,11 +69,12 @@ func testOnceUnderRace(t *testing.T, o options) {
 			t.Fatalf("start: %s", r.body)
 		}
 		ret := r.str("understudy_return_token")
-		back := one(t, "return token", "invalid_request", race(func() reply { return h.post("/oauth2/token", "app", stopForm(ret)) }))
-		if h.active("app", r.str("access_token")) || !h.active("app", back.str("access_token")) {
+		back := one(t, "return token", "invalid_request", race(servers, func(h *house) reply { return h.post("/oauth2/token", "app", stopForm(ret)) }))
+		if last.active("app", r.str("access_token")) || !last.active("app", back.str("access_token")) {
 			t.Fatal("after 32 stops at once the impersonation must be over and the admin's token good")
 		}
 	}
+	h.sound()
 }
 
 // one demands one success, and for the rest 400 with the given code.
@@ -84,4 +94,36 @@ func one(t *testing.T, what, code string, replies []reply) (won reply) {
 		t.Fatalf("%s: %d of %d tries won; want 1", what, wins, len(replies))
 	}
 	return won
+}
+
+// TestCodeOfTheDeviceAcrossReplicas: the code of an authenticator signs in once (RFC 6238 §5.2), whichever server takes it, and
+// the lock-out counts the tries of both.
+func TestCodeOfTheDeviceAcrossReplicas(t *testing.T) {
+	t.Parallel()
+	n := 20 // checking a password takes longer than all else
+	if testing.Short() {
+		n = 2
+	}
+	l := &lent{house: setup(t, options{on: onPostgres})}
+	servers := []*house{l.house, l.replica(options{})}
+	secret := l.signsInByCode("john")
+	for range n {
+		l.clock.advance(time.Hour) // the lock-out of the round before is over
+		sent := l.form("/sign-in", "", url.Values{"email": {"john@acme.test"}, "password": {passcode}})
+		pending, code := setCookie(sent, "__Host-op-pending"), oneTimeCode(t, secret, l.clock.Now())
+		wins, locked := 0, 0
+		for _, r := range race(servers, func(h *house) reply { return h.form("/sign-in/code", pending, url.Values{"code": {code}}) }) {
+			switch {
+			case r.status == http.StatusSeeOther && setCookie(r, "__Host-op") != "":
+				wins++
+			case r.status == http.StatusTooManyRequests:
+				locked++
+			case r.status != http.StatusUnauthorized || strings.Contains(r.header.Get("Set-Cookie"), "__Host-op="):
+				t.Fatalf("a loser got %d %s; want 401 or 429", r.status, r.body)
+			}
+		}
+		if wins != 1 {
+			t.Fatalf("%d of %d tries signed in, %d were locked out; want 1", wins, racers, locked)
+		}
+	}
 }

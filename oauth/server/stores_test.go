@@ -6,8 +6,11 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/understudy-id/understudy/oauth/internal/chaos"
 	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/store/postgres"
 	"github.com/understudy-id/understudy/oauth/store/postgrestest"
@@ -100,5 +103,35 @@ func (b *base) run(t testing.TB, statements ...string) {
 		if _, err := b.admin.Exec(s); err != nil {
 			t.Fatalf("%s: %v", s, err)
 		}
+	}
+}
+
+// sound holds the database to the invariants, with what the test knows beside it.
+func (h *house) sound(tokens ...string) {
+	h.t.Helper()
+	o := chaos.Options{Issuer: h.issuer, Public: map[string]string{"log": h.logs.String()}}
+	for _, secret := range h.secrets {
+		o.Canaries = append(o.Canaries, secret)
+	}
+	for _, token := range tokens {
+		o.Canaries = append(o.Canaries, token)
+		o.Tokens = append(o.Tokens, impersonationToken(h.t, token))
+	}
+	for _, v := range chaos.Check(context.Background(), h.store, o) {
+		h.t.Error(v)
+	}
+}
+
+// impersonationToken reads one as its resource server would.
+func impersonationToken(t testing.TB, token string) chaos.Token {
+	t.Helper()
+	_, c := claims(t, token)
+	text := func(c map[string]any, name string) string { s, _ := c[name].(string); return s }
+	act, _ := c["act"].(map[string]any)
+	exp, _ := c["exp"].(float64)
+	return chaos.Token{
+		Issuer: text(c, "iss"), Subject: text(c, "sub"), ActorIssuer: text(act, "iss"), ActorSubject: text(act, "sub"), Audience: []string{text(c, "aud")},
+		ClientID: text(c, "client_id"), ID: text(c, "jti"), Session: text(c, "sid"), Audit: text(c, "txn"), Scope: strings.Fields(text(c, "scope")),
+		Expires: time.Unix(int64(exp), 0),
 	}
 }
