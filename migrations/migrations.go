@@ -9,6 +9,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"time"
@@ -33,6 +34,12 @@ type Dialect string
 const (
 	SQLite   Dialect = "sqlite"
 	Postgres Dialect = "postgres"
+)
+
+// What keeps a program from serving a schema, by what to do about it. The stores refuse to open with one of them.
+var (
+	ErrOlder = errors.New("run understudy migrate up") // there is no schema, or one that lacks migrations that the program needs
+	ErrNewer = errors.New("update understudy")         // a newer program has changed it beyond what this one understands
 )
 
 // Migration is one step of the schema.
@@ -62,21 +69,37 @@ func Apply(ctx context.Context, db *sql.DB, d Dialect) error {
 	return fmt.Errorf("applying migrations: %w", err)
 }
 
-// Status lists all migrations that this program knows, in order.
+// Status lists all migrations that this program knows, in order. It changes nothing, and asks only for the right to read.
 func Status(ctx context.Context, db *sql.DB, d Dialect) ([]Migration, error) {
 	p, err := provider(db, d)
 	if err != nil {
 		return nil, err
 	}
+	var out []Migration
+	for _, m := range p.ListSources() {
+		out = append(out, Migration{Version: m.Version, Name: m.Path})
+	}
+	var begun bool
+	if err := db.QueryRowContext(ctx, hasVersions[d]).Scan(&begun); err != nil {
+		return nil, fmt.Errorf("reading the state of migrations: %w", err)
+	}
+	if !begun {
+		return out, nil // goose would make its table now
+	}
 	all, err := p.Status(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the state of migrations: %w", err)
 	}
-	out := make([]Migration, 0, len(all))
-	for _, m := range all {
-		out = append(out, Migration{Version: m.Source.Version, Name: m.Source.Path, Applied: m.AppliedAt.UTC()})
+	for i, m := range all {
+		out[i].Applied = m.AppliedAt.UTC()
 	}
 	return out, nil
+}
+
+// hasVersions asks whether goose has its table, where it looks for it itself.
+var hasVersions = map[Dialect]string{
+	SQLite:   `SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'`,
+	Postgres: `SELECT count(*) > 0 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'goose_db_version'`,
 }
 
 // Latest is the version of the newest migration for d that this program knows; zero for an unknown dialect.

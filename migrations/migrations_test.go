@@ -33,6 +33,9 @@ func checkApply(t *testing.T, db *sql.DB, d migrations.Dialect) {
 	if err != nil || len(before) == 0 || !before[0].Applied.IsZero() {
 		t.Fatalf("Status of an empty database: got %v, %v; want all pending", before, err)
 	}
+	if _, err := db.ExecContext(ctx, `SELECT 1 FROM goose_db_version`); err == nil {
+		t.Error("Status made a table")
+	}
 	for range 2 { // the second time there is nothing to do
 		if err := migrations.Apply(ctx, db, d); err != nil {
 			t.Fatal(err)

@@ -155,8 +155,24 @@ func TestEntriesAreImmutableOnPostgres(t *testing.T) {
 // The grants may be given again, after each migration.
 func TestRolesAgain(t *testing.T) {
 	t.Parallel()
-	db := openPostgres(t, postgrestest.Fresh(t).Superuser)
+	d := postgrestest.Fresh(t)
+	db := openPostgres(t, d.Superuser)
+	if _, err := db.ExecContext(t.Context(), `REVOKE ALL ON client FROM understudy_app`); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := db.ExecContext(t.Context(), migrations.PostgresRoles); err != nil {
 		t.Error(err)
+	}
+	if _, err := openPostgres(t, d.Application).ExecContext(t.Context(), `SELECT id FROM client`); err != nil {
+		t.Error(err)
+	}
+}
+
+// A migration that makes a table says in the roles' file what the application may do with it.
+func TestRolesReachEveryTable(t *testing.T) {
+	t.Parallel()
+	for _, name := range column(t, openPostgres(t, postgrestest.Fresh(t).Owner), `SELECT tablename FROM pg_tables
+		WHERE schemaname = 'public' AND NOT has_table_privilege('understudy_app', format('%I.%I', schemaname, tablename), 'SELECT')`) {
+		t.Errorf("understudy_app was not granted %s", name)
 	}
 }

@@ -6,9 +6,11 @@
 --   understudy_auditor  reads the audit trail and nothing of the people in it beyond that.
 --
 -- Run this in the database after every "understudy migrate up", as a role that may create roles and owns the tables or is
--- superuser; again is no harm. Then make the roles that sign in:
+-- superuser; again is no harm, also while servers run. "understudy migrate roles" prints it. Then make the roles that sign in:
 --
 --   CREATE ROLE understudy LOGIN PASSWORD '...' IN ROLE understudy_app;
+
+BEGIN; -- no server ever sees the moment between taking a right away and giving it again
 
 DO $$ BEGIN CREATE ROLE understudy_app NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
 DO $$ BEGIN CREATE ROLE understudy_auditor NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
@@ -32,3 +34,5 @@ GRANT UPDATE (marker) ON installation TO understudy_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON user_group, login, oauth_grant, ticket, return_token, jti_seen, sign_in_attempt TO understudy_app;
 
 GRANT SELECT ON audit_entry TO understudy_auditor;
+
+COMMIT;

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -28,7 +27,7 @@ func checkSchema(ctx context.Context, q querier) error {
 		return fmt.Errorf("reading the schema version: %w", err)
 	}
 	if !there {
-		return errors.New("the database has no schema: run understudy migrate up")
+		return fmt.Errorf("the database has no schema: %w", migrations.ErrOlder)
 	}
 	var have, minimum int64
 	if err := q.QueryRow(ctx, selectSchema).Scan(&have); err != nil {
@@ -36,7 +35,7 @@ func checkSchema(ctx context.Context, q querier) error {
 	}
 	want := migrations.Latest(migrations.Postgres)
 	if have < want {
-		return fmt.Errorf("the schema is at version %d and this program needs %d: run understudy migrate up", have, want)
+		return fmt.Errorf("the schema is at version %d and this program needs %d: %w", have, want, migrations.ErrOlder)
 	}
 	if err := q.QueryRow(ctx, selectMinimum).Scan(&minimum); err != nil {
 		return fmt.Errorf("reading the schema version: %w", err)
@@ -46,7 +45,7 @@ func checkSchema(ctx context.Context, q querier) error {
 
 func known(minimum int64) error {
 	if latest := migrations.Latest(migrations.Postgres); latest < minimum {
-		return fmt.Errorf("the schema needs a program that knows version %d, and this one knows %d: update understudy", minimum, latest)
+		return fmt.Errorf("the schema needs a program that knows version %d, and this one knows %d: %w", minimum, latest, migrations.ErrNewer)
 	}
 	return nil
 }

@@ -28,14 +28,14 @@ func checkSchema(ctx context.Context, db *sql.DB) error {
 		return fmt.Errorf("reading the schema version: %w", err)
 	}
 	if tables == 0 {
-		return errors.New("the database has no schema: run understudy migrate up")
+		return fmt.Errorf("the database has no schema: %w", migrations.ErrOlder)
 	}
 	if err := db.QueryRowContext(ctx, selectSchema).Scan(&have); err != nil {
 		return fmt.Errorf("reading the schema version: %w", err)
 	}
 	want := migrations.Latest(migrations.SQLite)
 	if have < want {
-		return fmt.Errorf("the schema is at version %d and this program needs %d: run understudy migrate up", have, want)
+		return fmt.Errorf("the schema is at version %d and this program needs %d: %w", have, want, migrations.ErrOlder)
 	}
 	if err := db.QueryRowContext(ctx, selectMinimum).Scan(&minimum); err != nil {
 		return fmt.Errorf("reading the schema version: %w", err)
@@ -45,7 +45,7 @@ func checkSchema(ctx context.Context, db *sql.DB) error {
 
 func known(minimum int64) error {
 	if latest := migrations.Latest(migrations.SQLite); latest < minimum {
-		return fmt.Errorf("the schema needs a program that knows version %d, and this one knows %d: update understudy", minimum, latest)
+		return fmt.Errorf("the schema needs a program that knows version %d, and this one knows %d: %w", minimum, latest, migrations.ErrNewer)
 	}
 	return nil
 }
