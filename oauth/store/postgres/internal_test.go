@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -183,5 +184,27 @@ func walk(n node, above string, look func(node, string)) {
 	look(n, table)
 	for _, p := range n.Plans {
 		walk(p, n.Table, look)
+	}
+}
+
+// How many connections a process may hold is what the program says, else the URL, else what the machine can use.
+func TestPoolSize(t *testing.T) {
+	t.Parallel()
+	const url = "postgres://u@h/db"
+	for _, tt := range []struct {
+		c    Config
+		want int32
+	}{
+		{Config{URL: url + "?pool_max_conns=3"}, 3},
+		{Config{URL: url + "?pool_max_conns=3", MaxConns: 5}, 5},
+		{Config{URL: url}, int32(max(4, 2*runtime.GOMAXPROCS(0)))},
+	} {
+		parsed, err := parse(tt.c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tune(parsed, tt.c).MaxConns; got != tt.want {
+			t.Errorf("%+v: got %d connections, want %d", tt.c, got, tt.want)
+		}
 	}
 }

@@ -25,7 +25,7 @@ func TestOpenRefuses(t *testing.T) {
 	empty := postgrestest.Empty(t)
 	for what, c := range map[string]struct{ url, want string }{
 		"no URL":        {"", "no URL"},
-		"no such URL":   {"postgres://u:hush@host:port/db", "cannot parse"},
+		"no such URL":   {"postgres://u:hush@host:port/db", "not a URL of Postgres: invalid port"},
 		"nobody there":  {"postgres://u:hush@127.0.0.1:1/db", "refused"},
 		"no database":   {strings.Replace(empty.Owner, "/test_", "/none_", 1), "does not exist"},
 		"no schema":     {empty.Owner, "run understudy migrate up"},

@@ -14,32 +14,34 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"database/sql"
 	"runtime"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/understudy-id/understudy/migrations"
+	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
 // Config says where the database is.
 type Config struct {
 	// URL is a connection string, postgres://user:password@host:port/database?sslmode=verify-full, or as keywords and values.
-	// It may name several hosts: the one that takes writes is used. Must be set.
+	// It may name several hosts: the one that takes writes is used. Must be set. What it leaves out comes from Postgres' own
+	// environment, such as PGSSLMODE and PGPASSFILE.
 	URL string
+	// Password takes the place of the one in URL. Empty leaves that one, or what PGPASSWORD or PGPASSFILE say.
+	Password oauth.Secret
 	// Migrate brings the schema up to date first, which the owner of the database alone may do. Otherwise Open refuses a
 	// schema that is not current.
 	Migrate bool
-	// MaxConns is how many connections this process may hold. Zero means two for each core, and at least 4: what a
-	// database does at once is bounded by its own cores and disk, and more connections only wait there.
+	// MaxConns is how many connections this process may hold. Zero means what URL says as pool_max_conns, else two for each
+	// core, and at least 4: what a database does at once is bounded by its own cores and disk, and more connections only wait
+	// there.
 	MaxConns int
 }
 
@@ -73,40 +75,45 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open connects to the database of c. The caller closes the Store. An error is one line that says what to mend, and holds no
-// password.
+// Open connects to the database of c. The caller closes the Store. An error is one line that says what is wrong, and holds no
+// password: ErrURL, ErrUnreachable, ErrTLS, ErrCredentials, ErrNoDatabase, ErrPrivilege, migrations.ErrOlder, migrations.ErrNewer,
+// or something else. Where nobody answers it comes after five seconds, or 2.5 for each host that URL names if that is longer.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	if c.URL == "" {
-		return nil, errors.New("opening database: no URL")
-	}
-	config, err := pgxpool.ParseConfig(c.URL)
+	config, err := parse(c)
 	if err != nil {
-		return nil, fmt.Errorf("opening database: %s", line(err))
+		return nil, err
 	}
 	if c.Migrate {
-		if err := migrate(ctx, config.ConnConfig.Copy()); err != nil {
-			return nil, fmt.Errorf("opening database %s: %s", config.ConnConfig.Database, line(err))
+		if err := withDB(config.ConnConfig, func(db *sql.DB) error { return migrations.Apply(ctx, db, migrations.Postgres) }); err != nil {
+			return nil, refused("opening database", config.ConnConfig, err)
 		}
 	}
 	s := new(Store)
-	if s.pool, err = pgxpool.NewWithConfig(ctx, tune(config, c.MaxConns)); err != nil {
-		return nil, fmt.Errorf("opening database: %w", err)
+	if s.pool, err = pgxpool.NewWithConfig(ctx, tune(config, c)); err != nil {
+		return nil, refused("opening database", config.ConnConfig, err)
 	}
-	if err := checkSchema(ctx, s.pool); err != nil {
+	if err := s.check(ctx, config.ConnConfig); err != nil {
 		s.pool.Close()
-		return nil, fmt.Errorf("opening database %s: %s", config.ConnConfig.Database, line(err))
+		return nil, refused("opening database", config.ConnConfig, err)
 	}
 	s.starts, s.stops = newWriter(s.runStarts, start.alone), newWriter(s.runStops, stop.alone)
 	return s, nil
 }
 
-func tune(config *pgxpool.Config, conns int) *pgxpool.Config {
-	if conns <= 0 {
-		conns = max(4, 2*runtime.GOMAXPROCS(0))
+// check connects for the first time. Looking up a host's name has no limit of its own.
+func (s *Store) check(ctx context.Context, config *pgx.ConnConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, max(2*patience, patience*time.Duration(1+len(config.Fallbacks))))
+	defer cancel()
+	return checkSchema(ctx, s.pool)
+}
+
+func tune(config *pgxpool.Config, c Config) *pgxpool.Config {
+	switch {
+	case c.MaxConns > 0:
+		config.MaxConns = int32(c.MaxConns)
+	case !strings.Contains(c.URL, "pool_max_conns"): // else it is parsed already
+		config.MaxConns = int32(max(4, 2*runtime.GOMAXPROCS(0)))
 	}
-	config.MaxConns = int32(conns)
-	config.ConnConfig.ConnectTimeout = patience
-	config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	for name, value := range settings {
 		config.ConnConfig.RuntimeParams[name] = value
 	}
@@ -119,16 +126,6 @@ func keepCommits(ctx context.Context, c *pgx.Conn) error {
 	_, err := c.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`)
 	return err
 }
-
-// migrate has a connection of its own, without our limits of time: a migration may take long.
-func migrate(ctx context.Context, config *pgx.ConnConfig) error {
-	config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	db := stdlib.OpenDB(*config)
-	return errors.Join(migrations.Apply(ctx, db, migrations.Postgres), db.Close())
-}
-
-// line is the text of err without the line breaks that the driver puts between the hosts it tried.
-func line(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // Close waits for the writes that were taken and the reads under way, then closes. Later calls of any method give
 // store.ErrUnavailable.

@@ -1,0 +1,107 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/understudy-id/understudy/migrations"
+	"github.com/understudy-id/understudy/oauth"
+)
+
+// parse reads the URL of c, and what the environment adds to it.
+func parse(c Config) (*pgxpool.Config, error) {
+	if c.URL == "" {
+		return nil, fmt.Errorf("opening database: %w: no URL", ErrURL)
+	}
+	config, err := pgxpool.ParseConfig(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("opening database: %w: %s", ErrURL, withoutURL(err))
+	}
+	if c.Password != "" {
+		config.ConnConfig.Password = string(c.Password)
+	}
+	config.ConnConfig.ConnectTimeout = patience
+	config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	return config, nil
+}
+
+// withoutURL is what the parser found, without the URL around it: where a URL is malformed nobody can tell what of it is the
+// password.
+func withoutURL(err error) string {
+	text := err.Error()
+	if i := strings.LastIndex(text, "`: "); i >= 0 {
+		text = text[i+len("`: "):]
+	}
+	return lines(text)
+}
+
+// withDB runs f on connections without our limits of time: a migration may take long.
+func withDB(config *pgx.ConnConfig, f func(*sql.DB) error) error {
+	db := stdlib.OpenDB(*config.Copy())
+	return errors.Join(f(db), db.Close())
+}
+
+// Status lists the migrations of the database of c and when each was applied, as migrations.Status does. Its errors are those of
+// Open.
+func Status(ctx context.Context, c Config) (out []migrations.Migration, err error) {
+	config, err := parse(c)
+	if err != nil {
+		return nil, err
+	}
+	err = withDB(config.ConnConfig, func(db *sql.DB) error {
+		out, err = migrations.Status(ctx, db, migrations.Postgres)
+		return err
+	})
+	return out, refused("reading migrations", config.ConnConfig, err)
+}
+
+// Protection is what keeps others off the way to the database.
+type Protection int
+
+// From none to all. What Postgres calls sslmode decides: disable, allow and prefer are Clear, since whoever stands between can
+// have clear text; require is Encrypted; verify-ca is Certified; verify-full is Verified.
+const (
+	Clear     Protection = iota // nothing
+	Encrypted                   // against who only listens: whoever answers is taken for the database
+	Certified                   // also against who has no certificate of that authority; it may be another server's
+	Verified                    // all; so does a connection that does not leave this machine
+)
+
+// Protection is the weakest that any host of c's URL has, and that host. It connects to nobody. The error is ErrURL.
+func (c Config) Protection() (weakest Protection, host string, err error) {
+	config, err := parse(c)
+	if err != nil {
+		return 0, "", err
+	}
+	conn := config.ConnConfig
+	weakest, host = Verified, conn.Host
+	for _, h := range append([]*pgconn.FallbackConfig{{Host: conn.Host, Port: conn.Port, TLSConfig: conn.TLSConfig}}, conn.Fallbacks...) {
+		if p := protection(h); p < weakest {
+			weakest, host = p, h.Host
+		}
+	}
+	return weakest, host, nil
+}
+
+func protection(h *pgconn.FallbackConfig) Protection {
+	network, _ := pgconn.NetworkAddress(h.Host, h.Port)
+	switch {
+	case network == "unix" || oauth.Loopback(h.Host):
+		return Verified
+	case h.TLSConfig == nil:
+		return Clear
+	case !h.TLSConfig.InsecureSkipVerify:
+		return Verified
+	case h.TLSConfig.VerifyPeerCertificate != nil:
+		return Certified
+	}
+	return Encrypted
+}
