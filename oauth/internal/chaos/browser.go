@@ -102,7 +102,19 @@ func (b *Browser) redirect(method, to string, form url.Values) (*url.URL, error)
 	}
 	if resp.StatusCode != http.StatusSeeOther {
 		text, _ := io.ReadAll(resp.Body)
-		return nil, fmt.Errorf("got %s; want 303\n%s", resp.Status, text)
+		return nil, &Refused{resp.StatusCode, resp.Header.Get("Retry-After"), string(text)}
 	}
 	return resp.Location()
+}
+
+// Refused is an answer, and not the one that was wanted.
+type Refused struct {
+	Status     int
+	RetryAfter string // as the header says it
+	Text       string
+}
+
+// Error shows all of it.
+func (r *Refused) Error() string {
+	return fmt.Sprintf("got %d, Retry-After %q\n%s", r.Status, r.RetryAfter, r.Text)
 }

@@ -1,181 +1,89 @@
 package chaos_test
 
 import (
-	"context"
-	"fmt"
-	"math/rand/v2"
 	"os"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/internal/chaos"
-	"github.com/understudy-id/understudy/oauth/policy"
-	"github.com/understudy-id/understudy/oauth/store"
-	"github.com/understudy-id/understudy/oauth/store/sqlite"
+	"github.com/understudy-id/understudy/oauth/store/postgrestest"
 )
 
-const (
-	workers  = 8
-	password = "correct horse battery staple"
-	// ready is what a restart may take: the promise is a second on an idle machine, and others test on this one.
-	ready = 5 * time.Second
-)
+// ready is what a restart may take: the promise is a second on an idle machine, and others test on this one.
+const ready = 5 * time.Second
 
-func kills() int {
+// rounds is how often something is done to a server: in a short run once.
+func rounds(usual, long int) int {
 	switch {
 	case testing.Short():
 		return 1
 	case os.Getenv("UNDERSTUDY_LONG") == "1":
-		return 30
+		return long
 	}
-	return 5
+	return usual
+}
+
+// env is that of all servers here: admins sign in by password alone, and one actor token lasts the whole test.
+var env = []string{"UNDERSTUDY_SIGN_IN_SECOND_FACTOR=optional", "UNDERSTUDY_LIFETIMES_ACCESS_TOKEN=8h"}
+
+// replicas prepares n servers of one issuer on one database.
+func replicas(t *testing.T, n int, database string) []*chaos.Server {
+	t.Helper()
+	c := chaos.Config{Env: env, Database: database}
+	var all []*chaos.Server
+	for range n {
+		s := chaos.New(t, c)
+		if c.PublicURL == "" {
+			c.PublicURL = s.URL
+		}
+		all = append(all, s)
+	}
+	return all
 }
 
 // TestKillUnderLoad kills the server at random moments while eight admins start and stop, and restarts it: what was answered
 // is there, what is there is on record.
 func TestKillUnderLoad(t *testing.T) {
 	t.Parallel()
-	s := chaos.New(t, chaos.Config{Env: []string{
-		"UNDERSTUDY_SIGN_IN_SECOND_FACTOR=optional", "UNDERSTUDY_LIFETIMES_ACCESS_TOKEN=8h", // one actor token lasts the whole test
-	}})
-	crowd, canaries := prepare(t, s)
-	var ends chaos.Ends
-	var seen chaos.Seen
+	s := chaos.New(t, chaos.Config{Env: env})
+	c := prepare(t, 8, s)
 	var slowest time.Duration
-	rounds, total := kills(), 0
-	for range rounds {
-		underLoad(t, s, crowd, &ends)
+	n, total := rounds(5, 30), 0
+	for range n {
+		rest := c.work()
+		busy(t, c.workers)
+		s.Kill()
+		rest()
 		slowest = max(slowest, s.Start())
-		total = inspect(t, s, crowd, chaos.Options{
-			Issuer: s.URL, Ends: &ends, Seen: &seen, Canaries: append(canaries, secrets(crowd)...), Public: map[string]string{"log": s.Logs(), "URLs": urls(crowd)},
-		})
+		total = c.inspect()
 	}
-	t.Logf("%d kills, %d starts answered, slowest restart %s", rounds, total, slowest)
+	t.Logf("%d kills, %d starts answered, slowest restart %s", n, total, slowest)
 	if slowest > ready {
 		t.Errorf("slowest restart took %s; want at most %s", slowest, ready)
 	}
 }
 
-// prepare adds the people and the client, starts the server and signs the admins in.
-func prepare(t *testing.T, s *chaos.Server) (crowd []*worker, canaries []string) {
-	t.Helper()
-	secret := strings.TrimSpace(s.Run("", "client", "add", "--id", "app", "--name", "The app", "--redirect-uri", callback, "--serves", policy.DefaultResource))
-	s.Run("", "user", "add", "--id", "john", "--email", "john@acme.test", "--name", "John Doe")
-	for i := range workers {
-		s.Run(password+"\n", "user", "add", "--id", fmt.Sprintf("ann%d", i), "--email", fmt.Sprintf("ann%d@acme.test", i), "--name", "Ann", "--role", "admin", "--password-stdin")
+// TestKillReplicaUnderLoad kills one of two replicas, and starts it again, while admins work at both: those at the other
+// notice nothing.
+func TestKillReplicaUnderLoad(t *testing.T) {
+	t.Parallel()
+	both := replicas(t, 2, postgrestest.Fresh(t).Application)
+	c := prepare(t, 4, both...)
+	var slowest time.Duration
+	n, total := rounds(5, 1000), 0
+	for i := range n {
+		dies, lives := both[i%2], both[1-i%2]
+		rest := c.work()
+		busy(t, c.at(dies))
+		dies.Kill()
+		busy(t, c.at(lives))
+		slowest = max(slowest, dies.Start())
+		busy(t, c.at(lives))
+		rest()
+		total = c.inspect()
 	}
-	s.Start()
-	client := newHTTP()
-	t.Cleanup(client.CloseIdleConnections)
-	for i := range workers {
-		w := &worker{app: &app{s.URL, "app", secret, client}, browser: chaos.NewBrowser(s.URL)}
-		t.Cleanup(w.browser.Close)
-		must(t, w.signIn(fmt.Sprintf("ann%d@acme.test", i), password))
-		crowd = append(crowd, w)
+	t.Logf("%d kills, %d starts answered, slowest restart %s", n, total, slowest)
+	if slowest > ready {
+		t.Errorf("slowest restart took %s; want at most %s", slowest, ready)
 	}
-	return crowd, []string{password, secret}
-}
-
-// underLoad lets the crowd work and kills the server after some starts, at any moment of the next ones.
-func underLoad(t *testing.T, s *chaos.Server, crowd []*worker, ends *chaos.Ends) {
-	t.Helper()
-	var acks atomic.Int64
-	var all sync.WaitGroup
-	for _, w := range crowd {
-		all.Go(func() { w.run(ends, &acks) })
-	}
-	idle := make(chan struct{})
-	go func() { all.Wait(); close(idle) }()
-	enough := int64(workers + rand.IntN(10*workers))
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for acks.Load() < enough {
-		select {
-		case <-idle: // every worker failed, which inspect reports
-			enough = 0
-		case <-tick.C:
-		}
-	}
-	// Commits are made for a whole group at once: without this the kill would always fall just after one.
-	<-time.After(rand.N(20 * time.Millisecond))
-	s.Kill()
-	<-idle
-}
-
-// inspect holds the restarted server to what it had answered. It gives how many starts that were.
-func inspect(t *testing.T, s *chaos.Server, crowd []*worker, o chaos.Options) (starts int) {
-	t.Helper()
-	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: s.Database})
-	must(t, err)
-	defer st.Close()
-	for i, w := range crowd {
-		if w.failed != nil {
-			t.Fatalf("worker %d: %v\n%s", i, w.failed, s.Logs())
-		}
-		for _, held := range w.started {
-			recorded(t.Context(), t, st, held)
-		}
-		w.answeredHolds(t)
-		starts += len(w.started)
-		o.Uses = append(o.Uses, w.tickets...)
-	}
-	for _, v := range chaos.Check(t.Context(), st, o) {
-		t.Error(v)
-	}
-	return starts
-}
-
-// recorded demands that a start that was answered is there, and a stop that was answered too.
-func recorded(ctx context.Context, t *testing.T, st store.Store, held session) {
-	t.Helper()
-	got, err := st.Session(ctx, held.id)
-	if err != nil {
-		t.Errorf("session %s was answered for and is lost: %v", held.id, err)
-		return
-	}
-	if held.stopped && (got.Ended.IsZero() || got.EndReason != impersonation.EndStopped) {
-		t.Errorf("session %s: its stop was answered for, but it ended at %v by %q", held.id, got.Ended, got.EndReason)
-	}
-}
-
-// answeredHolds asks the restarted server about the last session that it answered for. Where the request after it had no answer,
-// that one may have ended it, unless it was for a ticket or a question.
-func (w *worker) answeredHolds(t *testing.T) {
-	t.Helper()
-	if len(w.started) == 0 {
-		return
-	}
-	last := w.started[len(w.started)-1]
-	active, err := w.app.active(last.token)
-	must(t, err)
-	switch {
-	case last.stopped && active:
-		t.Errorf("session %s is active again after its stop", last.id)
-	case !last.stopped && !active && w.unknown != "start" && w.unknown != "stop":
-		t.Errorf("session %s was answered for and is not active; the request without an answer was for %q", last.id, w.unknown)
-	}
-}
-
-func secrets(crowd []*worker) []string {
-	var all []string
-	for _, w := range crowd {
-		all = append(append(all, w.actor), w.browser.Cookies()...)
-		for _, s := range w.started[max(0, len(w.started)-20):] { // enough to find a habit
-			all = append(all, s.token, s.ret)
-		}
-		all = append(all, w.tickets[max(0, len(w.tickets)-20):]...)
-	}
-	return all
-}
-
-func urls(crowd []*worker) string {
-	var all []string
-	for _, w := range crowd {
-		all = append(all, w.browser.URLs()...)
-	}
-	return strings.Join(all, "\n")
 }

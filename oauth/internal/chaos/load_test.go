@@ -1,13 +1,16 @@
 package chaos_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,14 +31,6 @@ type app struct {
 	http               *http.Client
 }
 
-// answered is the JSON answer with which a server refused: it did answer, so nothing is unknown.
-type answered struct {
-	status int
-	body   map[string]any
-}
-
-func (a *answered) Error() string { return fmt.Sprintf("got %d %v", a.status, a.body) }
-
 func (a *app) post(path string, form url.Values) (map[string]any, error) {
 	req, err := http.NewRequest(http.MethodPost, a.issuer+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -48,14 +43,15 @@ func (a *app) post(path string, form url.Values) (map[string]any, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	var body map[string]any
-	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return body, &answered{resp.StatusCode, body}
+		return nil, &chaos.Refused{Status: resp.StatusCode, RetryAfter: resp.Header.Get("Retry-After"), Text: string(text)}
 	}
-	return body, nil
+	var body map[string]any
+	return body, json.Unmarshal(text, &body)
 }
 
 func (a *app) active(token string) (bool, error) {
@@ -65,15 +61,23 @@ func (a *app) active(token string) (bool, error) {
 
 // worker is one admin at work: it starts, sometimes stops, and starts again, which ends what came before.
 type worker struct {
-	app     *app
+	app     *app   // of the server it works at
+	asks    []*app // of all servers
+	roams   bool   // it asks about sessions at any of them
 	browser *chaos.Browser
-	actor   string // access token
+	actor   string   // access token
+	weather *weather // nil where no request may be refused
 
-	// What was answered, and whether the last request was not.
+	// What was answered, and whether requests were not.
 	started []session // all of them, in order
-	unknown string    // "ticket", "start", "stop": the request without an answer
+	unknown string    // "start" or "stop", which may have ended the last of them: one came since, and nobody knows what it did
+	gone    bool      // the server did not answer
 	tickets []string  // spent with success
 	failed  error     // an answer that must not be
+	slowest time.Duration
+	// How many requests were answered with success and refused, for those who watch.
+	served, refused atomic.Int64
+	acks            atomic.Int64 // starts
 }
 
 // session is one start that was answered 200.
@@ -102,80 +106,153 @@ func (w *worker) signIn(email, password string) error {
 	return err
 }
 
-// run works until the server is gone. Each start that was answered is counted in acks.
-func (w *worker) run(ends *chaos.Ends, acks *atomic.Int64) {
-	w.unknown = ""
-	for w.unknown == "" && w.failed == nil {
-		w.start()
-		if w.unknown != "" || w.failed != nil {
-			return
-		}
-		acks.Add(1)
+// run works until ctx ends or the server is gone.
+func (w *worker) run(ctx context.Context, ends *chaos.Ends) {
+	w.gone = false
+	for ctx.Err() == nil && w.start() {
 		switch rand.IntN(3) {
 		case 0:
 			w.stop(ends)
 		case 1:
 			w.introspect(ends)
 		}
+		w.weather.rest(ctx)
 	}
 }
 
-func (w *worker) start() {
-	back, err := w.browser.Impersonate(request, url.Values{"subject": {"john"}, "reason": {"cannot find the report tab"}, "mode": {"read"}, "minutes": {"30"}, "action": {"impersonate"}})
-	if err != nil {
-		w.unanswered("ticket", err)
-		return
+// start answers false if there is no use in going on.
+func (w *worker) start() (on bool) {
+	var back url.Values
+	if !w.call("ticket", func() (err error) {
+		back, err = w.browser.Impersonate(request, url.Values{"subject": {"john"}, "reason": {"cannot find the report tab"}, "mode": {"read"}, "minutes": {"30"}, "action": {"impersonate"}})
+		return err
+	}) {
+		return w.goesOn()
 	}
-	ticket := back.Get("ticket")
-	body, err := w.app.post("/oauth2/token", url.Values{
-		"grant_type": {oauth.GrantTypeTokenExchange}, "subject_token": {ticket}, "subject_token_type": {string(oauth.TokenTypeTicket)},
-		"actor_token": {w.actor}, "actor_token_type": {string(oauth.TokenTypeAccessToken)}, "code_verifier": {verifier},
-	})
-	if err != nil {
-		w.unanswered("start", err)
-		return
+	var body map[string]any
+	if !w.call("start", func() (err error) {
+		body, err = w.app.post("/oauth2/token", url.Values{
+			"grant_type": {oauth.GrantTypeTokenExchange}, "subject_token": {back.Get("ticket")}, "subject_token_type": {string(oauth.TokenTypeTicket)},
+			"actor_token": {w.actor}, "actor_token_type": {string(oauth.TokenTypeAccessToken)}, "code_verifier": {verifier},
+		})
+		return err
+	}) {
+		return w.goesOn()
 	}
 	var s session
 	s.token, _ = body["access_token"].(string)
 	s.ret, _ = body["understudy_return_token"].(string)
 	about, _ := body["understudy_session"].(map[string]any)
 	s.id, _ = about["id"].(string)
-	w.started, w.tickets = append(w.started, s), append(w.tickets, ticket)
+	w.started, w.tickets = append(w.started, s), append(w.tickets, back.Get("ticket"))
+	w.unknown = ""
+	w.acks.Add(1)
+	return true
 }
 
 func (w *worker) stop(ends *chaos.Ends) {
-	s := &w.started[len(w.started)-1]
-	body, err := w.app.post("/oauth2/token", url.Values{
-		"grant_type": {oauth.GrantTypeTokenExchange}, "subject_token": {s.ret}, "subject_token_type": {string(oauth.TokenTypeReturnToken)},
-	})
-	if err != nil {
-		w.unanswered("stop", err)
+	if len(w.started) == 0 || w.unknown != "" || !w.goesOn() {
 		return
 	}
-	s.stopped = true
-	ends.Ended(s.id)
-	w.actor, _ = body["access_token"].(string)
+	s := &w.started[len(w.started)-1]
+	w.call("stop", func() error {
+		body, err := w.app.post("/oauth2/token", url.Values{
+			"grant_type": {oauth.GrantTypeTokenExchange}, "subject_token": {s.ret}, "subject_token_type": {string(oauth.TokenTypeReturnToken)},
+		})
+		if err == nil {
+			s.stopped = true
+			ends.Ended(s.id)
+			w.actor, _ = body["access_token"].(string)
+		}
+		return err
+	})
 }
 
 // introspect asks about any session so far.
 func (w *worker) introspect(ends *chaos.Ends) {
-	s := w.started[rand.IntN(len(w.started))]
-	answer := ends.Ask(s.id)
-	active, err := w.app.active(s.token)
-	if err != nil {
-		w.unanswered("introspect", err)
+	if len(w.started) == 0 || !w.goesOn() {
 		return
 	}
-	answer(active)
+	s := w.started[rand.IntN(len(w.started))]
+	at := w.app
+	if w.roams {
+		at = w.asks[rand.IntN(len(w.asks))]
+	}
+	answer := ends.Ask(s.id)
+	w.call("introspect", func() error {
+		active, err := at.active(s.token)
+		if err == nil {
+			answer(active)
+		}
+		return err
+	})
 }
 
-// unanswered notes that the outcome of a request is unknown, or that it was refused, which nothing here should be.
-func (w *worker) unanswered(what string, err error) {
-	var refused *answered
-	if errors.As(err, &refused) || strings.Contains(err.Error(), "want 303") {
-		w.failed = fmt.Errorf("%s: %w", what, err)
+func (w *worker) goesOn() bool { return !w.gone && w.failed == nil }
+
+// call makes one request, and holds it to what must be: an answer, and no refusal but what the weather allows.
+func (w *worker) call(what string, request func() error) (ok bool) {
+	before, begin := w.weather.now(), time.Now()
+	err := request()
+	var refused *chaos.Refused
+	switch took := time.Since(begin); {
+	case err == nil && before != "" && before == w.weather.now():
+		w.failed = fmt.Errorf("%s: answered with success in the middle of: %s", what, before)
+	case err == nil:
+		w.slowest = max(w.slowest, took)
+		w.served.Add(1)
+		return true
+	case !errors.As(err, &refused):
+		w.gone = true
+		if w.weather != nil {
+			w.failed = fmt.Errorf("%s after %s: %w", what, took, err)
+		}
+	case w.weather == nil || refused.Status != http.StatusServiceUnavailable || refused.RetryAfter == "":
+		w.failed = fmt.Errorf("%s after %s: %w", what, took, err)
+	default:
+		w.slowest = max(w.slowest, took)
+		w.refused.Add(1)
 	}
-	w.unknown = what
+	if what == "start" || what == "stop" {
+		w.unknown = what
+	}
+	return false
+}
+
+// weather is what workers may meet: they may be refused for want of a store, as long as they are told when to come again. Nil is
+// fair weather.
+type weather struct {
+	mu  sync.Mutex
+	bad string // why no request can succeed; "" if it might
+}
+
+// turn says from when on no request can succeed, and why; "" from when on it might.
+func (w *weather) turn(bad string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bad = bad
+}
+
+func (w *weather) now() string {
+	if w == nil {
+		return ""
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.bad
+}
+
+// rest is what a person takes between two clicks, so that there is some of the machine left for other tests.
+func (w *weather) rest(ctx context.Context) {
+	if w == nil {
+		return
+	}
+	timer := time.NewTimer(rand.N(40 * time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }
 
 func newHTTP() *http.Client {
