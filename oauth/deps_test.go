@@ -48,6 +48,8 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/internal/password", "", "golang.org/x/crypto"},
 	{"oauth/internal/totp", "", "github.com/pquerna/otp"},
 	{"oauth/internal/chaos", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store oauth/store/sqlite", ""},
+	{"oauth/internal/load", "oauth oauth/directory oauth/impersonation oauth/internal/chaos oauth/policy oauth/server oauth/store oauth/store/postgres " +
+		"oauth/store/postgrestest oauth/store/sqlite", "github.com/jackc/pgx/v5"},
 
 	{"oauth/rp", "oauth oauth/internal/seal", ""}, // seal is the standard library and nothing else
 	{"conformance", "", ""},
