@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -12,14 +11,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/understudy-id/understudy/migrations"
 	"github.com/understudy-id/understudy/oauth"
 )
 
 // parse reads the URL of c, and what the environment adds to it.
 func parse(c Config) (*pgxpool.Config, error) {
 	if c.URL == "" {
-		return nil, fmt.Errorf("opening database: %w: no URL", ErrURL)
+		return nil, fmt.Errorf("opening database: %w: it is empty", ErrURL)
 	}
 	config, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
@@ -47,20 +45,6 @@ func withoutURL(err error) string {
 func withDB(config *pgx.ConnConfig, f func(*sql.DB) error) error {
 	db := stdlib.OpenDB(*config.Copy())
 	return errors.Join(f(db), db.Close())
-}
-
-// Status lists the migrations of the database of c and when each was applied, as migrations.Status does. Its errors are those of
-// Open.
-func Status(ctx context.Context, c Config) (out []migrations.Migration, err error) {
-	config, err := parse(c)
-	if err != nil {
-		return nil, err
-	}
-	err = withDB(config.ConnConfig, func(db *sql.DB) error {
-		out, err = migrations.Status(ctx, db, migrations.Postgres)
-		return err
-	})
-	return out, refused("reading migrations", config.ConnConfig, err)
 }
 
 // Protection is what keeps others off the way to the database.

@@ -24,8 +24,8 @@ func TestOpenRefuses(t *testing.T) {
 	readOnly.run(readOnly.connect(), `ALTER ROLE application IN DATABASE `+name(readOnly.db.Application)+` SET default_transaction_read_only = on`)
 	empty := postgrestest.Empty(t)
 	for what, c := range map[string]struct{ url, want string }{
-		"no URL":        {"", "no URL"},
-		"no such URL":   {"postgres://u:hush@host:port/db", "not a URL of Postgres: invalid port"},
+		"no URL":        {"", "the URL cannot be used: it is empty"},
+		"no such URL":   {"postgres://u:hush@host:port/db", "the URL cannot be used: invalid port"},
 		"nobody there":  {"postgres://u:hush@127.0.0.1:1/db", "refused"},
 		"no database":   {strings.Replace(empty.Owner, "/test_", "/none_", 1), "does not exist"},
 		"no schema":     {empty.Owner, "run understudy migrate up"},

@@ -15,7 +15,7 @@ import (
 
 // Why a database cannot be opened, for who tells an operator what to do.
 var (
-	ErrURL         = errors.New("not a URL of Postgres")               // it cannot be read
+	ErrURL         = errors.New("the URL cannot be used")              // it cannot be read
 	ErrUnreachable = errors.New("no answer")                           // the host is unknown, nothing listens there, or it is silent
 	ErrTLS         = errors.New("no TLS as asked for")                 // the server has none, or its certificate is not accepted
 	ErrCredentials = errors.New("the server does not let the role in") // wrong role or password, or pg_hba.conf
@@ -54,7 +54,8 @@ func refused(doing string, config *pgx.ConnConfig, err error) error {
 func lines(text string) string {
 	var out []string
 	for line := range strings.Lines(text) {
-		if line = strings.Join(strings.Fields(line), " "); line != "" && !slices.Contains(out, line) {
+		line = strings.TrimPrefix(strings.Join(strings.Fields(line), " "), "hostname resolving error: ")
+		if line != "" && !slices.Contains(out, line) {
 			out = append(out, line)
 		}
 	}

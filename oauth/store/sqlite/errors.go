@@ -12,6 +12,13 @@ import (
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
+// Why a file cannot be opened, for who tells an operator what to do.
+var (
+	ErrCorrupt  = errors.New("not a database, or a damaged one")
+	ErrReadOnly = errors.New("the file cannot be written")
+	ErrBusy     = errors.New("another program has it locked")
+)
+
 // errRefused is for what a caller asked wrongly: it is not worth another try.
 var errRefused = errors.New("refused")
 
@@ -73,4 +80,17 @@ func full(err error) bool {
 		return true
 	}
 	return false
+}
+
+// refused names why a file cannot be opened, where there is a name.
+func refused(err error) error {
+	switch sqliteCode(err) & 0xff {
+	case code.SQLITE_NOTADB, code.SQLITE_CORRUPT:
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	case code.SQLITE_READONLY, code.SQLITE_CANTOPEN, code.SQLITE_PERM:
+		return fmt.Errorf("%w: %w", ErrReadOnly, err)
+	case code.SQLITE_BUSY, code.SQLITE_LOCKED:
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	return err
 }

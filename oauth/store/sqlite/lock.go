@@ -16,6 +16,9 @@ var ErrLocked = errors.New("another server is using it")
 // ErrLocked that names the first one's process id. The lock goes with the process, also when it is killed; the file stays. A
 // command line beside a server does not take it. release may be called once.
 func Lock(path string) (release func() error, err error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() { // no lock is left beside what cannot be a database
+		return nil, fmt.Errorf("locking the database: %w", &os.PathError{Op: "open", Path: path, Err: syscall.EISDIR})
+	}
 	name := path + ".lock"
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -51,7 +51,8 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens the file of c. The caller closes the Store. An error of the schema says what to run.
+// Open opens the file of c. The caller closes the Store. An error says what is wrong: ErrCorrupt, ErrReadOnly, ErrBusy after five
+// seconds, migrations.ErrOlder, migrations.ErrNewer, one of the file system, or something else.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	path, err := prepare(c)
 	if err != nil {
@@ -60,7 +61,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	s := new(Store)
 	if err := s.open(ctx, path, c); err != nil {
 		s.closeFiles()
-		return nil, fmt.Errorf("opening database %s: %w", path, err)
+		return nil, fmt.Errorf("opening database %s: %w", path, refused(err))
 	}
 	return s, nil
 }
