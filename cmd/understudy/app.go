@@ -70,13 +70,15 @@ func (a *app) does(f func(ctx context.Context, args []string) error) func(*cobra
 }
 
 // config loads the configuration and refuses one that Check finds fault with.
-func (a *app) config() (*config.Loaded, error) {
+func (a *app) config() (*config.Loaded, error) { return a.checked((*config.Loaded).Check) }
+
+func (a *app) checked(check func(*config.Loaded) []*config.Problem) (*config.Loaded, error) {
 	l, err := config.Load(config.Sources{File: a.file, Env: a.env, Flags: a.flags})
 	if err != nil {
 		return nil, err
 	}
 	var errs []error
-	for _, p := range l.Check() {
+	for _, p := range check(l) {
 		errs = append(errs, p)
 	}
 	return l, errors.Join(errs...)

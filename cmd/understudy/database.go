@@ -20,7 +20,9 @@ type database interface {
 // openDatabase opens the configured database. With migrate it is made, or brought up to date, first.
 func openDatabase(ctx context.Context, l *config.Loaded, migrate bool) (database, error) {
 	if l.Postgres() {
-		st, err := postgres.Open(ctx, postgres.Config{URL: l.Database, Migrate: migrate})
+		c := l.PostgresConfig()
+		c.Migrate = migrate
+		st, err := postgres.Open(ctx, c)
 		if err != nil {
 			return nil, err
 		}

@@ -6,10 +6,12 @@ import (
 	"io/fs"
 	"syscall"
 
+	"github.com/understudy-id/understudy/migrations"
 	"github.com/understudy-id/understudy/oauth/admin"
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/store/postgres"
 	"github.com/understudy-id/understudy/oauth/store/sqlite"
 	"github.com/understudy-id/understudy/oauth/tokens"
 )
@@ -23,6 +25,17 @@ var hints = []struct {
 	{directory.ErrNotFound, "understudy user ls lists users; give an ID or an e-mail address"},
 	{store.ErrNotFound, "understudy client ls, session ls and audit ls list what there is"},
 	{store.ErrExists, "understudy user ls and client ls list what there is; the ID of a removed client is not free again"},
+	{migrations.ErrOlder, "run understudy migrate up, on Postgres as the role that owns the tables; it is run once for all servers"},
+	{migrations.ErrNewer, "this database was made for a newer program: run that, or one as new"},
+	{postgres.ErrUnreachable, "is that the host, and does a server listen there? --database or UNDERSTUDY_DATABASE names another"},
+	{postgres.ErrTLS, "sslmode in the database's URL says what is asked for, sslrootcert whose certificates are taken"},
+	{postgres.ErrCredentials, "look at the user in the database's URL, at UNDERSTUDY_DATABASE_PASSWORD, database_password_file or PGPASSFILE, and at the server's pg_hba.conf"},
+	{postgres.ErrNoDatabase, "createdb makes it; --database or UNDERSTUDY_DATABASE names another"},
+	{postgres.ErrPrivilege, "understudy migrate up is for the role that owns the tables; what others need the SQL of understudy migrate roles grants"},
+	{sqlite.ErrCorrupt, "put a backup back, or give --database another name; nothing was changed"},
+	{sqlite.ErrReadOnly, "who owns the file and its directory, and is the disk writable? SQLite writes beside the file too"},
+	{sqlite.ErrBusy, "another program holds the file, perhaps a backup or a shell: let it end and try again"},
+	{syscall.EISDIR, "--database names a file, which may be a new one"},
 	{store.ErrUnavailable, "is the disk full, or another program busy with the database? Try again"},
 	{tokens.ErrKey, "is it the server's key? Look at UNDERSTUDY_SEALING_KEY, sealing_key_file and the file .key beside the database"},
 	{audit.ErrOpening, tampered},

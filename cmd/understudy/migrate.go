@@ -2,60 +2,64 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"net/url"
-	"os"
-	"path/filepath"
+	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
+	"github.com/understudy-id/understudy/cmd/understudy/internal/config"
 	"github.com/understudy-id/understudy/migrations"
+	"github.com/understudy-id/understudy/oauth/store/postgres"
 	"github.com/understudy-id/understudy/oauth/store/sqlite"
 )
 
 func (a *app) migrateCmd() *cobra.Command {
 	up := &cobra.Command{Use: "up", Short: "Make the database, or bring it up to date", Args: cobra.NoArgs,
+		Long: "Make the database, or bring it up to date.\n\nA Postgres is brought up to date as the role that owns its tables, once for all servers,\n" +
+			"also while they run; then understudy migrate roles grants what is new.",
 		RunE: a.does(func(ctx context.Context, _ []string) error {
-			l, err := a.config()
+			l, err := a.checked((*config.Loaded).CheckDatabase)
 			if err != nil {
 				return err
 			}
-			st, err := sqlite.Open(ctx, sqlite.Config{Path: l.Database, Migrate: true})
+			st, err := openDatabase(ctx, l, true)
 			if err != nil {
 				return err
 			}
 			if err := st.Close(); err != nil {
 				return err
 			}
-			return a.migrations(ctx, l.Database)
+			return a.migrations(ctx, l)
 		})}
 	status := &cobra.Command{Use: "status", Short: "List migrations and when each was applied", Args: cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
-			l, err := a.config()
+			l, err := a.checked((*config.Loaded).CheckDatabase)
 			if err != nil {
 				return err
 			}
-			if _, err := os.Stat(l.Database); err != nil {
-				return withHint(err, "understudy migrate up makes it; --database names another")
-			}
-			return a.migrations(ctx, l.Database)
+			return a.migrations(ctx, l)
 		})}
-	return a.group("migrate", "The schema of the database", up, status)
+	return a.group("migrate", "The schema of the database", up, status, a.migrateRoles())
 }
 
-func (a *app) migrations(ctx context.Context, path string) error {
-	path, err := filepath.Abs(path)
+func (a *app) migrateRoles() *cobra.Command {
+	return &cobra.Command{Use: "roles", Short: "Print the SQL that makes the roles of a Postgres and grants them what they need", Args: cobra.NoArgs,
+		Long: "Print the SQL that makes the roles of a Postgres and grants them what they need.\n\n" +
+			"Run it after every understudy migrate up, as a role that may make roles and owns the tables:\n" +
+			"understudy migrate roles | psql -v ON_ERROR_STOP=1 postgres://owner@host/name",
+		RunE: a.does(func(context.Context, []string) error {
+			if a.output == outputJSON {
+				return a.printJSON(map[string]string{"sql": migrations.PostgresRoles})
+			}
+			_, err := fmt.Fprint(a.stdout, migrations.PostgresRoles)
+			return err
+		})}
+}
+
+func (a *app) migrations(ctx context.Context, l *config.Loaded) error {
+	all, err := migrationsOf(ctx, l)
 	if err != nil {
-		return err
-	}
-	name := url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=busy_timeout(5000)"}
-	db, err := sql.Open("sqlite", name.String()) // the driver comes with package sqlite
-	if err != nil {
-		return err
-	}
-	all, err := migrations.Status(ctx, db, migrations.SQLite)
-	if err := errors.Join(err, db.Close()); err != nil {
 		return err
 	}
 	type row struct {
@@ -70,4 +74,15 @@ func (a *app) migrations(ctx context.Context, path string) error {
 		t.add(m.Name, stamp(m.Applied))
 	}
 	return a.print(map[string]any{"migrations": out}, t)
+}
+
+func migrationsOf(ctx context.Context, l *config.Loaded) ([]migrations.Migration, error) {
+	if l.Postgres() {
+		return postgres.Status(ctx, l.PostgresConfig())
+	}
+	all, err := sqlite.Status(ctx, sqlite.Config{Path: l.Database})
+	if errors.Is(err, fs.ErrNotExist) {
+		err = withHint(err, "understudy migrate up makes it; --database names another")
+	}
+	return all, err
 }

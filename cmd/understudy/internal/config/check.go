@@ -33,6 +33,13 @@ func (l *Loaded) Check() []*Problem {
 	return c.found
 }
 
+// CheckDatabase judges the database alone: whoever owns its tables and migrates them needs none of the server's secrets.
+func (l *Loaded) CheckDatabase() []*Problem {
+	c := checker{l: l}
+	c.database()
+	return c.found
+}
+
 // checker collects problems.
 type checker struct {
 	l     *Loaded
@@ -150,17 +157,16 @@ func (c *checker) sealingKey() {
 	}
 }
 
-// Postgres reports whether the database is one of Postgres, and not a file.
-func (c *Config) Postgres() bool {
-	return strings.HasPrefix(c.Database, "postgres://") || strings.HasPrefix(c.Database, "postgresql://")
-}
-
 func (c *checker) database() {
-	if c.l.Database == "" {
+	switch {
+	case c.l.Database == "":
 		c.add("database", "must name a file or a Postgres database", "")
-	}
-	if strings.Contains(c.l.Database, "://") && !c.l.Postgres() {
-		c.add("database", "is neither a file nor a postgres:// URL", "")
+	case c.l.Postgres():
+		if _, _, err := c.l.PostgresConfig().Protection(); err != nil {
+			c.add("database", strings.TrimPrefix(err.Error(), "opening database: the URL "), postgresURL)
+		}
+	case strings.Contains(c.l.Database, "://"):
+		c.add("database", "is neither a file nor a postgres:// URL", postgresURL)
 	}
 }
 

@@ -16,24 +16,27 @@ const DefaultFile = "understudy.yaml"
 
 // Config is everything that can be set. The path of a field is its yaml names joined by dots; its environment name is
 // UNDERSTUDY_ and the path in upper snake case, its flag is the path with dashes. Fields with file:"only" are in the
-// file only; fields with secret:"true" have no flag, since a process list shows flags.
+// file only; fields with secret:"true" have no flag, since a process list shows flags. Load moves a password that is in the
+// URL of Database into DatabasePassword, so that Database may be shown.
 type Config struct {
-	PublicURL      string            `yaml:"public_url" doc:"the URL that browsers see, and the issuer of every token; https unless it is localhost"`
-	Listen         string            `yaml:"listen" doc:"host:port for browsers and clients"`
-	PrivateListen  string            `yaml:"private_listen" doc:"host:port for /healthz and /readyz; empty for none"`
-	Database       string            `yaml:"database" doc:"file of the SQLite database, or postgres://user@host/name"`
-	TLS            TLS               `yaml:"tls"`
-	TrustedProxies []string          `yaml:"trusted_proxies" doc:"networks (CIDR) whose X-Forwarded-* headers are believed"`
-	SealingKey     oauth.Secret      `yaml:"sealing_key" secret:"true" doc:"base64 of the 32 bytes that seal private keys in the database; on localhost a file beside the database"`
-	SealingKeyFile string            `yaml:"sealing_key_file" doc:"a file that holds sealing_key"`
-	SignIn         SignIn            `yaml:"sign_in"`
-	Lifetimes      Lifetimes         `yaml:"lifetimes"`
-	Resources      []policy.Resource `yaml:"resources" file:"only" doc:"APIs that tokens may be for"`
-	Scopes         []policy.Scope    `yaml:"scopes" file:"only" doc:"scopes and how dangerous each is: read, write or never"`
-	Roles          []policy.Role     `yaml:"roles" file:"only" doc:"roles: who is privileged, who may impersonate whom"`
-	Clients        Clients           `yaml:"clients"`
-	Log            Log               `yaml:"log"`
-	SupportURL     string            `yaml:"support_url" doc:"where a page sends those who need help"`
+	PublicURL            string            `yaml:"public_url" doc:"the URL that browsers see, and the issuer of every token; https unless it is localhost"`
+	Listen               string            `yaml:"listen" doc:"host:port for browsers and clients"`
+	PrivateListen        string            `yaml:"private_listen" doc:"host:port for /healthz and /readyz; empty for none"`
+	Database             string            `yaml:"database" doc:"file of the SQLite database, or postgres://user@host/name?sslmode=verify-full; pool_max_conns=20 there bounds connections"`
+	DatabasePassword     oauth.Secret      `yaml:"database_password" secret:"true" doc:"password of the user of a Postgres database; or in the URL, if that is not in a flag; or PGPASSFILE"`
+	DatabasePasswordFile string            `yaml:"database_password_file" doc:"a file that holds database_password"`
+	TLS                  TLS               `yaml:"tls"`
+	TrustedProxies       []string          `yaml:"trusted_proxies" doc:"networks (CIDR) whose X-Forwarded-* headers are believed"`
+	SealingKey           oauth.Secret      `yaml:"sealing_key" secret:"true" doc:"base64 of the 32 bytes that seal private keys in the database; on localhost a file beside the database"`
+	SealingKeyFile       string            `yaml:"sealing_key_file" doc:"a file that holds sealing_key"`
+	SignIn               SignIn            `yaml:"sign_in"`
+	Lifetimes            Lifetimes         `yaml:"lifetimes"`
+	Resources            []policy.Resource `yaml:"resources" file:"only" doc:"APIs that tokens may be for"`
+	Scopes               []policy.Scope    `yaml:"scopes" file:"only" doc:"scopes and how dangerous each is: read, write or never"`
+	Roles                []policy.Role     `yaml:"roles" file:"only" doc:"roles: who is privileged, who may impersonate whom"`
+	Clients              Clients           `yaml:"clients"`
+	Log                  Log               `yaml:"log"`
+	SupportURL           string            `yaml:"support_url" doc:"where a page sends those who need help"`
 }
 
 // TLS is for a server that ends TLS itself.

@@ -48,7 +48,11 @@ func Load(src Sources) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l, l.keyFile()
+	return l, errors.Join(
+		l.secretFile("sealing_key", &l.SealingKey, l.SealingKeyFile),
+		l.cutPassword(),
+		l.secretFile("database_password", &l.DatabasePassword, l.DatabasePasswordFile),
+	)
 }
 
 func (l *Loaded) file(path string) error {
@@ -155,20 +159,21 @@ func (l *Loaded) set(f Field, text, from string) error {
 	return nil
 }
 
-// keyFile reads the sealing key from its file.
-func (l *Loaded) keyFile() error {
-	if l.SealingKeyFile == "" {
+// secretFile reads the secret at path from the file that its neighbour names.
+func (l *Loaded) secretFile(path string, secret *oauth.Secret, file string) error {
+	if file == "" {
 		return nil
 	}
-	if l.SealingKey != "" {
-		return &Problem{Where: l.From("sealing_key_file"), What: "sealing_key is set too, by " + l.From("sealing_key"), Hint: "set one of the two"}
+	from := l.From(path + "_file")
+	if *secret != "" {
+		return &Problem{Where: from, What: path + " is set too, by " + l.From(path), Hint: "set one of the two"}
 	}
-	data, err := os.ReadFile(l.SealingKeyFile)
+	data, err := os.ReadFile(file)
 	if err != nil {
-		return &Problem{Where: l.From("sealing_key_file"), What: err.Error()}
+		return &Problem{Where: from, What: err.Error()}
 	}
-	l.SealingKey = oauth.Secret(strings.TrimSpace(string(data)))
-	l.from["sealing_key"] = "file " + l.SealingKeyFile
+	*secret = oauth.Secret(strings.TrimSpace(string(data)))
+	l.from[path] = "file " + file
 	return nil
 }
 

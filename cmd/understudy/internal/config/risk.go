@@ -5,6 +5,7 @@ import (
 	"net"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/store/postgres"
 )
 
 // SameOriginRisk is the one risk that is taken outside of this configuration: by an app that lays impersonation over its own
@@ -26,6 +27,9 @@ func (c *Config) Risks() []string {
 	if host, _, err := net.SplitHostPort(c.Listen); err == nil && !oauth.Loopback(host) && c.TLS.CertFile == "" {
 		add("listen %s is open and without TLS: whoever reaches it past the trusted proxy talks in clear", c.Listen)
 	}
+	if c.Postgres() {
+		out = append(out, c.wayToDatabase()...)
+	}
 	for _, r := range c.Roles {
 		if r.Impersonate == nil {
 			continue
@@ -35,4 +39,23 @@ func (c *Config) Risks() []string {
 		}
 	}
 	return out
+}
+
+// wayToDatabase is the risk of the network between, where there is one.
+func (c *Config) wayToDatabase() []string {
+	protection, host, err := c.PostgresConfig().Protection()
+	what := ""
+	switch {
+	case err != nil:
+		return nil // Check says it
+	case protection == postgres.Clear:
+		what = "no TLS is demanded, so whoever stands between can read and change everything, the trail too"
+	case protection == postgres.Encrypted:
+		what = "the server's certificate is not checked, so whoever stands between can be the database"
+	case protection == postgres.Certified:
+		what = "the server's name is not checked, so whoever has any certificate of that authority can be the database"
+	default:
+		return nil
+	}
+	return []string{fmt.Sprintf("database at %s: %s; sslmode=verify-full in its URL closes that", host, what)}
 }
