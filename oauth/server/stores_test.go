@@ -135,3 +135,17 @@ func impersonationToken(t testing.TB, token string) chaos.Token {
 		Expires: time.Unix(int64(exp), 0),
 	}
 }
+
+// within tries f until it gives no error, for 15 s.
+func within(t testing.TB, what string, f func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
