@@ -91,7 +91,7 @@ func (a *app) open(ctx context.Context, create bool) (*config.Loaded, store.Stor
 		return nil, nil, err
 	}
 	if l.Postgres() {
-		st, err := openDatabase(ctx, l, false)
+		st, err := openUnmarked(ctx, l, false)
 		return l, st, err
 	}
 	_, err = os.Stat(l.Database)
@@ -99,7 +99,7 @@ func (a *app) open(ctx context.Context, create bool) (*config.Loaded, store.Stor
 	if missing && !create {
 		return nil, nil, withHint(fmt.Errorf("no database at %s", l.Database), "understudy serve makes it; --database names another")
 	}
-	st, err := openDatabase(ctx, l, missing)
+	st, err := openUnmarked(ctx, l, missing)
 	return l, st, err
 }
 

@@ -52,6 +52,9 @@ func serveFrom(ctx context.Context, l *config.Loaded) (st database, release func
 	if err == nil && marker == demoMarker {
 		err = withHint(fmt.Errorf("%s is a demo database: its passwords are public", l.Database), "--database names another")
 	}
+	if err == nil {
+		err = refuseMarked(l, marker)
+	}
 	if err != nil {
 		return nil, nil, errors.Join(err, release())
 	}

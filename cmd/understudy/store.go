@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/understudy-id/understudy/cmd/understudy/internal/config"
+	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/store/transfer"
+	"github.com/understudy-id/understudy/oauth/tokens"
+)
+
+func (a *app) storeCmd() *cobra.Command {
+	return a.group("store", "Where everything is kept: move it from SQLite to Postgres", a.storeCopy(), a.storeVerify(), a.storeReopen())
+}
+
+const copyHelp = `Move an installation from a SQLite file to Postgres: all of it, with its sessions and its audit trail.
+
+Stop the server first; command lines too are refused from here on. Make the database, let "understudy migrate up" run as its
+owner, and give this command the same URL as database, with the sealing key of the file (sealing_key_file: understudy.db.key
+where it is beside the database). The command finds what Postgres would not take before it changes anything, copies, compares
+every row, and only then lets the target be served: "understudy serve" then goes on where the file stopped.
+
+It may be stopped at any moment, or lose its connection: the same command goes on. Until it is done nobody can serve either
+side; "understudy store reopen" gives the file back instead.`
+
+func (a *app) storeCopy() *cobra.Command {
+	var from string
+	cmd := &cobra.Command{Use: "copy --from FILE", Short: "Move an installation from SQLite to the configured Postgres", Long: copyHelp, Args: cobra.NoArgs,
+		RunE: a.does(func(ctx context.Context, _ []string) error {
+			return a.transfer(ctx, from, transfer.Copy, func(r transfer.Result) string {
+				if r.Already {
+					return "nothing to do: %[1]s has moved to this database already (%[4]s)"
+				}
+				return "%[1]s has moved: %[2]d rows copied and compared in %[3]s (%[4]s)"
+			})
+		})}
+	return fromFlag(cmd, &from)
+}
+
+func (a *app) storeVerify() *cobra.Command {
+	var from string
+	cmd := &cobra.Command{Use: "verify --from FILE", Short: "Compare a copy with its source, row for row, and change nothing", Args: cobra.NoArgs,
+		RunE: a.does(func(ctx context.Context, _ []string) error {
+			return a.transfer(ctx, from, transfer.Verify, func(transfer.Result) string {
+				return "%[1]s and its copy are the same: %[2]d rows compared in %[3]s (%[4]s)"
+			})
+		})}
+	return fromFlag(cmd, &from)
+}
+
+func (a *app) storeReopen() *cobra.Command {
+	var from string
+	var moved bool
+	cmd := &cobra.Command{Use: "reopen --from FILE", Short: "Give a file back to its server, after a copy that is not wanted any more", Args: cobra.NoArgs,
+		RunE: a.does(func(ctx context.Context, _ []string) error {
+			if err := transfer.Reopen(ctx, from, moved); err != nil {
+				return storeHint(err, from)
+			}
+			return a.say(map[string]string{"reopened": from}, "%s is open again; what was copied of it can never be served", from)
+		})}
+	fromFlag(cmd, &from).Flags().BoolVar(&moved, "even-if-moved", false,
+		"also after a copy that was finished: what was done in Postgres since is not in the file. Drop that database first, so that there are not two installations")
+	return cmd
+}
+
+func fromFlag(cmd *cobra.Command, from *string) *cobra.Command {
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(from, "from", "", "the SQLite `file`, such as understudy.db")
+	cmd.MarkFlagRequired("from") // the flag is there
+	return cmd
+}
+
+// copyOut is what was copied or compared, as -o json has it.
+type copyOut struct {
+	Copy    string           `json:"copy"`
+	From    string           `json:"from"`
+	Already bool             `json:"already"`
+	Rows    int64            `json:"rows"`
+	Tables  map[string]int64 `json:"tables"`
+	Seconds float64          `json:"seconds"`
+}
+
+// transfer runs f. said gives the words for file, rows, time and copy.
+func (a *app) transfer(ctx context.Context, from string, f func(context.Context, transfer.Config) (transfer.Result, error), said func(transfer.Result) string) error {
+	l, err := a.config()
+	if err != nil {
+		return err
+	}
+	if !l.Postgres() {
+		return withHint(fmt.Errorf("database %s is a file: the copy goes to Postgres", l.Database), "give the URL of the target: UNDERSTUDY_DATABASE, or --database postgres://owner@host/name")
+	}
+	key, err := l.Key()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	p := a.newProgress()
+	r, err := f(ctx, transfer.Config{From: from, To: l.PostgresConfig(), SealingKey: key, Progress: p.show})
+	p.end()
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return withHint(errors.New("interrupted"), "the same command goes on where it stopped")
+	case err != nil:
+		return storeHint(err, from)
+	}
+	took := time.Since(began)
+	out := copyOut{r.Copy, from, r.Already, r.Total(), map[string]int64{}, took.Seconds()}
+	for _, t := range r.Tables {
+		out.Tables[t.Table] = t.Rows
+	}
+	return a.say(out, said(r), from, r.Total(), took.Round(10*time.Millisecond), r.Copy)
+}
+
+// progress is the line on a terminal that tells how far it is. On anything else there is none.
+type progress struct {
+	out   *os.File
+	step  transfer.Step
+	began time.Time // the step
+	start int64     // what of it was done before
+	last  time.Time
+}
+
+func (a *app) newProgress() *progress {
+	if f, ok := a.stderr.(*os.File); ok && isTerminal(f) {
+		return &progress{out: f}
+	}
+	return &progress{}
+}
+
+func (p *progress) show(now transfer.Progress) {
+	t := time.Now()
+	if p.step != now.Step {
+		p.step, p.began, p.start, p.last = now.Step, t, now.Done, time.Time{}
+	}
+	if p.out == nil || t.Sub(p.last) < 100*time.Millisecond { // nobody reads faster
+		return
+	}
+	p.last = t
+	rate := int64(float64(now.Done-p.start) / max(t.Sub(p.began).Seconds(), 0.1))
+	fmt.Fprintf(p.out, "\r\x1b[K%s %s  %d of %d rows  %d%%  %d/s", now.Step, now.Table, now.Done, now.Total, 100*now.Done/max(now.Total, 1), rate)
+}
+
+func (p *progress) end() {
+	if p.out != nil {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}
+
+// storeHint says what to do about an error of a transfer.
+func storeHint(err error, from string) error {
+	again := "understudy store copy --from " + from
+	var found *transfer.ProblemsError
+	switch {
+	case errors.As(err, &found) && found.Changed:
+		return withHint(err, "nobody can serve either side: mend the cause and run the same command again, or understudy store reopen --from "+from)
+	case errors.As(err, &found):
+		return withHint(err, "nothing was changed: mend these rows, with the server stopped, and run the same command again")
+	case errors.Is(err, tokens.ErrKey):
+		return withHint(err, "nothing was changed: give the key of the file, such as sealing_key_file: "+from+".key")
+	case errors.Is(err, transfer.ErrOwner):
+		return withHint(err, "nothing was changed: give the role that ran understudy migrate up")
+	case errors.Is(err, transfer.ErrMoved):
+		return withHint(err, "serve from that Postgres; understudy store reopen --help says how the file would be served again")
+	case errors.Is(err, transfer.ErrTarget):
+		return withHint(err, "nothing was changed: make another database and run understudy migrate up as its owner")
+	case errors.Is(err, transfer.ErrSource):
+		return withHint(err, "nothing was changed: --from names the file of a server")
+	case errors.Is(err, transfer.ErrNotMarked):
+		return withHint(err, again+" begins one")
+	}
+	return err
+}
+
+// openUnmarked opens the database for a command, unless it is in the middle of a copy.
+func openUnmarked(ctx context.Context, l *config.Loaded, migrate bool) (store.Store, error) {
+	st, err := openDatabase(ctx, l, migrate)
+	if err != nil {
+		return nil, err
+	}
+	marker, err := st.Marker(ctx)
+	if err == nil {
+		err = refuseMarked(l, marker)
+	}
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return st, nil
+}
+
+// refuseMarked keeps everybody from a database that a copy is under way from or to, or that has moved.
+func refuseMarked(l *config.Loaded, marker string) error {
+	const again = "understudy store copy --from "
+	m, _ := transfer.MarkOf(marker)
+	switch m.State {
+	case transfer.Copying:
+		return withHint(fmt.Errorf("%s is being copied to Postgres, which is not done (%s)", l.Database, m.Copy),
+			again+l.Database+" goes on; understudy store reopen --from "+l.Database+" gives the copy up")
+	case transfer.Moved:
+		return withHint(fmt.Errorf("%s has moved to Postgres (%s)", l.Database, m.Copy), "--database names that one; understudy store reopen --help says how the file would be served again")
+	case transfer.Filling:
+		return withHint(fmt.Errorf("an installation is being copied to this database, which is not done (%s)", m.Copy), again+"FILE goes on")
+	}
+	return nil
+}
