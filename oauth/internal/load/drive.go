@@ -77,18 +77,17 @@ func (b *bench) drive(m *meter, n int, limit time.Duration, work func(worker, i 
 	return min(int(next.Load()), n)
 }
 
-// connect opens connections and gives what closes them.
-func (b *bench) connect(n int) (conns []*conn, closeAll func()) {
-	for range n {
-		c, err := dial(b.addr)
+// call is drive for what goes over HTTP: each worker has a connection, opened before the clock runs.
+func (b *bench) call(m *meter, n int, limit time.Duration, work func(c *conn, i int) error) int {
+	b.t.Helper()
+	conns := make([]*conn, m.conns)
+	for i := range conns {
+		var err error
+		conns[i], err = dial(b.addr)
 		b.must(err)
-		conns = append(conns, c)
+		defer conns[i].Close()
 	}
-	return conns, func() {
-		for _, c := range conns {
-			c.Close()
-		}
-	}
+	return b.drive(m, n, limit, func(worker, i int) error { return work(conns[worker], i) })
 }
 
 // hands is how many goroutines do what is not measured.
@@ -100,10 +99,8 @@ const forever = time.Hour
 // each does something for all accounts, outside of the clock.
 func (b *bench) each(work func(c *conn, i int) error) {
 	b.t.Helper()
-	conns, closeAll := b.connect(hands)
-	defer closeAll()
 	m := meter{conns: hands}
-	if b.drive(&m, len(b.accounts), forever, func(worker, i int) error { return work(conns[worker], i) }); m.errors > 0 {
+	if b.call(&m, len(b.accounts), forever, work); m.errors > 0 {
 		b.t.Fatalf("%d of %d failed: %v", m.errors, len(b.accounts), m.failure)
 	}
 }

@@ -32,7 +32,7 @@ func TestVerdicts(t *testing.T) {
 				off = 0.99
 			}
 			pg := func(work string, conns int, rate, p50, p99 float64) row {
-				return row{Store: "postgres", Work: work, Conns: conns, Rate: rate / off, P50: p50 * off, P99: p99 * off}
+				return row{Store: "postgres", Work: work, Conns: conns, Calls: 1, Rate: rate / off, P50: p50 * off, P99: p99 * off}
 			}
 			start := func(conns int) row {
 				w := pg(workStart, conns, 200, 0, 40)
@@ -42,12 +42,12 @@ func TestVerdicts(t *testing.T) {
 			raw := func(conns int) row { return row{Store: "postgres", Work: rawPgbench, Conns: conns, Rate: 1000} }
 			stop := func(conns int) row { return pg(workStop, conns, 200/off, 0, 0) }
 			r := report{
-				Runs: []row{raw(16), raw(64), pg(workStart, 1, 1, 1.2, 9), start(16), start(64), {Store: "sqlite", Work: workStart, Conns: 64, Rate: 3000 / off},
+				Runs: []row{raw(16), raw(64), pg(workStart, 1, 1, 1.2, 9), start(16), start(64), {Store: "sqlite", Work: workStart, Conns: 64, Calls: 1, Rate: 3000 / off},
 					stop(16), stop(64), pg(workIntrospect, 64, 9000, 0, 25), pg(workBatch, 64, 10_000, 0, 0), pg(workAction, 1, 0, 0, 8)},
 				Memory: []held{{Store: "postgres", memory: memory{RSS: 40 * off}}, {Store: "postgres", Starts: 1, memory: memory{RSS: 96 * off}}},
 			}
 			if !met {
-				r.Runs[0].Errors = 1
+				r.Runs[0].Errors = 1 // raw's own: it shows in the last verdict alone
 			}
 			r.sum()
 			if len(r.Verdicts) != 16 {

@@ -90,23 +90,23 @@ func (b *bench) introspect(c *conn, a *account) error {
 	return nil
 }
 
-// act records one action in each of n sessions, from the i-th on: a batch as an app gathers it.
+// perSession is how many actions of one session a batch holds: an app gathers a second's, and a person's click is a few requests.
+const perSession = 5
+
+// act is the i-th record of n actions, as an app gathers them.
 func (b *bench) act(c *conn, i, n int) error {
 	now := time.Now().UTC().Format(time.RFC3339)
 	body := []byte(`{"actions":[`)
 	for k := range n {
-		a := b.accounts[(i*n+k)%len(b.accounts)]
-		if k > 0 {
-			body = append(body, ',')
-		}
-		body = append(body, `{"id":"`...)
-		body = append(body, oauth.NewID("act")...)
+		a := b.accounts[(i*n+k)/min(n, perSession)%len(b.accounts)]
+		body = append(append(body, `{"id":"`...), oauth.NewID("act")...)
 		body = append(append(body, `","sid":"`...), a.session...)
 		body = strconv.AppendInt(append(body, `","seq":`...), int64(i), 10)
 		body = append(append(body, `,"time":"`...), now...)
-		body = append(body, `","phase":"before","route":"/projects/reports","method":"POST"}`...)
+		body = append(body, `","phase":"before","route":"/projects/reports","method":"POST"},`...)
 	}
-	if err := b.post(c, "/impersonation/actions", jsonType, append(body, "]}"...)); err != nil {
+	body = append(body[:len(body)-1], "]}"...)
+	if err := b.post(c, "/impersonation/actions", jsonType, body); err != nil {
 		return err
 	}
 	if bytes.Contains(c.body, []byte("false")) {
@@ -140,22 +140,18 @@ func (b *bench) run(number int) (rows []row) {
 }
 
 // over measures what can be repeated without end.
-func (b *bench) over(m meter, f func(c *conn, i int) error) row {
-	conns, closeAll := b.connect(m.conns)
-	defer closeAll()
-	b.drive(&m, math.MaxInt, b.o.length, func(worker, i int) error { return f(conns[worker], i) })
+func (b *bench) over(m meter, work func(c *conn, i int) error) row {
+	b.call(&m, math.MaxInt, b.o.length, work)
 	return b.finish(&m)
 }
 
 // startsAndStops measures both in turns: a start needs an actor without a session, and a stop one with.
-func (b *bench) startsAndStops(n int) []row {
-	conns, closeAll := b.connect(n)
-	defer closeAll()
-	starts, stops := meter{work: workStart, conns: n}, meter{work: workStop, conns: n}
+func (b *bench) startsAndStops(conns int) []row {
+	starts, stops := meter{work: workStart, conns: conns}, meter{work: workStop, conns: conns}
 	for starts.elapsed < b.o.length && starts.errors+stops.errors == 0 {
 		b.tickets()
-		begun := b.drive(&starts, len(b.accounts), b.o.length-starts.elapsed, func(worker, i int) error { return b.start(conns[worker], b.accounts[i]) })
-		b.drive(&stops, begun, forever, func(worker, i int) error { return b.stop(conns[worker], b.accounts[i]) })
+		n := b.call(&starts, len(b.accounts), b.o.length-starts.elapsed, func(c *conn, i int) error { return b.start(c, b.accounts[i]) })
+		b.call(&stops, n, forever, func(c *conn, i int) error { return b.stop(c, b.accounts[i]) })
 	}
 	return []row{b.finish(&starts), b.finish(&stops)}
 }
