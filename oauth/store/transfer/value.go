@@ -66,9 +66,9 @@ func normalText(k kind, v string) (any, error) {
 	case text:
 		return v, possible(v)
 	case list:
-		return normalJSON[[]string](v, errList)
+		return normalJSON[[]string](v, "[]", errList)
 	case mapping:
-		return normalJSON[map[string]string](v, errMapping)
+		return normalJSON[map[string]string](v, "{}", errMapping)
 	case times:
 		out := []int64{}
 		if err := json.Unmarshal([]byte(v), &out); err != nil {
@@ -79,7 +79,7 @@ func normalText(k kind, v string) (any, error) {
 	return nil, errType
 }
 
-func normalJSON[T any](v string, rule error) (any, error) {
+func normalJSON[T []string | map[string]string](v, empty string, rule error) (any, error) {
 	var parsed T
 	if err := possible(v); err != nil {
 		return nil, err
@@ -87,10 +87,10 @@ func normalJSON[T any](v string, rule error) (any, error) {
 	if err := json.Unmarshal([]byte(v), &parsed); err != nil {
 		return nil, rule
 	}
-	b, err := json.Marshal(parsed)
-	if err != nil {
-		return nil, rule
+	if len(parsed) == 0 {
+		return empty, nil // also of null
 	}
+	b, _ := json.Marshal(parsed) // strings always marshal
 	if bytes.Contains(bytes.ReplaceAll(b, []byte(`\\`), nil), []byte(`\u0000`)) {
 		return nil, errNUL
 	}
