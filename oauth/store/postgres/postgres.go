@@ -117,12 +117,16 @@ func tune(config *pgxpool.Config, c Config) *pgxpool.Config {
 	for name, value := range settings {
 		config.ConnConfig.RuntimeParams[name] = value
 	}
+	config.PingTimeout = pingWithin
+	config.ConnConfig.DialFunc = impatient(config.ConnConfig.DialFunc)
 	config.AfterConnect = keepCommits
 	return config
 }
 
 // keepCommits makes commits wait for the disk where the database is set not to; what else it is set to may be more, and stays.
 func keepCommits(ctx context.Context, c *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, patience) // nobody else bounds it: connecting goes on after who asked for it has left
+	defer cancel()
 	_, err := c.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`)
 	return err
 }
