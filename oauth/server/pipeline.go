@@ -30,6 +30,10 @@ func requestID(ctx context.Context) string {
 	return id
 }
 
+// answerWithin bounds a request with all that it asks of the store: calls that give up one after another would add up. What a
+// write comes to after that is on record, and its client has been told that nobody knows.
+const answerWithin = 3 * time.Second
+
 // pipeline is what no handler can forget: a request id of our own making, headers, and an answer when something panics.
 func (s *Server) pipeline(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -42,7 +46,8 @@ func (s *Server) pipeline(next http.Handler) http.Handler {
 		if strings.HasPrefix(s.issuer, "https:") {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		ctx := context.WithValue(r.Context(), requestIDKey, id)
+		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), requestIDKey, id), answerWithin)
+		defer cancel()
 		defer func() {
 			if p := recover(); p != nil {
 				s.log.ErrorContext(ctx, "a handler panicked", "request_id", id, "panic", p, "stack", string(debug.Stack()))
