@@ -27,6 +27,7 @@ type crowd struct {
 	servers  []*chaos.Server
 	http     *http.Client
 	workers  []*worker
+	board    board
 	ends     chaos.Ends
 	seen     chaos.Seen
 	canaries []string
@@ -50,7 +51,7 @@ func prepare(t *testing.T, each int, servers ...*chaos.Server) *crowd {
 	}
 	for i := range each * len(servers) {
 		n := i % len(servers)
-		w := &worker{app: apps[n], asks: apps, browser: chaos.NewBrowser(servers[n].URL)}
+		w := &worker{app: apps[n], asks: apps, board: &c.board, browser: chaos.NewBrowser(servers[n].URL)}
 		t.Cleanup(w.browser.Close)
 		must(t, w.signIn(fmt.Sprintf("ann%d@acme.test", n), password))
 		c.workers = append(c.workers, w)
@@ -118,6 +119,8 @@ const patience = 20 * time.Second
 
 func served(w *worker) int64  { return w.served.Load() }
 func refused(w *worker) int64 { return w.refused.Load() }
+
+func answered(w *worker) int64 { return served(w) + refused(w) }
 
 // open gives the store behind a server, of which another process may have to recover what a kill left: it is not kept open.
 func open(ctx context.Context, database string) (interface {

@@ -63,7 +63,7 @@ func (a *app) active(token string) (bool, error) {
 type worker struct {
 	app     *app   // of the server it works at
 	asks    []*app // of all servers
-	roams   bool   // it asks about sessions at any of them
+	board   *board // where sessions are known from to all
 	browser *chaos.Browser
 	actor   string   // access token
 	weather *weather // nil where no request may be refused
@@ -78,6 +78,29 @@ type worker struct {
 	// How many requests were answered with success and refused, for those who watch.
 	served, refused atomic.Int64
 	acks            atomic.Int64 // starts
+}
+
+// board is the sessions of a whole crowd. The zero value has none; safe for concurrent use.
+type board struct {
+	mu       sync.Mutex
+	sessions []session
+}
+
+func (b *board) add(s session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sessions = append(b.sessions, s)
+}
+
+// any gives one of the last few: of those there may be news.
+func (b *board) any() (s session, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last := b.sessions[max(0, len(b.sessions)-20):]
+	if len(last) == 0 {
+		return session{}, false
+	}
+	return last[rand.IntN(len(last))], true
 }
 
 // session is one start that was answered 200.
@@ -109,7 +132,7 @@ func (w *worker) signIn(email, password string) error {
 // run works until ctx ends or the server is gone.
 func (w *worker) run(ctx context.Context, ends *chaos.Ends) {
 	w.gone = false
-	for ctx.Err() == nil && w.start() {
+	for ctx.Err() == nil && w.start(ends) {
 		switch rand.IntN(3) {
 		case 0:
 			w.stop(ends)
@@ -121,7 +144,7 @@ func (w *worker) run(ctx context.Context, ends *chaos.Ends) {
 }
 
 // start answers false if there is no use in going on.
-func (w *worker) start() (on bool) {
+func (w *worker) start(ends *chaos.Ends) (on bool) {
 	var back url.Values
 	if !w.call("ticket", func() (err error) {
 		back, err = w.browser.Impersonate(request, url.Values{"subject": {"john"}, "reason": {"cannot find the report tab"}, "mode": {"read"}, "minutes": {"30"}, "action": {"impersonate"}})
@@ -144,6 +167,10 @@ func (w *worker) start() (on bool) {
 	s.ret, _ = body["understudy_return_token"].(string)
 	about, _ := body["understudy_session"].(map[string]any)
 	s.id, _ = about["id"].(string)
+	if len(w.started) > 0 {
+		ends.Ended(w.started[len(w.started)-1].id)
+	}
+	w.board.add(s)
 	w.started, w.tickets = append(w.started, s), append(w.tickets, back.Get("ticket"))
 	w.unknown = ""
 	w.acks.Add(1)
@@ -155,6 +182,9 @@ func (w *worker) stop(ends *chaos.Ends) {
 		return
 	}
 	s := &w.started[len(w.started)-1]
+	if s.stopped {
+		return
+	}
 	w.call("stop", func() error {
 		body, err := w.app.post("/oauth2/token", url.Values{
 			"grant_type": {oauth.GrantTypeTokenExchange}, "subject_token": {s.ret}, "subject_token_type": {string(oauth.TokenTypeReturnToken)},
@@ -168,19 +198,15 @@ func (w *worker) stop(ends *chaos.Ends) {
 	})
 }
 
-// introspect asks about any session so far.
+// introspect asks about anybody's session.
 func (w *worker) introspect(ends *chaos.Ends) {
-	if len(w.started) == 0 || !w.goesOn() {
+	s, ok := w.board.any()
+	if !ok || !w.goesOn() {
 		return
-	}
-	s := w.started[rand.IntN(len(w.started))]
-	at := w.app
-	if w.roams {
-		at = w.asks[rand.IntN(len(w.asks))]
 	}
 	answer := ends.Ask(s.id)
 	w.call("introspect", func() error {
-		active, err := at.active(s.token)
+		active, err := w.app.active(s.token)
 		if err == nil {
 			answer(active)
 		}

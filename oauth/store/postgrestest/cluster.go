@@ -165,6 +165,9 @@ func (c *Cluster) await(deadline time.Time) error {
 	}
 }
 
+// Socket is the path of the Unix socket that the server listens on: who connects there needs no password.
+func (c *Cluster) Socket() string { return filepath.Join(c.dir, ".s.PGSQL.5432") }
+
 // running tells whether the server's first process is there and no zombie.
 func (c *Cluster) running() bool {
 	if c.server == nil {
