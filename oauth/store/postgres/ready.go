@@ -15,8 +15,9 @@ const (
 	selectMarker  = `SELECT marker FROM installation WHERE id = 1`
 	updateMarker  = `UPDATE installation SET marker = $1 WHERE id = 1`
 	// selectReady locks the row that every write of the trail locks: what makes that impossible, such as a server that has
-	// become a standby, makes this fail. The clock is in whole milliseconds.
-	selectReady = `SELECT i.minimum_schema, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
+	// become a standby, makes this fail. It does not ask for the right to add an entry, so that is looked up. The clock is in
+	// whole milliseconds.
+	selectReady = `SELECT i.minimum_schema, has_table_privilege('audit_entry', 'INSERT'), floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
 		FROM installation i WHERE i.id = 1 FOR NO KEY UPDATE OF i`
 )
 
@@ -50,13 +51,18 @@ func known(minimum int64) error {
 	return nil
 }
 
-// Ready implements store.Store. A nil proves that the primary answers, that it takes and flushes a write, that nobody holds the
-// end of the trail for longer than a second, and that the schema still is one this program may serve. It changes no row.
+// Ready implements store.Store. A nil proves that the primary answers, that it takes and flushes a write, that the trail is there and
+// may be added to, that nobody holds its end for longer than a second, and that the schema still is one this program may serve. It
+// changes no row.
 func (s *Store) Ready(ctx context.Context) (now time.Time, err error) {
 	err = s.single(ctx, "probing the store", func(ctx context.Context, q querier) error {
 		var minimum int64
-		if err := row(ctx, q, selectReady, nil, []any{&minimum, at{&now}}); err != nil {
+		var mayRecord bool
+		if err := row(ctx, q, selectReady, nil, []any{&minimum, &mayRecord, at{&now}}); err != nil {
 			return err
+		}
+		if !mayRecord {
+			return fmt.Errorf("%w: INSERT on audit_entry", ErrPrivilege)
 		}
 		return known(minimum)
 	})
