@@ -70,9 +70,11 @@ var dead = map[string]func(t *testing.T, h *house, s started){
 	},
 }
 
-// TestEndedOnOne: what ends sessions on one server has ended them on the other at the very next call, whichever call that is.
-func TestEndedOnOne(t *testing.T) {
-	t.Parallel()
+// TestEndedOnOne: what ends sessions on one server has ended them on the other at the very next call, whichever call that is. On
+// SQLite the one is a command line beside the other.
+func TestEndedOnOne(t *testing.T) { onBoth(t, testEndedOnOne) }
+
+func testEndedOnOne(t *testing.T, o options) {
 	ok := func(h *house, r reply) {
 		if r.status != http.StatusOK {
 			h.t.Errorf("the end: got %d %s; want 200", r.status, r.body)
@@ -97,7 +99,7 @@ func TestEndedOnOne(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			one := setup(t, options{on: onPostgres})
+			one := setup(t, o)
 			other := one.replica(options{})
 			running := map[string]started{"stop": other.start("ann", "app", "john", "read")}
 			for call := range dead {
