@@ -12,7 +12,7 @@ import (
 const (
 	clientColumns = `c.id, c.name, c.public, c.exchange, c.scopes, c.resources, c.serves, c.redirect_uris, c.secret_hash, c.created_at`
 
-	selectClient  = `SELECT ` + clientColumns + ` FROM client c WHERE c.id = $1 AND c.deleted_at IS NULL`
+	selectClient  = `SELECT ` + clientColumns + ` FROM client c WHERE c.id = ANY ($1::text[]) AND c.deleted_at IS NULL`
 	selectClients = `SELECT ` + clientColumns + ` FROM client c WHERE c.deleted_at IS NULL ORDER BY c.id`
 	insertClient  = `INSERT INTO client (id, name, public, exchange, scopes, resources, serves, redirect_uris, secret_hash, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
@@ -29,10 +29,20 @@ func clientDest(c *store.Client) []any {
 
 // Client implements store.Clients.
 func (s *Store) Client(ctx context.Context, id string) (out store.Client, err error) {
-	err = s.single(ctx, "reading a client", func(ctx context.Context, q querier) error {
-		return row(ctx, q, selectClient, []any{id}, clientDest(&out))
+	if !storable(id) {
+		return out, failed("reading a client", store.ErrNotFound)
+	}
+	out, err = s.loadClients.do(ctx, id)
+	return out, failed("reading a client", err)
+}
+
+func (s *Store) readClients(ctx context.Context, ids []string) (map[string]store.Client, error) {
+	return readMany(ctx, s, selectClient, []any{ids}, func(rows pgx.Rows, found map[string]store.Client) error {
+		var c store.Client
+		err := rows.Scan(clientDest(&c)...)
+		found[c.ID] = c
+		return err
 	})
-	return out, err
 }
 
 // ListClients implements store.Clients.

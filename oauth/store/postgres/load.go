@@ -13,12 +13,16 @@ import (
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
-// Each of these is one statement, and so of one moment. What is missing is NULL from its join, and reads as an empty id.
+const startKeyColumns = `ticket bytea, client text, actor text, subject text, login text, jti text`
+
+// Each of these is one statement, and so of one moment, for any number of callers: see reader. What is missing is NULL from its
+// join, and reads as an empty id.
 var (
-	// selectStart has a row for each living session of the login at the client, and one if there is none.
-	selectStart = `SELECT ` + ticketColumns + `, ` + clientColumns + `, ` + userColumns("a") + `, va.n, ` + userColumns("b") + `, vb.n, ` + loginColumns + `,
-			EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = $6 AND g.revoked_at IS NULL), ` + epochArrays + `, ` + sessionColumns + `
-		FROM (SELECT $1::bytea AS ticket, $2::text AS client, $3::text AS actor, $4::text AS subject, $5::text AS login) q
+	// OFFSET keeps the planner from reading the living sessions once for all: of a table that was never analysed it expects few.
+	// selectStart has, for each that is asked for, a row for each living session of the login at the client, and one if there is none.
+	selectStart = `SELECT q.ord, ` + ticketColumns + `, ` + clientColumns + `, ` + userColumns("a") + `, va.n, ` + userColumns("b") + `, vb.n, ` + loginColumns + `,
+			EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = q.jti AND g.revoked_at IS NULL), ` + epochArrays + `, ` + sessionColumns + `
+		FROM ` + unnested("q", startKeyColumns, 1) + `
 		LEFT JOIN ticket t ON t.hash = q.ticket
 		CROSS JOIN LATERAL (SELECT coalesce(t.client, q.client) AS client, coalesce(t.actor, q.actor) AS actor,
 			coalesce(t.subject, q.subject) AS subject, coalesce(t.login, q.login) AS login) k
@@ -26,21 +30,27 @@ var (
 		LEFT JOIN app_user a ON a.id = k.actor LEFT JOIN authz_version va ON va.organisation = a.organisation
 		LEFT JOIN app_user b ON b.id = k.subject LEFT JOIN authz_version vb ON vb.organisation = b.organisation
 		LEFT JOIN login l ON l.id = k.login
-		LEFT JOIN impersonation_session s ON s.login = k.login AND s.client = k.client AND s.ended_at IS NULL
-		` + epochsJoin("k.client", "k.actor", "k.subject", "a.organisation", "b.organisation") + ` ORDER BY s.seq`
+		LEFT JOIN LATERAL (SELECT * FROM impersonation_session s WHERE s.login = k.login AND s.client = k.client AND s.ended_at IS NULL OFFSET 0) s ON true
+		` + epochsJoin("k.client", "k.actor", "k.subject", "a.organisation", "b.organisation") + ` ORDER BY q.ord, s.seq`
 
-	selectStop = `SELECT r.expires_at, r.used_at, r.void_at IS NOT NULL, r.given, ` + wasRevoked + `, ` + sessionColumns + `, ` + loginColumns + `,
+	selectStop = `SELECT r.hash, r.expires_at, r.used_at, r.void_at IS NOT NULL, r.given, ` + wasRevoked + `, ` + sessionColumns + `, ` + loginColumns + `,
 			` + userColumns("a") + `, ` + userColumns("b") + `
 		FROM return_token r JOIN impersonation_session s ON s.id = r.session LEFT JOIN login l ON l.id = s.login
-		LEFT JOIN app_user a ON a.id = s.actor LEFT JOIN app_user b ON b.id = s.subject WHERE r.hash = $1`
+		LEFT JOIN app_user a ON a.id = s.actor LEFT JOIN app_user b ON b.id = s.subject WHERE r.hash = ANY ($1::bytea[])`
 
 	selectLive = `SELECT ` + sessionColumns + `, ` + clientColumns + `, ` + userColumns("a") + `, ` + userColumns("b") + `, ` + loginColumns + `, ` + epochArrays + `
 		FROM impersonation_session s LEFT JOIN client c ON c.id = s.client AND c.deleted_at IS NULL LEFT JOIN login l ON l.id = s.login
 		LEFT JOIN app_user a ON a.id = s.actor LEFT JOIN app_user b ON b.id = s.subject
-		` + epochsJoin("s.client", "s.actor", "s.subject", "a.organisation", "b.organisation") + ` WHERE s.id = $1`
+		` + epochsJoin("s.client", "s.actor", "s.subject", "a.organisation", "b.organisation") + ` WHERE s.id = ANY ($1::text[])`
 )
 
-// startRow is a row of selectStart.
+// startKey is an impersonation.StartKey without its time.
+type startKey struct {
+	ticket                             oauth.Hash
+	client, actor, subject, login, jti string
+}
+
+// startRow is a row of selectStart, and the living sessions of all its rows.
 type startRow struct {
 	ticket         impersonation.Ticket
 	client         store.Client
@@ -49,42 +59,56 @@ type startRow struct {
 	login          impersonation.Login
 	held           bool
 	epochs         epochs
-	live           impersonation.Session
+	live           []impersonation.Session
 }
 
-func (r *startRow) dest() []any {
-	return slices.Concat(ticketDest(&r.ticket), clientDest(&r.client), userDest(&r.actor), []any{number{&r.na}}, userDest(&r.subject), []any{number{&r.nb}},
-		loginDest(&r.login), []any{&r.held}, r.epochs.dest(), sessionDest(&r.live))
+func (r *startRow) dest(ord *int64, live *impersonation.Session) []any {
+	return slices.Concat([]any{ord}, ticketDest(&r.ticket), clientDest(&r.client), userDest(&r.actor), []any{number{&r.na}}, userDest(&r.subject),
+		[]any{number{&r.nb}}, loginDest(&r.login), []any{&r.held}, r.epochs.dest(), sessionDest(live))
 }
 
 // LoadStart implements impersonation.Store.
 func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impersonation.Facts, err error) {
-	var first startRow
-	var live []impersonation.Session
-	err = s.single(ctx, "reading a start", func(ctx context.Context, q querier) error {
-		live = nil
-		return each(ctx, q, selectStart, []any{hashed(k.Ticket), k.Client, k.Actor, k.Subject, k.Login, orNull(k.ActorJTI)}, func(rows pgx.Rows) error {
-			first = startRow{}
-			err := rows.Scan(first.dest()...)
-			if first.live.ID != "" {
-				live = append(live, first.live)
-			}
-			return err
-		})
-	})
-	if err != nil || !k.Ticket.IsZero() && first.ticket.Hash.IsZero() {
-		return f, err // without the ticket nobody knows who is meant
+	key := startKey{k.Ticket, k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI}
+	if !storable(k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI) {
+		return f, nil
 	}
-	return first.facts(k, live), nil
+	row, err := s.loadStarts.do(ctx, key)
+	if err != nil || !k.Ticket.IsZero() && row.ticket.Hash.IsZero() {
+		return f, failed("reading a start", err) // without the ticket nobody knows who is meant
+	}
+	return row.facts(k), nil
 }
 
-func (r *startRow) facts(k impersonation.StartKey, live []impersonation.Session) (f impersonation.Facts) {
+// readStarts reads many starts.
+func (s *Store) readStarts(ctx context.Context, keys []startKey) (map[startKey]startRow, error) {
+	asked := newTable(startKeyColumns)
+	for _, k := range keys {
+		asked.add(hashed(k.ticket), k.client, k.actor, k.subject, k.login, orNull(k.jti))
+	}
+	return readMany(ctx, s, selectStart, args(asked), func(rows pgx.Rows, found map[startKey]startRow) error {
+		var r startRow
+		var ord int64
+		var live impersonation.Session
+		if err := rows.Scan(r.dest(&ord, &live)...); err != nil {
+			return err
+		}
+		key := keys[ord-1]
+		if r.live = found[key].live; live.ID != "" {
+			r.live = append(r.live, live)
+		}
+		found[key] = r
+		return nil
+	})
+}
+
+func (r *startRow) facts(k impersonation.StartKey) (f impersonation.Facts) {
 	if t := &r.ticket; !t.Hash.IsZero() {
 		f.Ticket = t
 		k.Client, k.Actor, k.Subject, k.Login = t.Client, t.Actor, t.Subject, t.Login
 	}
 	f.Client, f.Actor, f.Subject = registered(&r.client), person(&r.actor), person(&r.subject)
-	f.Login, f.ActorToken, f.Live = found(&r.login), r.login.ID != "" && r.held, live
+	f.Login, f.ActorToken, f.Live = found(&r.login), r.login.ID != "" && r.held, r.live
 	f.Guard.Authz = versions(f.Actor, r.na, f.Subject, r.nb)
 	f.Guard.Login, f.Guard.ActorJTI = k.Login, k.ActorJTI
 	f.Guard.Epochs = reach(k.Client, k.Actor, k.Subject, f.Actor, f.Subject)
@@ -130,32 +154,65 @@ func person(u *directory.User) *policy.Person {
 	return p
 }
 
+// stopRow is a row of selectStop.
+type stopRow struct {
+	facts          impersonation.StopFacts
+	login          impersonation.Login
+	actor, subject directory.User
+}
+
 // LoadStop implements impersonation.Store.
-func (s *Store) LoadStop(ctx context.Context, returnToken oauth.Hash) (f impersonation.StopFacts, err error) {
-	var login impersonation.Login
-	var actor, subject directory.User
-	err = s.single(ctx, "reading a stop", func(ctx context.Context, q querier) error {
-		return row(ctx, q, selectStop, []any{returnToken[:]}, slices.Concat([]any{at{&f.Expires}, at{&f.Used}, &f.Void, &f.Given, &f.Revoked},
-			sessionDest(&f.Session), loginDest(&login), userDest(&actor), userDest(&subject)))
+func (s *Store) LoadStop(ctx context.Context, returnToken oauth.Hash) (impersonation.StopFacts, error) {
+	r, err := s.loadStops.do(ctx, returnToken)
+	r.facts.Login, r.facts.Actor, r.facts.Subject = found(&r.login), person(&r.actor), person(&r.subject)
+	return r.facts, failed("reading a stop", ours(err))
+}
+
+func (s *Store) readStops(ctx context.Context, hashes []oauth.Hash) (map[oauth.Hash]stopRow, error) {
+	keys := make([][]byte, len(hashes))
+	for i := range hashes {
+		keys[i] = hashes[i][:]
+	}
+	return readMany(ctx, s, selectStop, []any{keys}, func(rows pgx.Rows, found map[oauth.Hash]stopRow) error {
+		var r stopRow
+		var key oauth.Hash
+		f := &r.facts
+		err := rows.Scan(slices.Concat([]any{hash{&key}, at{&f.Expires}, at{&f.Used}, &f.Void, &f.Given, &f.Revoked},
+			sessionDest(&f.Session), loginDest(&r.login), userDest(&r.actor), userDest(&r.subject))...)
+		found[key] = r
+		return err
 	})
-	f.Login, f.Actor, f.Subject = found(&login), person(&actor), person(&subject)
-	return f, ours(err)
+}
+
+// liveRow is a row of selectLive.
+type liveRow struct {
+	session        impersonation.Session
+	client         store.Client
+	actor, subject directory.User
+	login          impersonation.Login
+	epochs         epochs
 }
 
 // LoadSession implements impersonation.Store.
 func (s *Store) LoadSession(ctx context.Context, sid string) (l impersonation.Live, err error) {
-	var client store.Client
-	var login impersonation.Login
-	var actor, subject directory.User
-	var e epochs
-	err = s.single(ctx, "reading a session", func(ctx context.Context, q querier) error {
-		return row(ctx, q, selectLive, []any{sid}, slices.Concat(sessionDest(&l.Session), clientDest(&client), userDest(&actor), userDest(&subject),
-			loginDest(&login), e.dest()))
-	})
-	if err != nil {
-		return l, ours(err)
+	if !storable(sid) {
+		return l, failed("reading a session", impersonation.ErrNotFound)
 	}
-	l.Client, l.Actor, l.Subject, l.Login = registered(&client), person(&actor), person(&subject), found(&login)
-	l.Kills = e.fill(reach(l.Session.Client, l.Session.Actor, l.Session.Subject, l.Actor, l.Subject))
+	r, err := s.loadSessions.do(ctx, sid)
+	if err != nil {
+		return l, failed("reading a session", ours(err))
+	}
+	l.Session, l.Client, l.Actor, l.Subject, l.Login = r.session, registered(&r.client), person(&r.actor), person(&r.subject), found(&r.login)
+	l.Kills = r.epochs.fill(reach(l.Session.Client, l.Session.Actor, l.Session.Subject, l.Actor, l.Subject))
 	return l, nil
+}
+
+func (s *Store) readSessions(ctx context.Context, ids []string) (map[string]liveRow, error) {
+	return readMany(ctx, s, selectLive, []any{ids}, func(rows pgx.Rows, found map[string]liveRow) error {
+		var r liveRow
+		err := rows.Scan(slices.Concat(sessionDest(&r.session), clientDest(&r.client), userDest(&r.actor), userDest(&r.subject),
+			loginDest(&r.login), r.epochs.dest())...)
+		found[r.session.ID] = r
+		return err
+	})
 }

@@ -2,7 +2,7 @@
 // database; nothing but the database is shared between them.
 //
 // Starts and stops that come at the same time become one statement, one round trip and one commit, and each caller learns its own
-// outcome. What a write answers nil for has reached the disk. Everything is read from the primary: a standby is refused.
+// outcome. What starts, stops and introspections read at the same time is read together too. What a write answers nil for has reached the disk. Everything is read from the primary: a standby is refused.
 //
 // Transactions are READ COMMITTED and take their row locks in one order: user, authz_version, epoch, login, oauth_grant, ticket,
 // impersonation_session, return_token, and installation as the last. Where two still meet crosswise, Postgres breaks the tie and
@@ -51,8 +51,8 @@ const patience = 2500 * time.Millisecond
 
 // settings are those of every connection. The write of a start reads what others have committed while it waited for its locks:
 // that is READ COMMITTED, which a database may have changed. To plan or compile a statement takes longer than to run any of ours,
-// so a plan is made once for each connection; and by the indexes, since tables may be empty then, and small ones look cheap to
-// read whole.
+// so a plan is made once for each connection; and row by row by the indexes, since tables may be empty then, and small ones look
+// cheap to read whole.
 var settings = map[string]string{
 	"application_name":                    "understudy",
 	"statement_timeout":                   "2000",
@@ -61,6 +61,8 @@ var settings = map[string]string{
 	"default_transaction_isolation":       "read committed",
 	"plan_cache_mode":                     "force_generic_plan",
 	"enable_seqscan":                      "off",
+	"enable_hashjoin":                     "off",
+	"enable_mergejoin":                    "off",
 	"jit":                                 "off",
 }
 
@@ -69,6 +71,11 @@ type Store struct {
 	pool   *pgxpool.Pool
 	starts *writer[start]
 	stops  *writer[stop]
+
+	loadClients  *reader[string, store.Client]
+	loadStarts   *reader[startKey, startRow]
+	loadStops    *reader[oauth.Hash, stopRow]
+	loadSessions *reader[string, liveRow]
 
 	closing sync.Once
 }
@@ -97,6 +104,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, refused("opening database", config.ConnConfig, err)
 	}
 	s.starts, s.stops = newWriter(s.runStarts, start.alone), newWriter(s.runStops, stop.alone)
+	s.loadClients, s.loadStarts = newReader(s.readClients), newReader(s.readStarts)
+	s.loadStops, s.loadSessions = newReader(s.readStops), newReader(s.readSessions)
 	return s, nil
 }
 
