@@ -31,24 +31,45 @@ var (
 
 // Record implements impersonation.Store.
 func (s *Store) Record(ctx context.Context, entries ...audit.Entry) error {
-	return s.recordBy(ctx, insertEntries, entries)
-}
-
-// RecordOnce implements impersonation.Store.
-func (s *Store) RecordOnce(ctx context.Context, entries ...audit.Entry) error {
-	return s.recordBy(ctx, insertEntriesOnce, entries)
-}
-
-func (s *Store) recordBy(ctx context.Context, query string, entries []audit.Entry) error {
 	return s.single(ctx, "recording", func(ctx context.Context, q querier) error {
 		t, err := entryTable(entries)
 		if err != nil || len(entries) == 0 {
 			return err
 		}
-		_, err = q.Exec(ctx, query, args(t)...)
+		_, err = q.Exec(ctx, insertEntries, args(t)...)
 		return err
 	})
 }
+
+// RecordOnce implements impersonation.Store.
+func (s *Store) RecordOnce(ctx context.Context, entries ...audit.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	rows, err := entriesOf(impersonation.Write{Entries: entries})
+	if err != nil {
+		return failed("recording", err)
+	}
+	return failed("recording", s.records.do(ctx, rows))
+}
+
+// runRecords writes the entries of many calls.
+func (s *Store) runRecords(ctx context.Context, calls [][][]any) ([]error, error) {
+	t := newTable(entryColumns)
+	for _, entries := range calls {
+		for _, values := range entries {
+			t.add(values...)
+		}
+	}
+	err := s.patiently(ctx, func(ctx context.Context) error {
+		_, err := s.pool.Exec(ctx, insertEntriesOnce, args(t)...)
+		return err
+	})
+	return make([]error, len(calls)), err
+}
+
+// apart is for writes that may all share a statement.
+func apart[W any](W) []string { return nil }
 
 // entryTable is entries as columns: the bytes that every proof will stand on; the other columns only find them again.
 func entryTable(entries []audit.Entry) (table, error) {

@@ -77,27 +77,30 @@ func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impe
 	if err != nil || !k.Ticket.IsZero() && row.ticket.Hash.IsZero() {
 		return f, failed("reading a start", err) // without the ticket nobody knows who is meant
 	}
-	return row.facts(k), nil
+	own := *row // others may have asked for it too
+	return own.facts(k), nil
 }
 
 // readStarts reads many starts.
-func (s *Store) readStarts(ctx context.Context, keys []startKey) (map[startKey]startRow, error) {
+func (s *Store) readStarts(ctx context.Context, keys []startKey) (map[startKey]*startRow, error) {
 	asked := newTable(startKeyColumns)
 	for _, k := range keys {
 		asked.add(hashed(k.ticket), k.client, k.actor, k.subject, k.login, orNull(k.jti))
 	}
-	return readMany(ctx, s, selectStart, args(asked), func(rows pgx.Rows, found map[startKey]startRow) error {
-		var r startRow
+	return readMany(ctx, s, selectStart, args(asked), func(rows pgx.Rows, found map[startKey]*startRow) error {
+		r := new(startRow)
 		var ord int64
 		var live impersonation.Session
 		if err := rows.Scan(r.dest(&ord, &live)...); err != nil {
 			return err
 		}
 		key := keys[ord-1]
-		if r.live = found[key].live; live.ID != "" {
+		if first := found[key]; first != nil {
+			r = first
+		}
+		if found[key] = r; live.ID != "" {
 			r.live = append(r.live, live)
 		}
-		found[key] = r
 		return nil
 	})
 }

@@ -71,9 +71,11 @@ type Store struct {
 	pool   *pgxpool.Pool
 	starts *writer[start]
 	stops  *writer[stop]
+	// records are entries that stand for themselves and may come again: those of each call are one write.
+	records *writer[[][]any]
 
 	loadClients  *reader[string, store.Client]
-	loadStarts   *reader[startKey, startRow]
+	loadStarts   *reader[startKey, *startRow]
 	loadStops    *reader[oauth.Hash, stopRow]
 	loadSessions *reader[string, liveRow]
 
@@ -104,6 +106,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, refused("opening database", config.ConnConfig, err)
 	}
 	s.starts, s.stops = newWriter(s.runStarts, start.alone), newWriter(s.runStops, stop.alone)
+	s.records = newWriter(s.runRecords, apart)
 	s.loadClients, s.loadStarts = newReader(s.readClients), newReader(s.readStarts)
 	s.loadStops, s.loadSessions = newReader(s.readStops), newReader(s.readSessions)
 	return s, nil
@@ -146,6 +149,7 @@ func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.starts.close()
 		s.stops.close()
+		s.records.close()
 		s.pool.Close()
 	})
 	return nil
