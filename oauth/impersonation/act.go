@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth/audit"
@@ -92,21 +93,28 @@ func longOver(s Session, now time.Time) bool {
 	return now.After(s.Expires.Add(staleAction)) || !s.Ended.IsZero() && now.After(s.Ended.Add(staleAction))
 }
 
-// told reads the sessions of a batch, all of them before anything is written. Another client's session looks like none.
+// told reads the sessions of a batch, all of them before anything is written, and all at once: a store may read together what is
+// asked for at the same time. Another client's session looks like none.
 func (s *Service) told(ctx context.Context, r ActRequest) (map[string]*Live, error) {
 	lives := make(map[string]*Live)
+	errs := make([]error, len(r.Actions)) // of the first action in each session
+	var reading sync.WaitGroup
 	for i, a := range r.Actions {
 		if lives[a.Session] != nil {
 			continue
 		}
-		live, err := s.store.LoadSession(ctx, a.Session)
+		live := new(Live)
+		lives[a.Session] = live
+		reading.Go(func() { *live, errs[i] = s.store.LoadSession(ctx, a.Session) })
+	}
+	reading.Wait()
+	for i, a := range r.Actions {
 		switch {
-		case errors.Is(err, ErrNotFound), err == nil && live.Session.Client != r.Client:
+		case errors.Is(errs[i], ErrNotFound), errs[i] == nil && lives[a.Session].Session.Client != r.Client:
 			return nil, &ActionError{i, "sid", "no session of this client"}
-		case err != nil:
-			return nil, err
+		case errs[i] != nil:
+			return nil, errs[i]
 		}
-		lives[a.Session] = &live
 	}
 	return lives, nil
 }
