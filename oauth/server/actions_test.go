@@ -338,25 +338,6 @@ func (h *house) directActions(body string) *httptest.ResponseRecorder {
 	return w
 }
 
-// BenchmarkActions is one new action over the handler, put on record on SQLite with synchronous=FULL.
-func BenchmarkActions(b *testing.B) {
-	h := setup(b, options{})
-	s := h.start("ann", "app", "john", "read")
-	a, n := h.action(s.sid), 0
-	b.ReportAllocs()
-	for b.Loop() {
-		if n++; n%500 == 0 { // each session may tell so many a minute
-			b.StopTimer()
-			a["sid"] = h.start("ann", "app", "john", "read").sid
-			b.StartTimer()
-		}
-		a["id"] = fmt.Sprint("n", n)
-		if w := h.directActions(batch(a)); w.Code != http.StatusOK {
-			b.Fatalf("actions: %d %s", w.Code, w.Body)
-		}
-	}
-}
-
 // FuzzActions: whatever comes in, the answer is one of a few, nothing is written unless all of it is, and what the strict reader
 // takes encoding/json reads alike.
 func FuzzActions(f *testing.F) {

@@ -1,15 +1,21 @@
 package server_test
 
 import (
+	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/impersonation"
 )
 
 // direct calls the handler without a socket.
@@ -22,28 +28,108 @@ func (h *house) direct(path, client string, f url.Values) *httptest.ResponseReco
 	return w
 }
 
-// callers is how many start at once.
+// callers is how many call at once.
 const callers = 64
 
-// BenchmarkStart is a whole start on SQLite with synchronous=FULL, from the form to the signed answer, by 64 callers in one process,
-// each start by an actor token of its own. Signing in and the page are done beforehand: they are not the exchange's cost.
-func BenchmarkStart(b *testing.B) {
-	h := setup(b, options{})
-	forms := make([]url.Values, b.N)
-	each(b.N, func(n int) {
-		cookie, _ := h.login("ann")
-		forms[n] = startForm(h.ticketDirect(cookie, "app", "john"), h.token(cookie, "app", actorScope))
-	})
+// onEach runs a benchmark on each kind of store: on SQLite with synchronous=FULL, on Postgres as it is by default. The handler is
+// called in this process, without a socket: what go run ./oauth/internal/load measures has one.
+func onEach(b *testing.B, f func(b *testing.B, h *house)) {
+	for _, name := range slices.Sorted(maps.Keys(backends)) {
+		b.Run(name, func(b *testing.B) { f(b, setup(b, options{on: backends[name]})) })
+	}
+}
+
+// timed runs call for 0 to b.N-1 from all callers, against the clock, and wants 200.
+func timed(b *testing.B, unit string, call func(n int) *httptest.ResponseRecorder) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	before := cpu()
 	each(b.N, func(n int) {
-		if w := h.direct("/oauth2/token", "app", forms[n]); w.Code != http.StatusOK {
-			b.Errorf("start: %d %s", w.Code, w.Body)
+		if w := call(n); w.Code != http.StatusOK {
+			b.Errorf("got %d %s", w.Code, w.Body)
 		}
 	})
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "starts/s")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), unit)
 	b.ReportMetric(float64((cpu()-before).Microseconds())/float64(b.N), "cpu-µs/op")
+}
+
+// forms are those of n starts, each by a login and an actor token of its own.
+func (h *house) forms(n int) []url.Values {
+	forms := make([]url.Values, n)
+	each(n, func(i int) {
+		cookie, _ := h.login("ann")
+		forms[i] = startForm(h.ticketDirect(cookie, "app", "john"), h.token(cookie, "app", actorScope))
+	})
+	return forms
+}
+
+// sessions starts n of them.
+func (h *house) sessions(n int) []started {
+	all := make([]started, n)
+	forms := h.forms(n)
+	each(n, func(i int) {
+		var answer struct {
+			Token   string              `json:"access_token"`
+			Return  string              `json:"understudy_return_token"`
+			Session struct{ ID string } `json:"understudy_session"`
+		}
+		w := h.direct("/oauth2/token", "app", forms[i])
+		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusOK {
+			h.t.Errorf("start: %d %s", w.Code, w.Body)
+		}
+		all[i] = started{token: answer.Token, ret: answer.Return, sid: answer.Session.ID}
+	})
+	return all
+}
+
+// several is how many sessions are enough for what can be repeated.
+const several = 1000
+
+// BenchmarkStart is a whole start, from the form to the signed answer. Signing in and the page are done beforehand: they are not
+// the exchange's cost.
+func BenchmarkStart(b *testing.B) {
+	onEach(b, func(b *testing.B, h *house) {
+		forms := h.forms(b.N)
+		timed(b, "starts/s", func(n int) *httptest.ResponseRecorder { return h.direct("/oauth2/token", "app", forms[n]) })
+	})
+}
+
+// BenchmarkStop is a whole stop, from the return token to the actor's own.
+func BenchmarkStop(b *testing.B) {
+	onEach(b, func(b *testing.B, h *house) {
+		live := h.sessions(b.N)
+		timed(b, "stops/s", func(n int) *httptest.ResponseRecorder { return h.direct("/oauth2/token", "app", stopForm(live[n].ret)) })
+	})
+}
+
+// BenchmarkIntrospect is one introspection of a living impersonation token, of many.
+func BenchmarkIntrospect(b *testing.B) {
+	onEach(b, func(b *testing.B, h *house) {
+		live := h.sessions(min(b.N, several))
+		timed(b, "introspections/s", func(n int) *httptest.ResponseRecorder {
+			return h.direct("/oauth2/introspect", "app", url.Values{"token": {live[n%len(live)].token}})
+		})
+	})
+}
+
+// BenchmarkActions is one call that records: an action before it runs, and what a busy app gathers in a second.
+func BenchmarkActions(b *testing.B) {
+	for name, actions := range map[string]int{"one": 1, "batch": impersonation.MaxActions} {
+		b.Run(name, func(b *testing.B) {
+			onEach(b, func(b *testing.B, h *house) {
+				live := h.sessions(min(b.N, several))
+				bodies := make([]string, b.N)
+				for n := range bodies {
+					told := make([]map[string]any, actions)
+					for i := range told {
+						told[i] = h.action(live[(n*actions+i)/min(actions, 5)%len(live)].sid, "id", oauth.NewID("act")) // five of one session in a batch
+					}
+					bodies[n] = batch(told...)
+				}
+				timed(b, "calls/s", func(n int) *httptest.ResponseRecorder { return h.directActions(bodies[n]) })
+			})
+		})
+	}
 }
 
 // cpu is the processor time of this process so far: unlike the wall's, it hardly moves with what else the machine does.
@@ -69,19 +155,6 @@ func each(n int, f func(int)) {
 		})
 	}
 	wg.Wait()
-}
-
-// BenchmarkIntrospect is one introspection of a living impersonation token.
-func BenchmarkIntrospect(b *testing.B) {
-	h := setup(b, options{})
-	s := h.start("ann", "app", "john", "read")
-	f := url.Values{"token": {s.token}}
-	b.ReportAllocs()
-	for b.Loop() {
-		if w := h.direct("/oauth2/introspect", "app", f); w.Code != http.StatusOK {
-			b.Fatalf("introspect: %d %s", w.Code, w.Body)
-		}
-	}
 }
 
 // BenchmarkLAB8ClientAuthentication is a token request that fails at the client's secret: what a flood of wrong secrets costs. With
