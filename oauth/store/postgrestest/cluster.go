@@ -33,20 +33,25 @@ type Cluster struct {
 // Start makes a cluster for this test alone, and stops it when the test ends.
 func Start(t testing.TB) *Cluster {
 	t.Helper()
-	c, err := start()
+	c, err := start((*Cluster).init)
 	if err != nil {
 		giveUp(t, err)
 	}
+	c.endWith(t)
+	return c
+}
+
+func (c *Cluster) endWith(t testing.TB) {
 	t.Cleanup(func() {
 		if c.running() {
 			c.Kill()
 		}
 		c.guard.Close()
 	})
-	return c
 }
 
-func start() (*Cluster, error) {
+// start makes a directory, and in it what fill makes, which is a server that runs.
+func start(fill func(*Cluster) error) (*Cluster, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -61,7 +66,7 @@ func start() (*Cluster, error) {
 	if err := c.watch(); err != nil {
 		return nil, err
 	}
-	if err := c.init(); err != nil {
+	if err := fill(c); err != nil {
 		return nil, errors.Join(err, c.guard.Close())
 	}
 	return c, nil

@@ -56,7 +56,7 @@ func Empty(t testing.TB) Database {
 // common is the shared cluster. It lives until the binary ends: no test knows whether it is the last one.
 func common(t testing.TB) *Cluster {
 	t.Helper()
-	shared.once.Do(func() { shared.cluster, shared.err = start() })
+	shared.once.Do(func() { shared.cluster, shared.err = start((*Cluster).init) })
 	if shared.err != nil {
 		giveUp(t, shared.err)
 	}
@@ -103,6 +103,10 @@ func (c *Cluster) create(t testing.TB, from string) Database {
 			t.Errorf("dropping a database: %v", err)
 		}
 	})
+	return c.database(name)
+}
+
+func (c *Cluster) database(name string) Database {
 	return Database{Owner: c.url("owner", name), Application: c.url("application", name), Auditor: c.url("auditor", name), Superuser: c.url("postgres", name)}
 }
 
