@@ -2,7 +2,8 @@
 // tells how far it is; [Latest] is what this program was built for; [PostgresRoles] are the grants. Migrations go forward
 // only: the audit trail has no way down. The package opens no database and knows no query but its own.
 //
-// Every dialect has the same migrations, by number and name, and the same tables and columns.
+// Every dialect has the same migrations, by number and name, and the same tables and columns, but for those of an index that
+// SQLite has no other place for.
 package migrations
 
 import (

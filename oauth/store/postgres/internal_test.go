@@ -82,7 +82,7 @@ func fixedQueries() []string {
 	queries := []string{
 		lockGuards, isChanged, insertStarts, lockStops, insertStops, selectStart, selectStop, selectLive, selectSession, selectExpired, touchSession,
 		touchItsLogin, endSessions, selectUser, selectUserByEmail, lockUser, updateUser, selectOrganisations, selectCredentials, updateFirstTOTP, endUserLogins,
-		revokeUserGrant, searchUsers, searchOwn, selectClient, deleteClientGrants, deleteTickets, selectLogin, selectLoginByCookie, selectProof, touchLogin,
+		revokeUserGrant, walkUsers, walkOwn, countUsers, countOwn, matchUsers, selectPage, selectClient, deleteClientGrants, deleteTickets, selectLogin, selectLoginByCookie, selectProof, touchLogin,
 		endLogin, revokeLogin, selectGrantByCode, selectGrantByJTI, spendCode, lockHolderUser, lockHolderLogin, setToken, revokeGrant, selectAttempt,
 		sweepAttempts, sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepSeen, selectEntry, selectOutbox,
 	}

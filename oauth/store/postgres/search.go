@@ -1,11 +1,14 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,14 +16,49 @@ import (
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
-// searchUsers finds by strpos and not by LIKE: nothing in what somebody types has a meaning there. One statement for each
-// half of the scope, so that each has its index.
+// A search finds by strpos: nothing in what somebody types has a meaning there. Two statements find the ids of a page, and which
+// is the faster depends on how many match, which nobody knows beforehand.
+//
+// walkUsers goes through the names in their order until the page is full: what many match fills it soon.
+//
+// matchUsers goes by the pieces of the text, from one first letter of the names to the next: what few match is all there is.
 var (
-	searchUsers = `SELECT ` + userColumns("u") + ` FROM app_user u WHERE ` + searchRest
-	searchOwn   = `SELECT ` + userColumns("u") + ` FROM app_user u WHERE u.organisation = $6 AND ` + searchRest
+	walkUsers = `SELECT u.name, u.id FROM (SELECT w.name, w.id, w.search_key FROM app_user w WHERE ` + walkRest
+	walkOwn   = `SELECT u.name, u.id FROM (SELECT w.name, w.id, w.search_key FROM app_user w WHERE w.organisation = $7 AND ` + walkRest
+
+	countUsers = `SELECT count(*) FROM (SELECT FROM app_user w WHERE (w.name, w.id) > ($1, $2) ORDER BY w.name, w.id LIMIT $3) w`
+	countOwn   = `SELECT count(*) FROM (SELECT FROM app_user w WHERE w.organisation = $4 AND (w.name, w.id) > ($1, $2) ORDER BY w.name, w.id LIMIT $3) w`
+
+	selectPage = `SELECT ` + userColumns("u") + ` FROM app_user u WHERE u.id = ANY ($1) ORDER BY u.name, u.id`
 )
 
-const searchRest = `(u.name, u.id) > ($1, $2) AND ($3 = '' OR strpos(u.search_key, $3) > 0 OR u.id = $4) ORDER BY u.name, u.id LIMIT $5`
+const (
+	walkRest = `(w.name, w.id) > ($1, $2) ORDER BY w.name, w.id LIMIT $5) u
+		WHERE $3 = '' OR strpos(u.search_key, $3) > 0 OR u.id = $4 ORDER BY u.name, u.id LIMIT $6`
+
+	// matchUsers gives up to $5 matches behind the cursor, by the first letter of their names, which is all the order they have;
+	// and who has the id. The letters come one by one, while there is need: each is the first behind all names of the one before.
+	// The condition on the organisation is such that its index is not taken: it tells less than the pieces do.
+	matchUsers = `WITH RECURSIVE letter(c) AS (
+			(SELECT ` + letterOf + ` FROM app_user u WHERE u.name >= $1 ORDER BY u.name LIMIT 1)
+			UNION ALL SELECT (SELECT ` + letterOf + ` FROM app_user u WHERE u.name > letter.c || chr(1114111) AND ` + letterOf + ` > letter.c
+				ORDER BY u.name LIMIT 1) FROM letter WHERE letter.c IS NOT NULL)
+		(SELECT letter.c, m.name, m.id FROM letter
+			CROSS JOIN LATERAL (SELECT string_agg('''' || replace(replace(letter.c || g, '\', '\\'), '''', '''''') || $7, ' & ')::tsquery AS query FROM unnest($6::text[]) g) p
+			CROSS JOIN LATERAL (SELECT u.name, u.id FROM app_user u WHERE user_grams(u.name, u.search_key) @@ p.query AND strpos(u.search_key, $3) > 0
+				AND (u.name, u.id) > ($1, $2) AND ($8 OR u.organisation = $9) LIMIT $5) m
+			WHERE letter.c IS NOT NULL LIMIT $5)
+		UNION ALL SELECT '', u.name, u.id FROM app_user u WHERE u.id = $4 AND (u.name, u.id) > ($1, $2) AND ($8 OR u.organisation = $9)`
+
+	letterOf = `left(u.name || chr(1), 1)`
+)
+
+const (
+	// atFirst is how many names are walked through before anything else, in under a millisecond.
+	atFirst = 1000
+	// enough is how many matches are read to be put in order: each is somewhere else on the disk.
+	enough = 1000
+)
 
 // searchKey is what a search looks through. The line break keeps a match from beginning in the name and ending in the address.
 func searchKey(u directory.User) string { return folded(u.Name) + "\n" + folded(u.Email) }
@@ -51,17 +89,19 @@ func (s *Store) Search(ctx context.Context, q directory.Query) (page []directory
 	if err != nil {
 		return nil, "", failed("searching users", err)
 	}
-	limit := pageSize(q.Limit, 200)
-	args := []any{after[0], after[1], folded(q.Text), q.Text, limit + 1} // one more tells whether there is a next page
-	query := searchUsers
-	if !q.AnyOrganisation {
-		query, args = searchOwn, append(args, q.Organisation)
+	if !storable(q.Text, q.Organisation, after.Name, after.ID) {
+		return nil, "", nil
 	}
-	err = s.list(ctx, "searching users", query, args, func(r pgx.Rows) error {
-		var u directory.User
-		err := r.Scan(userDest(&u)...)
-		page = append(page, u)
-		return err
+	limit := pageSize(q.Limit, 200)
+	err = s.single(ctx, "searching users", func(ctx context.Context, _ querier) error {
+		snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly} // what was found is still there to be read
+		return pgx.BeginTxFunc(ctx, s.pool, snapshot, func(tx pgx.Tx) error {
+			found, err := search{tx, q, folded(q.Text)}.first(ctx, after, limit+1) // one more tells whether there is a next page
+			if err == nil {
+				page, err = usersAt(ctx, tx, found)
+			}
+			return err
+		})
 	})
 	if err != nil {
 		return nil, "", err
@@ -71,6 +111,125 @@ func (s *Store) Search(ctx context.Context, q directory.Query) (page []directory
 		next = cursorOf(page[limit-1])
 	}
 	return page, next, nil
+}
+
+// place is where a user comes in the order of a search.
+type place struct{ Name, ID string }
+
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.Name, q.Name), cmp.Compare(p.ID, q.ID))
+}
+
+func usersAt(ctx context.Context, q querier, places []place) (page []directory.User, err error) {
+	ids := make([]string, len(places))
+	for i, p := range places {
+		ids[i] = p.ID
+	}
+	return page, each(ctx, q, selectPage, []any{ids}, func(r pgx.Rows) error {
+		var u directory.User
+		err := r.Scan(userDest(&u)...)
+		page = append(page, u)
+		return err
+	})
+}
+
+// search is one search, within a transaction.
+type search struct {
+	tx   pgx.Tx
+	q    directory.Query
+	text string // folded
+}
+
+// first finds the first matches behind after: a short walk, then what there is by the pieces, and where that is too much to be
+// put in order, another walk from the letter on that has so many.
+func (s search) first(ctx context.Context, after place, limit int) ([]place, error) {
+	if s.text == "" {
+		return s.walk(ctx, after, limit, limit)
+	}
+	found, err := s.walk(ctx, after, atFirst, limit)
+	if err != nil || len(found) == limit {
+		return found, err
+	}
+	if few, err := s.few(ctx, after); err != nil || few {
+		return found, err
+	}
+	found, from, all, err := s.match(ctx, after)
+	if err != nil || all || len(found) >= limit {
+		return found[:min(limit, len(found))], err
+	}
+	rest, err := s.walk(ctx, from, math.MaxInt32, limit-len(found))
+	return append(found, rest...), err
+}
+
+// walk finds the first limit matches among the first n users behind after.
+func (s search) walk(ctx context.Context, after place, n, limit int) (found []place, err error) {
+	query, args := walkUsers, []any{after.Name, after.ID, s.text, s.q.Text, n, limit}
+	if !s.q.AnyOrganisation {
+		query, args = walkOwn, append(args, s.q.Organisation)
+	}
+	return found, each(ctx, s.tx, query, args, func(r pgx.Rows) error {
+		var p place
+		err := r.Scan(&p.Name, &p.ID)
+		found = append(found, p)
+		return err
+	})
+}
+
+// few reports that the first walk went through all there are.
+func (s search) few(ctx context.Context, after place) (bool, error) {
+	query, args := countUsers, []any{after.Name, after.ID, atFirst}
+	if !s.q.AnyOrganisation {
+		query, args = countOwn, append(args, s.q.Organisation)
+	}
+	var n int
+	err := row(ctx, s.tx, query, args, []any{&n})
+	return n < atFirst, err
+}
+
+// match finds, in order, all matches behind after whose names begin with the letters before from; all of them, if all.
+func (s search) match(ctx context.Context, after place) (found []place, from place, all bool, err error) {
+	pieces, end := grams(s.text)
+	args := []any{after.Name, after.ID, s.text, s.q.Text, enough, pieces, end, s.q.AnyOrganisation, s.q.Organisation}
+	read := 0
+	err = each(ctx, s.tx, matchUsers, args, func(r pgx.Rows) error {
+		var p place
+		var letter string
+		err := r.Scan(&letter, &p.Name, &p.ID)
+		if letter != "" {
+			from, read = place{Name: letter}, read+1
+		}
+		found = append(found, p)
+		return err
+	})
+	slices.SortFunc(found, place.compare)
+	found = slices.Compact(found)
+	if read < enough {
+		return found, from, true, err
+	}
+	if from.Name == noLetter {
+		from.Name = ""
+	}
+	n, _ := slices.BinarySearchFunc(found, from, place.compare)
+	if from.compare(after) < 0 {
+		from = after
+	}
+	return found[:n], from, false, err
+}
+
+// noLetter stands for the first letter of a name that has none.
+const noLetter = "\x01"
+
+// grams are the pieces of text as user_grams makes them, with what ends a lexeme of a tsquery: a text that is shorter than a piece
+// is the beginning of one. A long text has more than enough of them.
+func grams(text string) (pieces []string, end string) {
+	runes := []rune(text)
+	if len(runes) < 3 {
+		return []string{text}, "':*"
+	}
+	for i := range min(len(runes)-2, 32) {
+		pieces = append(pieces, string(runes[i:i+3]))
+	}
+	return pieces, "'"
 }
 
 // pageSize is the limit that a query asks for: 50 unless told, never above most.
@@ -86,16 +245,17 @@ func cursorOf(u directory.User) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-func cursorAfter(cursor string) (after [2]string, err error) {
+func cursorAfter(cursor string) (place, error) {
 	if cursor == "" {
-		return after, nil // before every name: an ID is never empty
+		return place{}, nil // before every name: an ID is never empty
 	}
+	var after [2]string
 	b, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err == nil {
 		err = json.Unmarshal(b, &after)
 	}
 	if err != nil {
-		return after, fmt.Errorf("%w: a cursor that no page gave", errRefused)
+		return place{}, fmt.Errorf("%w: a cursor that no page gave", errRefused)
 	}
-	return after, nil
+	return place{after[0], after[1]}, nil
 }

@@ -23,7 +23,7 @@ func TestPlans(t *testing.T) {
 	defer s.Close()
 	queries := []string{
 		countChanged, countChangedOrOthers, selectRequest, selectSession, selectLive, selectExpired, consumeTicket, selectTicket, useReturn, stopSession, selectReturn, selectRevoked, selectProof,
-		insertNext, selectUser, selectUserByEmail, searchUsers, searchOwn, selectOrganisations, endUserLogins, revokeUserGrant, selectClient,
+		insertNext, selectUser, selectUserByEmail, walkUsers, walkOwn, countUsers, countOwn, matchUsers, selectPage, selectTerms, selectOrganisations, endUserLogins, revokeUserGrant, selectClient,
 		deleteClientGrants, deleteTickets, selectLogin, selectLoginByCookie, endLogin, revokeLogin, touchLogin, selectGrantByCode, selectGrantByJTI,
 		selectHolder, selectPeople, selectEpochs, spendCode, revokeGrant, selectAttempt, sweepAttempts, sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepSeen,
 		selectEntry, selectOutbox, touchSession, touchItsLogin,

@@ -1,24 +1,54 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
-// searchUsers finds by instr and not by LIKE: nothing in what somebody types has a meaning there. One statement for each
-// half of the scope, so that each has its index.
+// A search finds by instr: nothing in what somebody types has a meaning there. Two statements find the ids of a page, and which
+// is the faster depends on how many match, which nobody knows beforehand.
+//
+// walkUsers goes through the names in their order until the page is full: what many match fills it soon.
+//
+// matchUsers goes by the pieces of the text, in the order of the first two characters of the names: what few match is all there is.
 const (
-	searchUsers = `SELECT ` + userColumns + ` FROM app_user WHERE ` + searchRest
-	searchOwn   = `SELECT ` + userColumns + ` FROM app_user WHERE organisation = ?6 AND ` + searchRest
+	walkUsers = `SELECT u.name, u.id FROM (SELECT w.name, w.id, w.search_key FROM app_user w WHERE ` + walkRest
+	walkOwn   = `SELECT u.name, u.id FROM (SELECT w.name, w.id, w.search_key FROM app_user w WHERE w.organisation = ?7 AND ` + walkRest
 
-	searchRest = `(name, id) > (?1, ?2) AND (?3 = '' OR instr(search_key, ?3) > 0 OR id = ?4) ORDER BY name, id LIMIT ?5`
+	walkRest = `(w.name, w.id) > (?1, ?2) ORDER BY w.name, w.id LIMIT ?5) u
+		WHERE ?3 = '' OR instr(u.search_key, ?3) > 0 OR u.id = ?4 ORDER BY u.name, u.id LIMIT ?6`
+
+	countUsers = `SELECT count(*) FROM (SELECT 1 FROM app_user w WHERE (w.name, w.id) > (?1, ?2) ORDER BY w.name, w.id LIMIT ?3)`
+	countOwn   = `SELECT count(*) FROM (SELECT 1 FROM app_user w WHERE w.organisation = ?4 AND (w.name, w.id) > (?1, ?2) ORDER BY w.name, w.id LIMIT ?3)`
+
+	// matchUsers gives up to ?5 matches behind the cursor, by their numbers, which are as in migration 0002; and who has the id.
+	matchUsers = `SELECT n, name, id FROM (SELECT s.n, s.name, s.id FROM user_gram g CROSS JOIN user_search s ON s.n = g.rowid
+			WHERE g.user_gram MATCH ?6 AND g.rowid >= (coalesce(unicode(?1), 0) << 42) + (min(coalesce(unicode(substr(?1, 2)), 0), 2047) << 31)
+			AND instr(s.search_key, ?3) > 0 AND (s.name, s.id) > (?1, ?2) AND (?7 OR s.organisation = ?8) ORDER BY g.rowid LIMIT ?5)
+		UNION ALL SELECT -1, s.name, s.id FROM user_search s WHERE s.id = ?4 AND (s.name, s.id) > (?1, ?2) AND (?7 OR s.organisation = ?8)`
+
+	selectTerms = `SELECT term FROM user_gram_term WHERE term >= ?1 AND term <= ?1 || char(1114111, 1114111)`
+
+	selectPage = `SELECT ` + userColumns + ` FROM app_user WHERE id IN (SELECT value FROM json_each(?)) ORDER BY name, id`
+)
+
+const (
+	// atFirst is how many names are walked through before anything else, in about a millisecond.
+	atFirst = 1000
+	// enough is how many matches are read to be put in order.
+	enough = 1000
 )
 
 // searchKey is what a search looks through. The line break keeps a match from beginning in the name and ending in the address.
@@ -55,19 +85,16 @@ func (s *Store) Search(ctx context.Context, q directory.Query) (page []directory
 	if err != nil {
 		return nil, "", failed("searching users", err)
 	}
-	limit := pageSize(q.Limit, 200)
-	args := []any{after[0], after[1], folded(q.Text), q.Text, limit + 1} // one more tells whether there is a next page
-	query := searchUsers
-	if !q.AnyOrganisation {
-		query, args = searchOwn, append(args, q.Organisation)
+	if !storable(q.Text, q.Organisation, after.Name, after.ID) {
+		return nil, "", nil
 	}
+	limit := pageSize(q.Limit, 200)
 	err = s.list(ctx, "searching users", func(ctx context.Context, c *conn) error {
-		return c.each(ctx, query, args, func(r *sql.Rows) error {
-			var u directory.User
-			err := r.Scan(userDest(&u)...)
-			page = append(page, u)
-			return err
-		})
+		found, err := search{c, q, folded(q.Text)}.first(ctx, after, limit+1) // one more tells whether there is a next page
+		if err == nil {
+			page, err = c.usersAt(ctx, found)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, "", err
@@ -78,6 +105,149 @@ func (s *Store) Search(ctx context.Context, q directory.Query) (page []directory
 	}
 	return page, next, nil
 }
+
+// storable reports that a column could hold the texts; what none could hold is nowhere to be found.
+func storable(texts ...string) bool {
+	return !slices.ContainsFunc(texts, func(s string) bool { return strings.ContainsRune(s, 0) || !utf8.ValidString(s) })
+}
+
+// place is where a user comes in the order of a search.
+type place struct{ Name, ID string }
+
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.Name, q.Name), cmp.Compare(p.ID, q.ID))
+}
+
+func (c *conn) usersAt(ctx context.Context, places []place) (page []directory.User, err error) {
+	ids := make([]string, len(places))
+	for i, p := range places {
+		ids[i] = p.ID
+	}
+	return page, c.each(ctx, selectPage, []any{list(ids)}, func(r *sql.Rows) error {
+		var u directory.User
+		err := r.Scan(userDest(&u)...)
+		page = append(page, u)
+		return err
+	})
+}
+
+// search is one search, within a transaction.
+type search struct {
+	c    *conn
+	q    directory.Query
+	text string // folded
+}
+
+// first finds the first matches behind after: a short walk, then what there is by the pieces, and where that is too much to be
+// put in order, another walk from the letter on that has so many.
+func (s search) first(ctx context.Context, after place, limit int) ([]place, error) {
+	if s.text == "" {
+		return s.walk(ctx, after, limit, limit)
+	}
+	found, err := s.walk(ctx, after, atFirst, limit)
+	if err != nil || len(found) == limit {
+		return found, err
+	}
+	if few, err := s.few(ctx, after); err != nil || few {
+		return found, err
+	}
+	found, from, all, err := s.match(ctx, after)
+	if err != nil || all || len(found) >= limit {
+		return found[:min(limit, len(found))], err
+	}
+	rest, err := s.walk(ctx, from, math.MaxInt32, limit-len(found))
+	return append(found, rest...), err
+}
+
+// walk finds the first limit matches among the first n users behind after.
+func (s search) walk(ctx context.Context, after place, n, limit int) (found []place, err error) {
+	query, args := walkUsers, []any{after.Name, after.ID, s.text, s.q.Text, n, limit}
+	if !s.q.AnyOrganisation {
+		query, args = walkOwn, append(args, s.q.Organisation)
+	}
+	return found, s.c.each(ctx, query, args, func(r *sql.Rows) error {
+		var p place
+		err := r.Scan(&p.Name, &p.ID)
+		found = append(found, p)
+		return err
+	})
+}
+
+// few reports that the first walk went through all there are.
+func (s search) few(ctx context.Context, after place) (bool, error) {
+	query, args := countUsers, []any{after.Name, after.ID, atFirst}
+	if !s.q.AnyOrganisation {
+		query, args = countOwn, append(args, s.q.Organisation)
+	}
+	var n int
+	err := s.c.row(ctx, query, args, []any{&n})
+	return n < atFirst, err
+}
+
+// match finds, in order, all matches behind after that come before from; all of them, if all.
+func (s search) match(ctx context.Context, after place) (found []place, from place, all bool, err error) {
+	pieces, err := s.pieces(ctx)
+	if err != nil {
+		return nil, from, false, err
+	}
+	args := []any{after.Name, after.ID, s.text, s.q.Text, enough, pieces, s.q.AnyOrganisation, s.q.Organisation}
+	read, last := 0, int64(0)
+	err = s.c.each(ctx, matchUsers, args, func(r *sql.Rows) error {
+		var p place
+		var n int64
+		err := r.Scan(&n, &p.Name, &p.ID)
+		if n >= 0 {
+			last, read = n, read+1
+		}
+		found = append(found, p)
+		return err
+	})
+	slices.SortFunc(found, place.compare)
+	found = slices.Compact(found)
+	if read < enough {
+		return found, from, true, err
+	}
+	from = firstWith(last)
+	n, _ := slices.BinarySearchFunc(found, from, place.compare)
+	if from.compare(after) < 0 {
+		from = after
+	}
+	return found[:n], from, false, err
+}
+
+// firstWith is where the names begin that have the first characters of a number of user_search.
+func firstWith(n int64) (p place) {
+	for _, c := range []rune{rune(n >> 42), rune(n >> 31 & 2047)} {
+		if c > 0 {
+			p.Name += string(c)
+		}
+	}
+	return p
+}
+
+// pieces asks user_gram for s.text: for each of its pieces, or for any that begins with a text that is shorter than a piece. A
+// long text has more than enough of them.
+func (s search) pieces(ctx context.Context) (string, error) {
+	runes := []rune(s.text)
+	if len(runes) < 3 {
+		var terms []string
+		err := s.c.each(ctx, selectTerms, []any{s.text}, func(r *sql.Rows) error {
+			var term string
+			err := r.Scan(&term)
+			terms = append(terms, quoted(term))
+			return err
+		})
+		return strings.Join(terms, " OR "), err
+	}
+	var pieces []string
+	for i := range min(len(runes)-2, 32) {
+		pieces = append(pieces, quoted(string(runes[i:i+3])))
+	}
+	return strings.Join(pieces, " AND "), nil
+}
+
+// quoted is text as a string of an FTS5 query.
+func quoted(text string) string { return `"` + strings.ReplaceAll(text, `"`, `""`) + `"` }
 
 // pageSize is the limit that a query asks for: 50 unless told, never above most.
 func pageSize(limit, most int) int {
@@ -92,16 +262,17 @@ func cursorOf(u directory.User) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-func cursorAfter(cursor string) (after [2]string, err error) {
+func cursorAfter(cursor string) (place, error) {
 	if cursor == "" {
-		return after, nil // before every name: an ID is never empty
+		return place{}, nil // before every name: an ID is never empty
 	}
+	var after [2]string
 	b, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err == nil {
 		err = json.Unmarshal(b, &after)
 	}
 	if err != nil {
-		return after, fmt.Errorf("%w: a cursor that no page gave", errRefused)
+		return place{}, fmt.Errorf("%w: a cursor that no page gave", errRefused)
 	}
-	return after, nil
+	return place{after[0], after[1]}, nil
 }
