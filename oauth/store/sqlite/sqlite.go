@@ -90,6 +90,11 @@ func prepare(c Config) (string, error) {
 }
 
 func (s *Store) open(ctx context.Context, path string, c Config) (err error) {
+	if !c.Migrate {
+		if err := look(ctx, path); err != nil {
+			return err
+		}
+	}
 	if s.db, err = sql.Open("sqlite", source(path, "_txlock=immediate&_journal_mode=WAL&_synchronous=FULL&_pragma=cache_size(-16384)&_pragma=recursive_triggers(1)&_pragma=temp_store(2)&_pragma=wal_autocheckpoint(8192)")); err != nil {
 		return err
 	}
@@ -108,6 +113,15 @@ func (s *Store) open(ctx context.Context, path string, c Config) (err error) {
 	s.read = newReaders(s.reads, c.Readers)
 	s.write, err = newWriter(ctx, s.db, newReserve(path, c.Reserve))
 	return err
+}
+
+// look checks the schema before anything is set that lasts in the file: it may be somebody else's.
+func look(ctx context.Context, path string) error {
+	db, err := sql.Open("sqlite", source(path, ""))
+	if err != nil {
+		return err
+	}
+	return errors.Join(checkSchema(ctx, db), db.Close())
 }
 
 // source is the driver's name for the file: a URI, in which a path may hold any character.
