@@ -1,20 +1,18 @@
 package main_test
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/audit"
-	"github.com/understudy-id/understudy/oauth/store/sqlite"
 )
 
 // TestAuditTellsActions: what was done in a session is told in words, with how it went, and a session's entries read as its story.
-func TestAuditTellsActions(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
+func TestAuditTellsActions(t *testing.T) { onBoth(t, testAuditTellsActions) }
+
+func testAuditTellsActions(t *testing.T, dir string) {
 	runs(t, dir, "client", "add", "--id", "app", "--name", "App", "--redirect-uri", "https://app.test/cb")
 	runs(t, dir, "user", "add", "--id", "ann", "--email", "ann@acme.test", "--name", "Ann Bell", "--role", "admin")
 	runs(t, dir, "user", "add", "--id", "john", "--email", "john@acme.test", "--name", "John Doe")
@@ -46,18 +44,13 @@ func TestAuditTellsActions(t *testing.T) {
 // act records an action as a server would have, and gives its entry's ID.
 func act(t *testing.T, dir, sid string, fields ...string) string {
 	t.Helper()
-	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, "understudy.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer st.Close()
 	e := audit.New(audit.KindAction, time.Now())
 	e.Actor, e.Subject = oauth.Party{Issuer: "http://localhost:8080", Subject: "ann"}, oauth.Party{Issuer: "http://localhost:8080", Subject: "john"}
 	e.Client, e.Session = "app", sid
 	for i := 0; i < len(fields); i += 2 {
 		e.Set(fields[i], fields[i+1])
 	}
-	if err := st.RecordOnce(t.Context(), e); err != nil {
+	if err := opened(t, dir).RecordOnce(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
 	return e.ID

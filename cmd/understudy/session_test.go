@@ -3,7 +3,6 @@ package main_test
 import (
 	"database/sql"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
-	"github.com/understudy-id/understudy/oauth/store/sqlite"
 )
 
 // runs runs the command and gives what it prints.
@@ -30,11 +28,7 @@ func runs(t *testing.T, dir string, args ...string) string {
 func live(t *testing.T, dir string) string {
 	t.Helper()
 	ctx, now := t.Context(), time.Now().UTC().Truncate(time.Millisecond)
-	st, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "understudy.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer st.Close()
+	st := opened(t, dir)
 	write := impersonation.Write{Now: now, RequestID: oauth.NewID("req")}
 	l := impersonation.Login{ID: oauth.NewID("lgn"), User: "ann", AuthTime: now, Created: now, LastUsed: now, Expires: now.Add(time.Hour)}
 	if err := st.CreateLogin(ctx, store.LoginWrite{Write: write, Login: l, Cookie: oauth.NewSecret().Hash()}); err != nil {
@@ -55,9 +49,9 @@ func live(t *testing.T, dir string) string {
 	return s.ID
 }
 
-func TestSessionEnd(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
+func TestSessionEnd(t *testing.T) { onBoth(t, testSessionEnd) }
+
+func testSessionEnd(t *testing.T, dir string) {
 	runs(t, dir, "client", "add", "--id", "app", "--name", "App", "--redirect-uri", "https://app.test/cb")
 	runs(t, dir, "user", "add", "--id", "ann", "--email", "ann@acme.test", "--name", "Ann Bell", "--role", "admin")
 	runs(t, dir, "user", "add", "--id", "john", "--email", "john@acme.test", "--name", "John Doe")
@@ -82,9 +76,9 @@ func want(t *testing.T, got, pattern string) {
 	}
 }
 
-func TestAuditShow(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
+func TestAuditShow(t *testing.T) { onBoth(t, testAuditShow) }
+
+func testAuditShow(t *testing.T, dir string) {
 	runs(t, dir, "user", "add", "--id", "ann", "--email", "ann@acme.test", "--name", "Ann Bell")
 	id := regexp.MustCompile(`aud_[a-z2-7]{26}`).FindString(runs(t, dir, "audit", "ls"))
 	whole := runs(t, dir, "audit", "show", id)
@@ -97,19 +91,32 @@ func TestAuditShow(t *testing.T) {
 	wantRefused(t, understudy(t, dir, "audit", "show", id), "opening does not fit the entry", "hint: an entry was changed")
 }
 
-// forge changes an address in the trail, as somebody with the database's file could.
+// forge changes an address in the trail, as somebody with the database's file could, or its superuser.
 func forge(t *testing.T, dir string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(dir, "understudy.db"))
-	if err != nil {
-		t.Fatal(err)
+	db, isPostgres := direct(t, dir)
+	statements := []string{
+		`ALTER TABLE audit_entry DISABLE TRIGGER ALL`,
+		`UPDATE audit_entry SET opening = convert_to(replace(convert_from(opening, 'UTF8'), 'ann@acme.test', 'eve@acme.test'), 'UTF8')`,
 	}
-	defer db.Close()
+	if !isPostgres {
+		statements = append(dropTriggers(t, db), `UPDATE audit_entry SET opening = CAST(replace(CAST(opening AS TEXT), 'ann@acme.test', 'eve@acme.test') AS BLOB)`)
+	}
+	for _, s := range statements {
+		if _, err := db.Exec(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// dropTriggers are the statements that take the trail's guards away.
+func dropTriggers(t *testing.T, db *sql.DB) (statements []string) {
+	t.Helper()
 	rows, err := db.Query(`SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_entry'`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	statements := []string{}
+	defer rows.Close()
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {
@@ -117,10 +124,5 @@ func forge(t *testing.T, dir string) {
 		}
 		statements = append(statements, "DROP TRIGGER "+name)
 	}
-	statements = append(statements, `UPDATE audit_entry SET opening = CAST(replace(CAST(opening AS TEXT), 'ann@acme.test', 'eve@acme.test') AS BLOB)`)
-	for _, s := range statements {
-		if _, err := db.Exec(s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	return statements
 }

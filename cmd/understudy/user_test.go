@@ -1,28 +1,19 @@
 package main_test
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth/store"
-	"github.com/understudy-id/understudy/oauth/store/sqlite"
 )
 
 // A lock-out that the server would have written shows in the list, and enable ends it.
-func TestLockOut(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
+func TestLockOut(t *testing.T) { onBoth(t, testLockOut) }
+
+func testLockOut(t *testing.T, dir string) {
 	runs(t, dir, "user", "add", "--email", "ann@acme.test", "--name", "Ann")
-	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, "understudy.db"), Reserve: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := st.Failed(t.Context(), store.AttemptKey("ann@acme.test"), time.Now(), time.Hour, 1, time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	if err := st.Close(); err != nil {
+	if _, err := opened(t, dir).Failed(t.Context(), store.AttemptKey("ann@acme.test"), time.Now(), time.Hour, 1, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if out := runs(t, dir, "user", "ls"); !strings.Contains(out, " locked until 20") {

@@ -46,6 +46,10 @@ func TestCheck(t *testing.T) {
 		{"lifetime zero", "lifetimes: {ticket: 0s}\n", "lifetimes.ticket 0s must be longer than zero"},
 		{"script as support", "support_url: javascript:alert(1)\n", "support_url \"javascript:alert(1)\" must be"},
 		{"no database", "database: ''\n", "database must name a file"},
+		{"Postgres", "database: postgres://u@h/db\nsealing_key: " + key, ""},
+		{"Postgres without sealing key", "database: postgres://u@h/db\n", "sealing_key must be set when the database is Postgres"},
+		{"a size that is no number", "database: postgres://u@h/db?pool_max_conns=many\nsealing_key: " + key, "database cannot be used: cannot parse pool_max_conns"},
+		{"a mode of TLS that there is not", "database: postgres://u@h/db?sslmode=full\nsealing_key: " + key, "database cannot be used: failed to configure TLS"},
 		{"a database that we do not know", "database: mysql://x/y\n", "database is neither a file nor a postgres:// URL"},
 	}
 	for _, tt := range tests {
