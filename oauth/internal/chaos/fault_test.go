@@ -1,9 +1,12 @@
 package chaos_test
 
 import (
+	"fmt"
 	"net/url"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/understudy-id/understudy/oauth/internal/chaos"
 	"github.com/understudy-id/understudy/oauth/store/postgrestest"
@@ -21,6 +24,18 @@ func through(t *testing.T, database string, p *chaos.Proxy) string {
 	return u.String()
 }
 
+// places says how many connections the application may have from now on, -1 for as many as it likes, and ends those it has.
+func places(t *testing.T, db postgrestest.Database, n int) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), db.Superuser)
+	must(t, err)
+	defer c.Close(t.Context())
+	_, err = c.Exec(t.Context(), fmt.Sprintf("ALTER ROLE application CONNECTION LIMIT %d", n))
+	must(t, err)
+	_, err = c.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'application'")
+	must(t, err)
+}
+
 // TestFaultsUnderLoad breaks the way between a server and Postgres in all ways while admins work: every request is answered in time,
 // with success only where it was done, and soon after the way is free again everything works.
 func TestFaultsUnderLoad(t *testing.T) {
@@ -35,18 +50,22 @@ func TestFaultsUnderLoad(t *testing.T) {
 	c.warm()
 	base := c.settled(nil)
 	for _, f := range []struct {
-		name   string
-		begin  func()
-		passes bool // requests may succeed
+		name       string
+		begin, end func()
+		passes     bool // requests may succeed
 	}{
-		{"latency", func() { p.Delay(100 * time.Millisecond) }, true},
-		{"single bytes", func() { p.Slow(time.Microsecond) }, true},
-		{"reset", p.Cut, false},
-		{"black hole", p.BlackHole, false},
-		{"half-open", p.HalfOpen, false},
-		{"a byte a second", func() { p.Slow(time.Second) }, false},
-		{"garbage", p.Garbage, false},
+		{"latency", func() { p.Delay(100 * time.Millisecond) }, p.Heal, true},
+		{"single bytes", func() { p.Slow(time.Microsecond) }, p.Heal, true},
+		{"reset", p.Cut, p.Heal, false},
+		{"black hole", p.BlackHole, p.Heal, false},
+		{"half-open", p.HalfOpen, p.Heal, false},
+		{"a byte a second", func() { p.Slow(time.Second) }, p.Heal, false},
+		{"garbage", p.Garbage, p.Heal, false},
+		{"no place", func() { places(t, db, 0) }, func() { places(t, db, -1) }, false},
 	} {
+		if testing.Short() && f.name != "half-open" { // which asks most of a pool
+			continue
+		}
 		rest := c.work()
 		busy(t, c.workers)
 		f.begin()
@@ -58,7 +77,7 @@ func TestFaultsUnderLoad(t *testing.T) {
 			more(t, c.workers, "refusals", refused, 1)
 			sky.turn("")
 		}
-		p.Heal()
+		f.end()
 		back := c.recovers()
 		rest()
 		slowest := c.slowest()

@@ -17,16 +17,23 @@ func TestPauseReplicaUnderLoad(t *testing.T) {
 	c := prepare(t, 4, both...)
 	// What was paused may hold a lock until Postgres breaks its transaction off: that is a refusal at the other.
 	c.under(new(weather))
+	var refusals int64
 	for i := range rounds(3, 100) {
 		sleeps, lives := both[i%2], both[1-i%2]
 		rest := c.work()
 		busy(t, c.workers)
 		sleeps.Pause()
+		for _, w := range c.at(lives) {
+			refusals -= refused(w)
+		}
 		more(t, c.at(lives), "answers", answered, 30)
+		for _, w := range c.at(lives) {
+			refusals += refused(w)
+		}
 		sleeps.Resume()
 		more(t, c.workers, "successes", served, 10)
 		rest()
 		c.inspect()
 	}
-	t.Logf("slowest answer %s", c.slowest())
+	t.Logf("slowest answer %s, %d refusals at the other replica", c.slowest(), refusals)
 }
