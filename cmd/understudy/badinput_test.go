@@ -29,17 +29,18 @@ var (
 )
 
 // wantOneLine runs cmd, which fails with one line that matches want and one line of what to do about it.
-func wantOneLine(t *testing.T, cmd *exec.Cmd, want, hint string) {
+func wantOneLine(t *testing.T, cmd *exec.Cmd, want, hint string) (said string) {
 	t.Helper()
 	args := cmd.Args
 	out, err := cmd.CombinedOutput()
 	if code := cmd.ProcessState.ExitCode(); code != 1 {
 		t.Errorf("%v: got %v, want exit code 1; it said:\n%s", args, err, out)
 	}
-	said := strings.Split(string(out), "\n") // the last of which is empty
-	if len(said) != 3 || !regexp.MustCompile("^understudy: .*"+want).MatchString(said[0]) || !regexp.MustCompile("^hint: .*"+hint).MatchString(said[1]) {
+	lines := strings.Split(string(out), "\n") // the last of which is empty
+	if len(lines) != 3 || !regexp.MustCompile("^understudy: .*"+want).MatchString(lines[0]) || !regexp.MustCompile("^hint: .*"+hint).MatchString(lines[1]) {
 		t.Errorf("%v: got\n%s\nwant one line that matches %q and a hint that matches %q", args, out, want, hint)
 	}
+	return string(out)
 }
 
 // badFiles are databases that are none, each made at path. A pattern that is "" is for a command that does well.
@@ -247,22 +248,20 @@ func TestBadSchemas(t *testing.T) {
 }
 
 // tables are those of a database, each with who may do what.
-func tables(t *testing.T, url string) []string {
+func tables(t *testing.T, url string) string {
+	t.Helper()
+	return one(t, url, `SELECT string_agg(relname || ' ' || relkind::text || ' ' || coalesce(relacl::text, ''), E'\n' ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace`)
+}
+
+// one is a text that a query gives; "" for NULL.
+func one(t *testing.T, url, query string) string {
 	t.Helper()
 	db, err := sql.Open("pgx", url)
 	check(t, err)
 	defer db.Close()
-	rows, err := db.QueryContext(t.Context(), `SELECT relname || ' ' || relkind::text || ' ' || coalesce(relacl::text, '') FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1`)
-	check(t, err)
-	defer rows.Close()
-	var all []string
-	for rows.Next() {
-		var s string
-		check(t, rows.Scan(&s))
-		all = append(all, s)
-	}
-	check(t, rows.Err())
-	return all
+	var s sql.NullString
+	check(t, db.QueryRowContext(t.Context(), query).Scan(&s))
+	return s.String
 }
 
 // silent is the address of a server that takes connections and never says anything.

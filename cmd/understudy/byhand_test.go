@@ -27,7 +27,7 @@ func TestByHand(t *testing.T) {
 	script := strings.NewReplacer(
 		"go build ./cmd/understudy", `go build -C "$MODULE" -buildvcs=false -o "$PWD/understudy" ./cmd/understudy`,
 		"localhost:8080", "localhost:"+public, "localhost:8081", "localhost:"+private,
-	).Replace(block(t, filepath.Join(root, "README.md")))
+	).Replace(block(t, filepath.Join(root, "README.md"), "by hand"))
 	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", "trap 'kill %1 2>/dev/null; wait; cat server.log >&2' EXIT\n"+script)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), "MODULE="+root, "UNDERSTUDY_PUBLIC_URL=http://localhost:"+public,
@@ -50,15 +50,15 @@ func TestByHand(t *testing.T) {
 }
 
 // block is the shell between the marks, which the README promises to be at most 20 lines.
-func block(t *testing.T, name string) string {
+func block(t *testing.T, name, mark string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := regexp.MustCompile("(?s)<!-- by hand: begin -->\n```sh\n(.*?)```\n<!-- by hand: end -->").FindSubmatch(text)
+	m := regexp.MustCompile("(?s)<!-- " + mark + ": begin -->\n```sh\n(.*?)```\n<!-- " + mark + ": end -->").FindSubmatch(text)
 	if m == nil {
-		t.Fatal("README.md has no block between its marks")
+		t.Fatalf("README.md has no block between its marks %q", mark)
 	}
 	if n := strings.Count(string(m[1]), "\n"); n > 20 {
 		t.Errorf("the block has %d lines, want at most 20", n)

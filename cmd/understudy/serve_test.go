@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,6 +30,7 @@ import (
 type serving struct {
 	cmd             *exec.Cmd
 	public, private string // host:port
+	said            string // until it served
 	rest            chan string
 }
 
@@ -53,8 +55,15 @@ func understudy(t *testing.T, dir string, args ...string) *exec.Cmd {
 // start runs a server on free ports until the test ends, and returns when it says that it serves.
 func start(t *testing.T, dir string, args ...string) *serving {
 	t.Helper()
-	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--private-listen", "127.0.0.1:0", "--log-format", "json"}, args...)
-	s := &serving{cmd: understudy(t, dir, args...), rest: make(chan string, 1)}
+	return startCmd(t, understudy(t, dir, slices.Concat(quiet, args)...))
+}
+
+// quiet serves where nobody else does.
+var quiet = []string{"serve", "--listen", "127.0.0.1:0", "--private-listen", "127.0.0.1:0", "--log-format", "json"}
+
+func startCmd(t *testing.T, cmd *exec.Cmd) *serving {
+	t.Helper()
+	s := &serving{cmd: cmd, rest: make(chan string, 1)}
 	out, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -63,11 +72,11 @@ func start(t *testing.T, dir string, args ...string) *serving {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.cmd.Process.Kill(); s.cmd.Wait() })
-	log, said := bufio.NewReader(out), ""
+	log := bufio.NewReader(out)
 	for s.public == "" {
 		text, err := log.ReadString('\n')
-		if said += text; err != nil {
-			t.Fatalf("the server ended: %v; it said:\n%s", err, said)
+		if s.said += text; err != nil {
+			t.Fatalf("the server ended: %v; it said:\n%s", err, s.said)
 		}
 		var l line
 		if json.Unmarshal([]byte(text), &l) == nil && l.Msg == "serving" {
