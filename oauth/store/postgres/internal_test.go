@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,9 +13,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/store/postgrestest"
+	"github.com/understudy-id/understudy/oauth/store/storetest"
 )
 
 // grow are the tables that grow without bound, filled as after some months: n people, four times as many of the rest.
@@ -207,4 +210,19 @@ func TestPoolSize(t *testing.T) {
 			t.Errorf("%+v: got %d connections, want %d", tt.c, got, tt.want)
 		}
 	}
+}
+
+// However much a search does by the way, it finds all there is, once and in order.
+func TestSearchIsComplete(t *testing.T) {
+	t.Parallel()
+	s, err := Open(t.Context(), Config{URL: postgrestest.Fresh(t).Application})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	efforts, i := []effort{{1, 1}, {1, 5}, {5, 40}, usual}, 0
+	storetest.CheckSearch(t, s, func(ctx context.Context, q directory.Query) ([]directory.User, string, error) {
+		i++
+		return s.search(ctx, q, efforts[i%len(efforts)])
+	})
 }

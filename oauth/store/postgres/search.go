@@ -53,12 +53,13 @@ const (
 	letterOf = `left(u.name || chr(1), 1)`
 )
 
-const (
-	// atFirst is how many names are walked through before anything else, in under a millisecond.
-	atFirst = 1000
-	// enough is how many matches are read to be put in order: each is somewhere else on the disk.
-	enough = 1000
-)
+// effort is how much a search does of what may not be needed.
+type effort struct {
+	walked  int // names walked through before anything else, in under a millisecond
+	matched int // matches read to be put in order: each is somewhere else on the disk
+}
+
+var usual = effort{walked: 1000, matched: 1000}
 
 // searchKey is what a search looks through. The line break keeps a match from beginning in the name and ending in the address.
 func searchKey(u directory.User) string { return folded(u.Name) + "\n" + folded(u.Email) }
@@ -85,6 +86,10 @@ func (s *Store) find(ctx context.Context, query, key string) (u directory.User, 
 
 // Search implements directory.Directory.
 func (s *Store) Search(ctx context.Context, q directory.Query) (page []directory.User, next string, err error) {
+	return s.search(ctx, q, usual)
+}
+
+func (s *Store) search(ctx context.Context, q directory.Query, e effort) (page []directory.User, next string, err error) {
 	after, err := cursorAfter(q.After)
 	if err != nil {
 		return nil, "", failed("searching users", err)
@@ -96,7 +101,7 @@ func (s *Store) Search(ctx context.Context, q directory.Query) (page []directory
 	err = s.single(ctx, "searching users", func(ctx context.Context, _ querier) error {
 		snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly} // what was found is still there to be read
 		return pgx.BeginTxFunc(ctx, s.pool, snapshot, func(tx pgx.Tx) error {
-			found, err := search{tx, q, folded(q.Text)}.first(ctx, after, limit+1) // one more tells whether there is a next page
+			found, err := search{tx, q, folded(q.Text), e}.first(ctx, after, limit+1) // one more tells whether there is a next page
 			if err == nil {
 				page, err = usersAt(ctx, tx, found)
 			}
@@ -125,12 +130,13 @@ func usersAt(ctx context.Context, q querier, places []place) (page []directory.U
 	for i, p := range places {
 		ids[i] = p.ID
 	}
-	return page, each(ctx, q, selectPage, []any{ids}, func(r pgx.Rows) error {
+	err = each(ctx, q, selectPage, []any{ids}, func(r pgx.Rows) error {
 		var u directory.User
 		err := r.Scan(userDest(&u)...)
 		page = append(page, u)
 		return err
 	})
+	return page, err
 }
 
 // search is one search, within a transaction.
@@ -138,6 +144,7 @@ type search struct {
 	tx   pgx.Tx
 	q    directory.Query
 	text string // folded
+	effort
 }
 
 // first finds the first matches behind after: a short walk, then what there is by the pieces, and where that is too much to be
@@ -146,7 +153,7 @@ func (s search) first(ctx context.Context, after place, limit int) ([]place, err
 	if s.text == "" {
 		return s.walk(ctx, after, limit, limit)
 	}
-	found, err := s.walk(ctx, after, atFirst, limit)
+	found, err := s.walk(ctx, after, s.walked, limit)
 	if err != nil || len(found) == limit {
 		return found, err
 	}
@@ -167,29 +174,30 @@ func (s search) walk(ctx context.Context, after place, n, limit int) (found []pl
 	if !s.q.AnyOrganisation {
 		query, args = walkOwn, append(args, s.q.Organisation)
 	}
-	return found, each(ctx, s.tx, query, args, func(r pgx.Rows) error {
+	err = each(ctx, s.tx, query, args, func(r pgx.Rows) error {
 		var p place
 		err := r.Scan(&p.Name, &p.ID)
 		found = append(found, p)
 		return err
 	})
+	return found, err
 }
 
 // few reports that the first walk went through all there are.
 func (s search) few(ctx context.Context, after place) (bool, error) {
-	query, args := countUsers, []any{after.Name, after.ID, atFirst}
+	query, args := countUsers, []any{after.Name, after.ID, s.walked}
 	if !s.q.AnyOrganisation {
 		query, args = countOwn, append(args, s.q.Organisation)
 	}
 	var n int
 	err := row(ctx, s.tx, query, args, []any{&n})
-	return n < atFirst, err
+	return n < s.walked, err
 }
 
 // match finds, in order, all matches behind after whose names begin with the letters before from; all of them, if all.
 func (s search) match(ctx context.Context, after place) (found []place, from place, all bool, err error) {
 	pieces, end := grams(s.text)
-	args := []any{after.Name, after.ID, s.text, s.q.Text, enough, pieces, end, s.q.AnyOrganisation, s.q.Organisation}
+	args := []any{after.Name, after.ID, s.text, s.q.Text, s.matched, pieces, end, s.q.AnyOrganisation, s.q.Organisation}
 	read := 0
 	err = each(ctx, s.tx, matchUsers, args, func(r pgx.Rows) error {
 		var p place
@@ -203,7 +211,7 @@ func (s search) match(ctx context.Context, after place) (found []place, from pla
 	})
 	slices.SortFunc(found, place.compare)
 	found = slices.Compact(found)
-	if read < enough {
+	if read < s.matched {
 		return found, from, true, err
 	}
 	if from.Name == noLetter {

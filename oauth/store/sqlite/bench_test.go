@@ -2,7 +2,6 @@ package sqlite_test
 
 import (
 	"fmt"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -161,18 +160,6 @@ func BenchmarkLoadSession(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := s.LoadSession(b.Context(), w.Session.ID); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// BenchmarkSearch looks for a part of a name among many users, where it does the most: nothing matches.
-func BenchmarkSearch(b *testing.B) {
-	s := open(b, sqlite.Config{Path: filepath.Join(b.TempDir(), "a.db"), Migrate: true, Reserve: -1})
-	stage(b, s)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, _, err := s.Search(b.Context(), directory.Query{Text: "nobody", AnyOrganisation: true}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,13 +1,16 @@
 package sqlite
 
 import (
+	"context"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/store/storetest"
 )
 
 // whole matches a step of a plan that reads a whole table that grows without bound, and not one of its indexes.
@@ -74,4 +77,19 @@ func (s *Store) plan(t *testing.T, query string) string {
 		t.Fatalf("no plan for %s", query)
 	}
 	return strings.Join(steps, " | ")
+}
+
+// However much a search does by the way, it finds all there is, once and in order.
+func TestSearchIsComplete(t *testing.T) {
+	t.Parallel()
+	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "a.db"), Migrate: true, Reserve: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	efforts, i := []effort{{1, 1}, {1, 5}, {5, 40}, usual}, 0
+	storetest.CheckSearch(t, s, func(ctx context.Context, q directory.Query) ([]directory.User, string, error) {
+		i++
+		return s.search(ctx, q, efforts[i%len(efforts)])
+	})
 }

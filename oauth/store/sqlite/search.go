@@ -44,12 +44,13 @@ const (
 	selectPage = `SELECT ` + userColumns + ` FROM app_user WHERE id IN (SELECT value FROM json_each(?)) ORDER BY name, id`
 )
 
-const (
-	// atFirst is how many names are walked through before anything else, in about a millisecond.
-	atFirst = 1000
-	// enough is how many matches are read to be put in order.
-	enough = 1000
-)
+// effort is how much a search does of what may not be needed.
+type effort struct {
+	walked  int // names walked through before anything else, in about a millisecond
+	matched int // matches read to be put in order
+}
+
+var usual = effort{walked: 1000, matched: 1000}
 
 // searchKey is what a search looks through. The line break keeps a match from beginning in the name and ending in the address.
 func searchKey(u directory.User) string { return folded(u.Name) + "\n" + folded(u.Email) }
@@ -81,6 +82,10 @@ func (s *Store) find(ctx context.Context, query, key string) (directory.User, er
 
 // Search implements directory.Directory.
 func (s *Store) Search(ctx context.Context, q directory.Query) (page []directory.User, next string, err error) {
+	return s.search(ctx, q, usual)
+}
+
+func (s *Store) search(ctx context.Context, q directory.Query, e effort) (page []directory.User, next string, err error) {
 	after, err := cursorAfter(q.After)
 	if err != nil {
 		return nil, "", failed("searching users", err)
@@ -90,7 +95,7 @@ func (s *Store) Search(ctx context.Context, q directory.Query) (page []directory
 	}
 	limit := pageSize(q.Limit, 200)
 	err = s.list(ctx, "searching users", func(ctx context.Context, c *conn) error {
-		found, err := search{c, q, folded(q.Text)}.first(ctx, after, limit+1) // one more tells whether there is a next page
+		found, err := search{c, q, folded(q.Text), e}.first(ctx, after, limit+1) // one more tells whether there is a next page
 		if err == nil {
 			page, err = c.usersAt(ctx, found)
 		}
@@ -123,12 +128,13 @@ func (c *conn) usersAt(ctx context.Context, places []place) (page []directory.Us
 	for i, p := range places {
 		ids[i] = p.ID
 	}
-	return page, c.each(ctx, selectPage, []any{list(ids)}, func(r *sql.Rows) error {
+	err = c.each(ctx, selectPage, []any{list(ids)}, func(r *sql.Rows) error {
 		var u directory.User
 		err := r.Scan(userDest(&u)...)
 		page = append(page, u)
 		return err
 	})
+	return page, err
 }
 
 // search is one search, within a transaction.
@@ -136,6 +142,7 @@ type search struct {
 	c    *conn
 	q    directory.Query
 	text string // folded
+	effort
 }
 
 // first finds the first matches behind after: a short walk, then what there is by the pieces, and where that is too much to be
@@ -144,7 +151,7 @@ func (s search) first(ctx context.Context, after place, limit int) ([]place, err
 	if s.text == "" {
 		return s.walk(ctx, after, limit, limit)
 	}
-	found, err := s.walk(ctx, after, atFirst, limit)
+	found, err := s.walk(ctx, after, s.walked, limit)
 	if err != nil || len(found) == limit {
 		return found, err
 	}
@@ -165,23 +172,24 @@ func (s search) walk(ctx context.Context, after place, n, limit int) (found []pl
 	if !s.q.AnyOrganisation {
 		query, args = walkOwn, append(args, s.q.Organisation)
 	}
-	return found, s.c.each(ctx, query, args, func(r *sql.Rows) error {
+	err = s.c.each(ctx, query, args, func(r *sql.Rows) error {
 		var p place
 		err := r.Scan(&p.Name, &p.ID)
 		found = append(found, p)
 		return err
 	})
+	return found, err
 }
 
 // few reports that the first walk went through all there are.
 func (s search) few(ctx context.Context, after place) (bool, error) {
-	query, args := countUsers, []any{after.Name, after.ID, atFirst}
+	query, args := countUsers, []any{after.Name, after.ID, s.walked}
 	if !s.q.AnyOrganisation {
 		query, args = countOwn, append(args, s.q.Organisation)
 	}
 	var n int
 	err := s.c.row(ctx, query, args, []any{&n})
-	return n < atFirst, err
+	return n < s.walked, err
 }
 
 // match finds, in order, all matches behind after that come before from; all of them, if all.
@@ -190,7 +198,7 @@ func (s search) match(ctx context.Context, after place) (found []place, from pla
 	if err != nil {
 		return nil, from, false, err
 	}
-	args := []any{after.Name, after.ID, s.text, s.q.Text, enough, pieces, s.q.AnyOrganisation, s.q.Organisation}
+	args := []any{after.Name, after.ID, s.text, s.q.Text, s.matched, pieces, s.q.AnyOrganisation, s.q.Organisation}
 	read, last := 0, int64(0)
 	err = s.c.each(ctx, matchUsers, args, func(r *sql.Rows) error {
 		var p place
@@ -204,7 +212,7 @@ func (s search) match(ctx context.Context, after place) (found []place, from pla
 	})
 	slices.SortFunc(found, place.compare)
 	found = slices.Compact(found)
-	if read < enough {
+	if read < s.matched {
 		return found, from, true, err
 	}
 	from = firstWith(last)
@@ -230,7 +238,7 @@ func firstWith(n int64) (p place) {
 func (s search) pieces(ctx context.Context) (string, error) {
 	runes := []rune(s.text)
 	if len(runes) < 3 {
-		var terms []string
+		terms := []string{quoted(s.text)} // which matches nothing by itself
 		err := s.c.each(ctx, selectTerms, []any{s.text}, func(r *sql.Rows) error {
 			var term string
 			err := r.Scan(&term)
