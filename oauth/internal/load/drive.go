@@ -118,6 +118,7 @@ type row struct {
 	Server    float64 `json:"server_us"`
 	Database  float64 `json:"database_us"`
 	Generator float64 `json:"generator_us"`
+	Others    float64 `json:"others_cores"` // how many cores were busy with none of the three; not known of pgbench's rows
 	Errors    int     `json:"errors"`
 }
 
@@ -129,6 +130,7 @@ func (m *meter) row(store string) row {
 	return row{
 		Store: store, Work: m.work, Conns: m.conns, Calls: calls, Rate: float64(calls*max(1, m.things)) / m.elapsed.Seconds(), P50: m.percentile(50), P99: m.percentile(99),
 		Server: each(m.cpu.server), Database: each(m.cpu.database), Generator: each(m.cpu.generator), Errors: m.errors,
+		Others: max(0, m.cpu.others().Seconds()/m.elapsed.Seconds()),
 	}
 }
 

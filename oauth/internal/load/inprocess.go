@@ -11,6 +11,7 @@ import (
 	"runtime/pprof"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/server"
@@ -24,7 +25,7 @@ func (b *bench) serveHere() {
 	rand.Read(key)
 	box, err := server.NewBox(key)
 	b.must(err)
-	log, err := os.Create(b.t.TempDir() + "/log")
+	log, err := os.Create(filepath.Join(b.t.TempDir(), "log"))
 	b.must(err)
 	life := server.DefaultLifetimes()
 	life.AccessToken, life.LoginIdle, life.ImpersonationIdle = 8*time.Hour, 8*time.Hour, 8*time.Hour
@@ -47,7 +48,7 @@ func (b *bench) profile(m *meter) (end func()) {
 		return func() {}
 	}
 	m.parts++
-	name := fmt.Sprintf("%s-%s-%d-%d.pprof", b.name, strings.ReplaceAll(m.work, " ", "-"), m.conns, m.parts)
+	name := fmt.Sprintf("%s-%s-%d-%d.pprof", b.name, strings.Join(strings.FieldsFunc(m.work, notLetter), "-"), m.conns, m.parts)
 	f, err := os.Create(filepath.Join(b.o.profiles, name))
 	b.must(err)
 	b.must(pprof.StartCPUProfile(f))
@@ -56,3 +57,5 @@ func (b *bench) profile(m *meter) (end func()) {
 		b.must(f.Close())
 	}
 }
+
+func notLetter(r rune) bool { return !unicode.IsLetter(r) }

@@ -14,16 +14,19 @@ import (
 // tick is the unit of times in /proc: USER_HZ, which Linux fixes at 100 towards programs.
 const tick = 10 * time.Millisecond
 
-// cpu is how much processor time each side has taken so far.
-type cpu struct{ server, database, generator time.Duration }
+// cpu is how much processor time each side has taken so far, and everybody on this machine together.
+type cpu struct{ server, database, generator, machine time.Duration }
 
 func (c cpu) minus(d cpu) cpu {
-	return cpu{c.server - d.server, c.database - d.database, c.generator - d.generator}
+	return cpu{c.server - d.server, c.database - d.database, c.generator - d.generator, c.machine - d.machine}
 }
 
 func (c cpu) plus(d cpu) cpu {
-	return cpu{c.server + d.server, c.database + d.database, c.generator + d.generator}
+	return cpu{c.server + d.server, c.database + d.database, c.generator + d.generator, c.machine + d.machine}
 }
+
+// others is what none of ours took.
+func (c cpu) others() time.Duration { return c.machine - c.server - c.database - c.generator }
 
 // processes are who takes part. Zero is nobody: SQLite lives in the server, and a server may live in this process.
 type processes struct{ server, database int }
@@ -40,9 +43,23 @@ func (p processes) cpu() (c cpu, err error) {
 		}
 	}
 	if p.database != 0 {
-		c.database, err = cpuOfTree(p.database)
+		if c.database, err = cpuOfTree(p.database); err != nil {
+			return c, err
+		}
 	}
+	c.machine, err = busy()
 	return c, err
+}
+
+// busy is how long the cores of this machine were not idle. What its host gave to another machine counts too.
+func busy() (time.Duration, error) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	var user, nice, system, idle, wait, irq, softirq, steal int64
+	_, err = fmt.Sscanf(string(stat), "cpu %d %d %d %d %d %d %d %d", &user, &nice, &system, &idle, &wait, &irq, &softirq, &steal)
+	return time.Duration(user+nice+system+irq+softirq+steal) * tick, err
 }
 
 // cpuOf is the processor time of a process and of those children that it has waited for (proc(5)).
@@ -79,7 +96,7 @@ func cpuOfTree(pid int) (time.Duration, error) {
 		}
 		sum += d
 	}
-	return sum, err
+	return sum, nil
 }
 
 // memory is what a process holds, in MB of a million bytes.

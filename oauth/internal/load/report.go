@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -64,7 +65,7 @@ func middle(rows []row) row {
 		Calls: int(median(func(w row) float64 { return float64(w.Calls) })), Rate: median(func(w row) float64 { return w.Rate }),
 		P50: median(func(w row) float64 { return w.P50 }), P99: median(func(w row) float64 { return w.P99 }),
 		Server: median(func(w row) float64 { return w.Server }), Database: median(func(w row) float64 { return w.Database }),
-		Generator: median(func(w row) float64 { return w.Generator }),
+		Generator: median(func(w row) float64 { return w.Generator }), Others: median(func(w row) float64 { return w.Others }),
 	}
 	for _, w := range rows {
 		m.Errors += w.Errors
@@ -84,9 +85,9 @@ func (r *report) find(store, work string, conns int) *row {
 // print writes the tables.
 func (r *report) print(out io.Writer) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "store\twork\tconns\tper second\tp50 ms\tp99 ms\tserver µs\tdatabase µs\tgenerator µs\terrors")
+	fmt.Fprintln(t, "store\twork\tconns\tper second\tp50 ms\tp99 ms\tserver µs\tdatabase µs\tgenerator µs\tothers\terrors")
 	for _, w := range r.Rows {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%.0f\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%d\n", w.Store, w.Work, w.Conns, w.Rate, w.P50, w.P99, w.Server, w.Database, w.Generator, w.Errors)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%.0f\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%.2f\t%d\n", w.Store, w.Work, w.Conns, w.Rate, w.P50, w.P99, w.Server, w.Database, w.Generator, w.Others, w.Errors)
 	}
 	fmt.Fprintln(t, "\nserver's memory\tstarts\tlive\tRSS MB\tpeak MB") // a line without a tab begins a table
 	for _, m := range r.Memory {
@@ -96,8 +97,14 @@ func (r *report) print(out io.Writer) error {
 	for _, v := range r.Verdicts {
 		fmt.Fprintf(t, "%s %s\t%s\t%s\t%s\n", v.Store, v.What, v.Got, v.Want, v.word())
 	}
+	if most := slices.MaxFunc(r.Rows, func(a, b row) int { return cmp.Compare(a.Others, b.Others) }).Others; most > quiet {
+		fmt.Fprintf(t, "\nOthers kept up to %.1f of %d cores busy meanwhile: measure again on a quiet machine.\n", most, r.Cores)
+	}
 	return t.Flush()
 }
+
+// quiet is how much of a core may be busy with others, the kernel's own threads included, before figures say more about them.
+const quiet = 0.25
 
 // save writes everything as JSON.
 func (r *report) save(path string) error {

@@ -68,10 +68,10 @@ func TestPercentile(t *testing.T) {
 	for i := range 101 {
 		m.took = append(m.took, time.Duration(100-i)*time.Millisecond)
 	}
-	m.elapsed, m.things, m.cpu.server = time.Second, 3, 101*time.Millisecond
+	m.elapsed, m.things, m.cpu.server, m.cpu.machine = time.Second, 3, 101*time.Millisecond, 351*time.Millisecond
 	got := m.row("sqlite")
-	if got.P50 != 50 || got.P99 != 99 || got.Rate != 303 || got.Server != 1000 {
-		t.Errorf("got %+v; want p50 50 ms, p99 99 ms, 303 a second, 1000 µs of the server", got)
+	if got.P50 != 50 || got.P99 != 99 || got.Rate != 303 || got.Server != 1000 || got.Others != 0.25 {
+		t.Errorf("got %+v; want p50 50 ms, p99 99 ms, 303 a second, 1000 µs of the server, a quarter of a core of others", got)
 	}
 }
 
