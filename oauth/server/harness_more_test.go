@@ -107,12 +107,17 @@ func (b *base) tables(t testing.TB) []string {
 	return query(t, b.admin, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`)
 }
 
-// dump reads the whole database.
+// dump reads the whole database: the trail in its order, all else sorted.
 func (b *base) dump(t testing.TB) map[string]table {
 	t.Helper()
 	out := make(map[string]table)
 	for _, name := range b.tables(t) {
-		out[name] = query(t, b.admin, `SELECT * FROM "`+name+`" ORDER BY 1, 2`)
+		if name == "audit_entry" {
+			out[name] = query(t, b.admin, `SELECT * FROM audit_entry ORDER BY seq`)
+			continue
+		}
+		out[name] = query(t, b.admin, `SELECT * FROM "`+name+`"`)
+		slices.Sort(out[name])
 	}
 	return out
 }
