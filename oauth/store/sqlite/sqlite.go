@@ -90,10 +90,8 @@ func prepare(c Config) (string, error) {
 }
 
 func (s *Store) open(ctx context.Context, path string, c Config) (err error) {
-	if !c.Migrate {
-		if err := look(ctx, path); err != nil {
-			return err
-		}
+	if err := look(ctx, path, c.Migrate); err != nil {
+		return err
 	}
 	if s.db, err = sql.Open("sqlite", source(path, "_txlock=immediate&_journal_mode=WAL&_synchronous=FULL&_pragma=cache_size(-16384)&_pragma=recursive_triggers(1)&_pragma=temp_store(2)&_pragma=wal_autocheckpoint(8192)")); err != nil {
 		return err
@@ -115,13 +113,20 @@ func (s *Store) open(ctx context.Context, path string, c Config) (err error) {
 	return err
 }
 
-// look checks the schema before anything is set that lasts in the file: it may be somebody else's.
-func look(ctx context.Context, path string) error {
+// look checks the file before anything is set that lasts in it: it may be somebody else's. A schema that will be migrated need
+// only be readable: goose would try again and again where nothing is.
+func look(ctx context.Context, path string, migrate bool) error {
 	db, err := sql.Open("sqlite", source(path, ""))
 	if err != nil {
 		return err
 	}
-	return errors.Join(checkSchema(ctx, db), db.Close())
+	if migrate {
+		var tables int
+		err = db.QueryRowContext(ctx, hasSchema).Scan(&tables)
+	} else {
+		err = checkSchema(ctx, db)
+	}
+	return errors.Join(err, db.Close())
 }
 
 // source is the driver's name for the file: a URI, in which a path may hold any character.
