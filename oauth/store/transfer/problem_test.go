@@ -87,7 +87,7 @@ func TestTextThatLooksEscaped(t *testing.T) {
 	s.copy()
 	s.same()
 	s.inSource(`UPDATE installation SET marker = ''`)
-	s.sameByStore()
+	s.sameByStoreOf(issuer)
 }
 
 // Whatever differs after a copy is found, and the target is not served.

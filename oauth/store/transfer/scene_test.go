@@ -44,12 +44,12 @@ var (
 
 // scene is an installation in a file, with something in every table, and an empty database for it.
 type scene struct {
-	*testing.T
+	testing.TB
 	path string
 	db   postgrestest.Database
 }
 
-func newScene(t *testing.T, entries int) *scene {
+func newScene(t testing.TB, entries int) *scene {
 	t.Helper()
 	s := &scene{t, filepath.Join(t.TempDir(), "understudy.db"), postgrestest.Fresh(t)}
 	s.fill(entries)
