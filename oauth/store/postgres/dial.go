@@ -17,6 +17,10 @@ const farewell = time.Second
 // any way there and back, and a full pool of dead ones is seen through within patience.
 const pingWithin = 500 * time.Millisecond
 
+// longestMessage is more than any row of ours has, in bytes. Whoever announces more is not Postgres, and is not waited for with that
+// much memory.
+const longestMessage = 16 << 20
+
 // impatient gives connections that end within farewell.
 func impatient(dial pgconn.DialFunc) pgconn.DialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {

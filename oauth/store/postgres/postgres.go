@@ -130,6 +130,7 @@ func tune(config *pgxpool.Config, c Config) *pgxpool.Config {
 		config.ConnConfig.RuntimeParams[name] = value
 	}
 	config.PingTimeout = pingWithin
+	config.ConnConfig.MaxProtocolMessageBodyLen = longestMessage
 	config.ConnConfig.DialFunc = impatient(config.ConnConfig.DialFunc)
 	config.AfterConnect = keepCommits
 	return config
