@@ -4,7 +4,7 @@
 //	db := postgrestest.Fresh(t)
 //	s, err := postgres.Open(t.Context(), postgres.Config{URL: db.Application})
 //
-// [Start] makes a whole cluster for one test, which may be killed and started again. Clusters live in a directory of their own
+// [Start] makes a whole cluster for one test, which may be killed and started again, or followed by a standby. Clusters live in a directory of their own
 // and listen on a Unix socket only; they write to the disk as in production, and they and their files go with the test binary,
 // however it ends. Where there are no Postgres binaries the test is skipped, and fails if CI is set. The package is for tests and
 // knows nothing of the store.
@@ -130,7 +130,7 @@ func (c *Cluster) makeTemplate(ctx context.Context) error {
 
 // run runs statements as the superuser.
 func (c *Cluster) run(ctx context.Context, database, statements string) error {
-	conn, err := pgx.Connect(ctx, c.url("postgres", database))
+	conn, err := pgx.Connect(ctx, c.url("postgres", database)+"&synchronous_commit=local") // what we do here waits for no standby
 	if err != nil {
 		return err
 	}
