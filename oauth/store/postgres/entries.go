@@ -54,7 +54,7 @@ func (s *Store) RecordOnce(ctx context.Context, entries ...audit.Entry) error {
 }
 
 // runRecords writes the entries of many calls.
-func (s *Store) runRecords(ctx context.Context, calls [][][]any) ([]error, error) {
+func (s *Store) runRecords(ctx context.Context, calls []record) ([]error, error) {
 	t := newTable(entryColumns)
 	for _, entries := range calls {
 		for _, values := range entries {
@@ -68,8 +68,13 @@ func (s *Store) runRecords(ctx context.Context, calls [][][]any) ([]error, error
 	return make([]error, len(calls)), err
 }
 
-// apart is for writes that may all share a statement.
-func apart[W any](W) []string { return nil }
+// record is the entries of one call of RecordOnce as they will be stored.
+type record [][]any
+
+// alone: an entry that comes twice in one statement is written once.
+func (record) alone() []string { return nil }
+
+func (w record) rows() int { return len(w) }
 
 // entryTable is entries as columns: the bytes that every proof will stand on; the other columns only find them again.
 func entryTable(entries []audit.Entry) (table, error) {

@@ -72,7 +72,7 @@ type Store struct {
 	starts *writer[start]
 	stops  *writer[stop]
 	// records are entries that stand for themselves and may come again: those of each call are one write.
-	records *writer[[][]any]
+	records *writer[record]
 
 	loadClients  *reader[string, store.Client]
 	loadStarts   *reader[startKey, *startRow]
@@ -105,8 +105,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		s.pool.Close()
 		return nil, refused("opening database", config.ConnConfig, err)
 	}
-	s.starts, s.stops = newWriter(s.runStarts, start.alone), newWriter(s.runStops, stop.alone)
-	s.records = newWriter(s.runRecords, apart)
+	s.starts, s.stops = newWriter(s.runStarts, start.alone, start.rows), newWriter(s.runStops, stop.alone, stop.rows)
+	s.records = newWriter(s.runRecords, record.alone, record.rows)
 	s.loadClients, s.loadStarts = newReader(s.readClients), newReader(s.readStarts)
 	s.loadStops, s.loadSessions = newReader(s.readStops), newReader(s.readSessions)
 	return s, nil

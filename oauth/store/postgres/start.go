@@ -76,6 +76,8 @@ func (w start) alone() []string {
 	return names
 }
 
+func (w start) rows() int { return len(w.entries) }
+
 // Start implements impersonation.Store.
 func (s *Store) Start(ctx context.Context, w impersonation.StartWrite) error {
 	entries, err := entriesOf(w.Write)

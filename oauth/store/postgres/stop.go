@@ -59,6 +59,8 @@ func (w stop) alone() []string {
 	return []string{"return " + string(w.Return[:]), "session " + w.Session}
 }
 
+func (w stop) rows() int { return len(w.entries) }
+
 // Stop implements impersonation.Store.
 func (s *Store) Stop(ctx context.Context, w impersonation.StopWrite) error {
 	entries, err := entriesOf(w.Write)

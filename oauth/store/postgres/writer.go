@@ -9,6 +9,8 @@ import (
 const (
 	// maxBatch is how many writes share a statement. Measured, more than this gain nothing, and the last of them waits for all.
 	maxBatch = 256
+	// maxRows is how many entries do, where a write has any number of them: what a disk takes in some 50 ms.
+	maxRows = 1024
 	// maxQueue bounds what waits; who comes later waits with its own context.
 	maxQueue = 4 * maxBatch
 )
@@ -32,6 +34,7 @@ type job[W any] struct {
 type writer[W any] struct {
 	run   func(context.Context, []W) ([]error, error) // an answer for each, or the error of all: then nothing was written
 	alone func(W) []string                            // what no two writes of one statement may share
+	rows  func(W) int                                 // how many of maxRows a write takes
 	jobs  chan *job[W]
 	held  []*job[W] // for the next statement, since they share something with the one before
 
@@ -40,8 +43,8 @@ type writer[W any] struct {
 	closing sync.Once
 }
 
-func newWriter[W any](run func(context.Context, []W) ([]error, error), alone func(W) []string) *writer[W] {
-	w := &writer[W]{run: run, alone: alone, jobs: make(chan *job[W], maxQueue), stop: make(chan struct{}), stopped: make(chan struct{})}
+func newWriter[W any](run func(context.Context, []W) ([]error, error), alone func(W) []string, rows func(W) int) *writer[W] {
+	w := &writer[W]{run: run, alone: alone, rows: rows, jobs: make(chan *job[W], maxQueue), stop: make(chan struct{}), stopped: make(chan struct{})}
 	go w.loop()
 	return w
 }
@@ -116,7 +119,7 @@ func (w *writer[W]) gather() []*job[W] {
 	taken := map[string]bool{}
 	waiting := w.held
 	w.held = nil
-	for len(batch) < maxBatch && len(w.held) < maxBatch {
+	for rows := 0; rows < maxRows && len(batch) < maxBatch && len(w.held) < maxBatch; {
 		var j *job[W]
 		if len(waiting) > 0 {
 			j, waiting = waiting[0], waiting[1:]
@@ -129,6 +132,7 @@ func (w *writer[W]) gather() []*job[W] {
 			w.held = append(w.held, j)
 		} else if j.state.CompareAndSwap(jobWaiting, jobTaken) {
 			batch = append(batch, j)
+			rows += w.rows(j.write)
 		}
 	}
 	w.held = append(w.held, waiting...)
