@@ -150,9 +150,9 @@ func (k *killRace) hold(start func() reply, end func()) reply {
 	k.must(err)
 	answer, ended := make(chan reply, 1), make(chan struct{})
 	go func() { answer <- start() }()
-	first := k.waits(1)
+	first := k.waits(1, 5*time.Second)
 	go func() { defer close(ended); end() }()
-	if second := k.waits(2); first && second {
+	if second := k.waits(2, time.Second); first && second {
 		k.held++
 	}
 	k.must(trail.Commit())
@@ -160,10 +160,11 @@ func (k *killRace) hold(start func() reply, end func()) reply {
 	return <-answer
 }
 
-// waits reports that n connections wait for a lock, false if that does not come about before they give up.
-func (k *killRace) waits(n int) bool {
+// waits reports that n connections wait for a lock, false if that does not come about within patience: those that wait give up
+// after a second.
+func (k *killRace) waits(n int, patience time.Duration) bool {
 	k.t.Helper()
-	for deadline := time.Now().Add(500 * time.Millisecond); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		if count(k.t, k.base.admin, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) >= n {
 			return true
 		}
