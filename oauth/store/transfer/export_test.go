@@ -12,3 +12,6 @@ func Columns() (out []Column) {
 	}
 	return out
 }
+
+// OnlyOne is the lock of a copy.
+const OnlyOne = onlyOne
