@@ -115,15 +115,18 @@ func (t *tx) startOver(ctx context.Context, w start) error {
 			return err
 		}
 	}
-	if err := t.flush(ctx); err != nil {
+	return t.open(ctx, p)
+}
+
+// open writes what was recorded so far and the one start of p, in one round trip: from here on all writers of the trail wait.
+func (t *tx) open(ctx context.Context, p *startPlan) error {
+	var b pgx.Batch
+	if err := t.queueRecord(&b); err != nil {
 		return err
 	}
-	rows, err := t.Query(ctx, insertStarts, p.args()...)
-	if err != nil {
-		return err
-	}
-	outcome, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[string])
-	if err != nil {
+	var outcome string
+	b.Queue(insertStarts, p.args()...).QueryRow(func(r pgx.Row) error { return r.Scan(&outcome) })
+	if err := t.SendBatch(ctx, &b).Close(); err != nil {
 		return err
 	}
 	return answer(outcome)

@@ -154,15 +154,6 @@ func (t *tx) commit(ctx context.Context) error {
 	return t.SendBatch(ctx, &b).Close()
 }
 
-// flush writes what was recorded so far.
-func (t *tx) flush(ctx context.Context) error {
-	var b pgx.Batch
-	if err := t.queueRecord(&b); err != nil || b.Len() == 0 {
-		return err
-	}
-	return t.SendBatch(ctx, &b).Close()
-}
-
 func (t *tx) queueRecord(b *pgx.Batch) error {
 	entries, err := entryTable(t.entries)
 	if err != nil {
