@@ -142,6 +142,9 @@ func (s *Server) aliveSession(ctx context.Context, c tokens.Claims) (*holder, er
 	if session.JTI != c.ID || session.Client != c.ClientID || session.Subject != c.Subject || session.Actor != c.Act.Subject {
 		return nil, nil
 	}
+	if err := s.vouch(ctx); err != nil {
+		return nil, err
+	}
 	u := live.Subject
 	return &holder{live: live, subject: directory.User{
 		ID: u.Subject, Name: u.Name, Email: u.Email, Organisation: u.Organisation, Groups: u.Groups, Roles: u.Roles, Enabled: u.Enabled,

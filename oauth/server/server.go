@@ -47,6 +47,7 @@ type Server struct {
 	strangers *rate.Limiter // log lines about requests without client authentication
 	searches  *limits
 	acts      *limits // actions, by session
+	proof     proof
 	handler   http.Handler
 	private   http.Handler
 }
