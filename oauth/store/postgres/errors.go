@@ -50,6 +50,7 @@ const (
 	uniqueViolation      = "23505"
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
+	lockNotAvailable     = "55P03"
 	readOnlyTransaction  = "25006"
 	notInRepertoire      = "22021"
 )
@@ -73,11 +74,11 @@ func broken(err error) bool {
 	return c != "" && (c[:2] == "22" || c[:2] == "23" || c[:2] == "54")
 }
 
-// again reports that nothing happened and that the same call may well succeed now: two met crosswise, or the connection was
-// dead before anything was sent.
+// again reports that nothing happened and that the same call may well succeed now: two met crosswise, somebody held a lock for
+// longer than a second, or the connection was dead before anything was sent.
 func again(err error) bool {
 	c := code(err)
-	return c == serializationFailure || c == deadlockDetected || c == "" && pgconn.SafeToRetry(err)
+	return c == serializationFailure || c == deadlockDetected || c == lockNotAvailable || c == "" && pgconn.SafeToRetry(err)
 }
 
 // tries is how often a call runs at most. Who loses twice against others that lock in the same order is unlucky, not stuck.

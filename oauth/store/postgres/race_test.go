@@ -298,3 +298,20 @@ func TestEntriesAreInTheOrderOfCommits(t *testing.T) {
 		return true
 	})
 }
+
+// Somebody who holds the end of the trail for longer than Postgres lets a statement wait is outwaited, once.
+func TestLongLock(t *testing.T) {
+	t.Parallel()
+	sc := newScene(t)
+	w := sc.start()
+	blocker := sc.connect()
+	sc.run(blocker, `BEGIN`)
+	sc.run(blocker, `SELECT 1 FROM installation FOR UPDATE`)
+	started := begin(func() error { return sc.store.Start(sc.Context(), w) })
+	sc.waiting(sc.connect(), 1, started)
+	sc.run(blocker, `SELECT pg_sleep(1.2)`) // lock_timeout is a second
+	sc.run(blocker, `COMMIT`)
+	if err := <-started; err != nil {
+		t.Error(err)
+	}
+}
