@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/internal/chaos"
 	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/store/postgres"
@@ -66,6 +67,10 @@ func (s *scene) sameByStoreOf(issuer string) {
 		"secrets": func(st store.Store) (any, error) { return st.Credentials(s.Context(), "ann") },
 		"sessions": func(st store.Store) (any, error) {
 			page, _, err := st.Sessions(s.Context(), store.SessionQuery{})
+			return page, err
+		},
+		"search": func(st store.Store) (any, error) { // by what each side derives for itself
+			page, _, err := st.Search(s.Context(), directory.Query{AnyOrganisation: true, Text: "an", Limit: 10})
 			return page, err
 		},
 		"trail": func(st store.Store) (any, error) { return trail(s, st) },
