@@ -41,6 +41,8 @@ func failed(doing string, err error) error {
 		return nil
 	case isAnswer(err), errors.Is(err, store.ErrUnavailable), broken(err):
 		return fmt.Errorf("%s: %w", doing, err)
+	case code(err) == insufficientPrivilege:
+		return fmt.Errorf("%s: %w: %w: %w", doing, store.ErrUnavailable, ErrPrivilege, err) // also a grant that a newer schema asks for
 	}
 	return fmt.Errorf("%s: %w: %w", doing, store.ErrUnavailable, err)
 }

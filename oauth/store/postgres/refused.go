@@ -20,7 +20,7 @@ var (
 	ErrTLS         = errors.New("no TLS as asked for")                 // the server has none, or its certificate is not accepted
 	ErrCredentials = errors.New("the server does not let the role in") // wrong role or password, or pg_hba.conf
 	ErrNoDatabase  = errors.New("no such database")
-	ErrPrivilege   = errors.New("the role lacks a right") // a grant is missing
+	ErrPrivilege   = errors.New("the role lacks a right") // a grant is missing; also of a Store that is open
 )
 
 // refusal is an error of opening: one line, its reason, and what was behind it.
