@@ -86,7 +86,12 @@ func (a *app) checked(check func(*config.Loaded) []*config.Problem) (*config.Loa
 
 // open opens the database for a command that runs beside a server. Where there is none it makes one if create is set.
 func (a *app) open(ctx context.Context, create bool) (*config.Loaded, store.Store, error) {
-	l, err := a.config()
+	return a.openIf(ctx, (*config.Loaded).Check, create)
+}
+
+// openIf is open with what is to be checked of the configuration.
+func (a *app) openIf(ctx context.Context, check func(*config.Loaded) []*config.Problem, create bool) (*config.Loaded, store.Store, error) {
+	l, err := a.checked(check)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -106,6 +111,15 @@ func (a *app) open(ctx context.Context, create bool) (*config.Loaded, store.Stor
 // withStore runs f on the database.
 func (a *app) withStore(ctx context.Context, f func(store.Store) error) error {
 	_, st, err := a.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(st), st.Close())
+}
+
+// withTrail runs f on the database for who may have no other right than to read the trail, nor the sealing key.
+func (a *app) withTrail(ctx context.Context, f func(store.Store) error) error {
+	_, st, err := a.openIf(ctx, (*config.Loaded).CheckDatabase, false)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (a *app) auditList() *cobra.Command {
 		if q.Until, err = parseTime("until", until); err != nil {
 			return err
 		}
-		return a.withStore(ctx, func(st store.Store) error { return a.listEntries(ctx, st, q) })
+		return a.withTrail(ctx, func(st store.Store) error { return a.listEntries(ctx, st, q) })
 	})
 	return cmd
 }
@@ -113,7 +113,7 @@ func (a *app) listEntries(ctx context.Context, st store.Store, q store.EntryQuer
 func (a *app) auditShow() *cobra.Command {
 	return &cobra.Command{Use: "show ID", Short: "Show an entry whole, with its canonical bytes", Args: cobra.ExactArgs(1),
 		RunE: a.does(func(ctx context.Context, args []string) error {
-			return a.withStore(ctx, func(st store.Store) error {
+			return a.withTrail(ctx, func(st store.Store) error {
 				e, err := st.Entry(ctx, args[0])
 				if errors.Is(err, store.ErrNotFound) {
 					return withHint(fmt.Errorf("there is no entry %q", args[0]), "understudy audit ls lists entries, with their IDs last")

@@ -2,6 +2,8 @@ package main_test
 
 import (
 	"database/sql"
+	"fmt"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/store/postgrestest"
 )
 
 // runs runs the command and gives what it prints.
@@ -74,6 +77,21 @@ func want(t *testing.T, got, pattern string) {
 	if !regexp.MustCompile(pattern).MatchString(got) {
 		t.Errorf("got\n%s\nwant a match for %s", got, pattern)
 	}
+}
+
+// An auditor needs neither the sealing key nor a right to the people.
+func TestAuditor(t *testing.T) {
+	t.Parallel()
+	dir, db := t.TempDir(), postgrestest.Fresh(t)
+	use(t, dir, db.Application)
+	runs(t, dir, "user", "add", "--id", "ann", "--email", "ann@acme.test", "--name", "Ann Bell")
+	check(t, os.WriteFile(configFile(dir), fmt.Appendf(nil, "database: %q\n", db.Auditor), 0o600))
+	list := runs(t, dir, "audit", "ls")
+	want(t, list, `user\.add +cli:\S+ +ann@acme\.test`)
+	want(t, runs(t, dir, "audit", "ls", "--kind", "user.add"), `ann@acme\.test`)
+	runs(t, dir, "audit", "show", regexp.MustCompile(`aud_[a-z2-7]{26}`).FindString(list))
+	use(t, dir, db.Auditor)
+	wantRefused(t, understudy(t, dir, "user", "ls"), "permission denied for table app_user", "hint: understudy migrate up is for the role that owns the tables; what others need")
 }
 
 func TestAuditShow(t *testing.T) { onBoth(t, testAuditShow) }
