@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/understudy-id/understudy/cmd/understudy/internal/config"
 	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/store/sqlite"
 	"github.com/understudy-id/understudy/oauth/store/transfer"
 	"github.com/understudy-id/understudy/oauth/tokens"
 )
@@ -45,7 +48,8 @@ func (a *app) storeCopy() *cobra.Command {
 
 func (a *app) storeVerify() *cobra.Command {
 	var from string
-	cmd := &cobra.Command{Use: "verify --from FILE", Short: "Compare a copy with its source, row for row, and change nothing", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "verify --from FILE", Short: "Compare a copy with its source, row for row, and change nothing",
+		Long: "Compare a copy with its source, row for row, and change nothing.\n\nUse it after understudy store copy and before the first server: what is done in the copy from then on is not in the file.", Args: cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
 			return a.transfer(ctx, from, transfer.Verify, func(transfer.Result) string {
 				return "%[1]s and its copy are the same: %[2]d rows compared in %[3]s (%[4]s)"
@@ -62,7 +66,11 @@ func (a *app) storeReopen() *cobra.Command {
 			if err := transfer.Reopen(ctx, from, moved); err != nil {
 				return storeHint(err, from)
 			}
-			return a.say(map[string]string{"reopened": from}, "%s is open again; what was copied of it can never be served", from)
+			said := "%s is open again; what was copied of it can never be served"
+			if moved {
+				said = "%s is open again; a copy that was finished can still be served: drop that database, if it is not dropped yet"
+			}
+			return a.say(map[string]string{"reopened": from}, said, from)
 		})}
 	fromFlag(cmd, &from).Flags().BoolVar(&moved, "even-if-moved", false,
 		"also after a copy that was finished: what was done in Postgres since is not in the file. Drop that database first, so that there are not two installations")
@@ -158,6 +166,8 @@ func storeHint(err error, from string) error {
 	again := "understudy store copy --from " + from
 	var found *transfer.ProblemsError
 	switch {
+	case errors.As(err, &found) && found.Moved:
+		return withHint(err, "this database is the installation since its copy was finished: what was done in it since differs, which is no fault; nothing was changed")
 	case errors.As(err, &found) && found.Changed:
 		return withHint(err, "nobody can serve either side: mend the cause and run the same command again, or understudy store reopen --from "+from)
 	case errors.As(err, &found):
@@ -170,7 +180,9 @@ func storeHint(err error, from string) error {
 		return withHint(err, "serve from that Postgres; understudy store reopen --help says how the file would be served again")
 	case errors.Is(err, transfer.ErrTarget):
 		return withHint(err, "nothing was changed: make another database and run understudy migrate up as its owner")
-	case errors.Is(err, transfer.ErrSource):
+	case errors.Is(err, sqlite.ErrLocked):
+		return withHint(err, "nothing was changed: stop the server of that file, or let the copy that runs end")
+	case errors.Is(err, transfer.ErrSource), errors.Is(err, sqlite.ErrCorrupt), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EISDIR):
 		return withHint(err, "nothing was changed: --from names the file of a server")
 	case errors.Is(err, transfer.ErrNotMarked):
 		return withHint(err, again+" begins one")

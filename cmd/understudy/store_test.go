@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -58,6 +59,22 @@ func TestStoreCopy(t *testing.T) {
 		if want := map[string]string{"user": "ann@acme.test", "store": r.Copy}[args[0]]; err != nil || !strings.Contains(string(out), want) || said.Len() > 0 {
 			t.Errorf("%v: got %s, %v, %q on stderr; want %s and nothing there", args, out, err, said.String(), want)
 		}
+	}
+	if out, err := moving(t, dir, db.Application, "user", "add", "--email", "john@acme.test", "--name", "John").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	wantRefused(t, moving(t, dir, db.Application, "store", "verify", "--from", "understudy.db"), "is in the copy and not in the source", "hint: this database is the installation since its copy was finished")
+	want(t, runs(t, dir, "store", "reopen", "--from", "understudy.db", "--even-if-moved"), "can still be served: drop that database")
+}
+
+// What is wrong with the file is not told as if it were the configured database.
+func TestStoreCopyFrom(t *testing.T) {
+	t.Parallel()
+	dir, db := t.TempDir(), postgrestest.Fresh(t)
+	use(t, dir, db.Owner)
+	check(t, os.WriteFile(filepath.Join(dir, "text.db"), bytes.Repeat([]byte("no database "), 100), 0o600))
+	for _, from := range []string{"none.db", "text.db", "."} {
+		wantRefused(t, understudy(t, dir, "store", "copy", "--from", from), "hint: nothing was changed: --from names the file of a server")
 	}
 }
 

@@ -61,7 +61,7 @@ func TestOpenRefuses(t *testing.T) {
 		want   string
 	}{
 		"no path":       {sqlite.Config{}, "no path"},
-		"no file":       {sqlite.Config{Path: filepath.Join(dir, "none.db")}, "run understudy migrate up"},
+		"no file":       {sqlite.Config{Path: filepath.Join(dir, "none.db")}, "none.db: file does not exist"},
 		"no schema":     {sqlite.Config{Path: write("empty.db", "")}, "run understudy migrate up"},
 		"newer program": {sqlite.Config{Path: newer}, "update understudy"},
 		"no database":   {sqlite.Config{Path: write("text.db", strings.Repeat("no database ", 100)), Migrate: true}, "not a database"},

@@ -81,7 +81,7 @@ func prepare(c Config) (string, error) {
 	}
 	f, err := os.OpenFile(path, flags, 0o600)
 	if errors.Is(err, os.ErrNotExist) && !c.Migrate {
-		return "", fmt.Errorf("there is none at %s: run understudy migrate up", path)
+		return "", fmt.Errorf("there is none at %s: %w", path, os.ErrNotExist)
 	}
 	if err != nil {
 		return "", err

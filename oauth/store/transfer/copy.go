@@ -91,7 +91,8 @@ var (
 
 // compare reads both sides to their ends.
 func (r *run) compare(ctx context.Context) error {
-	found := &ProblemsError{what: "differences between source and copy", Changed: true}
+	m, _ := MarkOf(r.source.marker)
+	found := &ProblemsError{what: "differences between source and copy", Changed: true, Moved: m.State == Moved && r.target.marker == ""}
 	if r.source.name != r.target.name || r.source.minimum != r.target.minimum {
 		found.add(&Problem{"installation", "1", "", errDiffers})
 	}

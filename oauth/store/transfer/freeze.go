@@ -79,9 +79,10 @@ func eachTrigger(f func(name, event, table string) error) error {
 	return nil
 }
 
-// Reopen gives the file at path back to its server, after a copy that is not wanted any more. The target of that copy stays
-// unusable. ErrNotMarked if no copy was begun; ErrMoved if one was finished, unless evenIfMoved: what was done in Postgres
-// since then is not in the file, and both must never be served. sqlite.ErrLocked while a copy runs.
+// Reopen gives the file at path back to its server, after a copy that is not wanted any more. The target of a copy that was
+// not finished stays unusable. ErrNotMarked if no copy was begun; ErrMoved if one was finished, unless evenIfMoved: what was
+// done in Postgres since then is not in the file, and both could be served, which must never be. sqlite.ErrLocked while a copy
+// runs.
 func Reopen(ctx context.Context, path string, evenIfMoved bool) (err error) {
 	s, err := openSource(ctx, path)
 	if err != nil {

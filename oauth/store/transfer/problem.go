@@ -33,6 +33,8 @@ type ProblemsError struct {
 	Count int
 	// Changed reports that the copy had begun: both sides are marked. Otherwise nothing was changed.
 	Changed bool
+	// Moved reports that the copy was finished: whoever serves the target makes it differ, which is no fault.
+	Moved bool
 
 	what string
 }
