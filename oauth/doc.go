@@ -50,7 +50,7 @@
 //	oauth/admin            what an operator may do, each act with its entry
 //	oauth/internal/form    reads strangers' parameters strictly, before fosite does
 //	oauth/internal/seal    seals secrets; internal/password and internal/totp check people's
-//	oauth/internal/chaos   kills real servers and checks what must hold afterwards
+//	oauth/internal/chaos   kills real servers and checks what must hold afterwards; internal/load measures them
 //	oauth/browsertest      drives a headless Chromium, for tests; store/postgrestest starts a private Postgres
 //	migrations             the schema, embedded
 //
