@@ -58,14 +58,18 @@ func Apply(ctx context.Context, db *sql.DB, d Dialect) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.Up(ctx)
-	if err == nil {
-		return nil
-	}
-	// goose lists what is pending before it takes the write lock, so the loser of a race runs what the winner has
-	// just run and fails. Then nothing is pending any more.
-	if pending, again := p.HasPending(ctx); again == nil && !pending {
-		return nil
+	have, err := p.GetDBVersion(ctx)
+	for err == nil {
+		if _, err = p.Up(ctx); err == nil {
+			return nil
+		}
+		// goose lists what is pending before it takes the write lock, so the loser of a race runs what the winner has
+		// just run and fails. The winner may still be at the next one.
+		now, again := p.GetDBVersion(ctx)
+		if again != nil || now == have {
+			break
+		}
+		have, err = now, nil
 	}
 	return fmt.Errorf("applying migrations: %w", err)
 }
