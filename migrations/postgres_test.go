@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -145,6 +146,8 @@ func TestEntriesAreImmutableOnPostgres(t *testing.T) {
 		expect("auditor", d.Auditor, statement, denied)
 		expect("owner", d.Owner, statement, restricted)
 	}
+	expect("application", d.Application, strings.Replace(strings.Replace(anEntry, "(id", "(seq, id", 1), "('aud_1'", "(1, 'aud_2'", 1), denied)
+	expect("application", d.Application, `INSERT INTO outbox (position, kind, session, actor, subject, client, reason) VALUES (1, '', '', '', '', '', '')`, denied)
 	expect("application", d.Application, `UPDATE audit_entry SET opening = NULL`, denied)
 	expect("application", d.Application, `ALTER TABLE audit_entry DISABLE TRIGGER ALL`, denied)
 	expect("application", d.Application, `DELETE FROM app_user`, denied)

@@ -23,8 +23,11 @@ GRANT USAGE ON SCHEMA public TO understudy_app, understudy_auditor;
 -- Which schema there is, which both need to know before they begin.
 GRANT SELECT ON goose_db_version, installation TO understudy_app, understudy_auditor;
 
--- What is only ever added.
-GRANT SELECT, INSERT ON audit_entry, outbox, policy_version, signing_key TO understudy_app;
+-- What is only ever added. The trail and the outbox number their rows themselves: who could choose a number could put an entry
+-- before others, or take the numbers that are to come and so keep everybody from ending anything.
+GRANT SELECT, INSERT ON policy_version, signing_key TO understudy_app;
+GRANT SELECT, INSERT (id, time_at, kind, actor, subject, client, session, canonical, opening) ON audit_entry TO understudy_app;
+GRANT SELECT, INSERT (kind, session, actor, subject, client, reason, time_at) ON outbox TO understudy_app;
 
 -- What changes and stays. The right to update is also what a row lock asks for.
 GRANT SELECT, INSERT, UPDATE ON client, app_user, impersonation_session, epoch, authz_version TO understudy_app;

@@ -17,7 +17,7 @@ const (
 	// selectReady locks the row that every write of the trail locks: what makes that impossible, such as a server that has
 	// become a standby, makes this fail. It does not ask for the right to add an entry, so that is looked up. The clock is in
 	// whole milliseconds.
-	selectReady = `SELECT i.minimum_schema, has_table_privilege('audit_entry', 'INSERT'), floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
+	selectReady = `SELECT i.minimum_schema, has_column_privilege('audit_entry', 'canonical', 'INSERT'), floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
 		FROM installation i WHERE i.id = 1 FOR NO KEY UPDATE OF i`
 )
 
