@@ -88,6 +88,9 @@ func cpuOfTree(pid int) (time.Duration, error) {
 		return 0, err
 	}
 	sum, err := cpuOf(pid)
+	if err != nil {
+		return 0, err
+	}
 	for _, child := range strings.Fields(string(children)) {
 		id, _ := strconv.Atoi(child) // the kernel writes numbers
 		d, err := cpuOf(id)
