@@ -46,8 +46,9 @@ var (
 	// hosts are what stands before the path: each with a port of digits, since a password that begins with a slash would
 	// have moved there.
 	hosts = regexp.MustCompile(`^(\[[^\]]*\]|[^:\[\]/?,]*)(:[0-9]*)?(,(\[[^\]]*\]|[^:\[\]/?,]*)(:[0-9]*)?)*([/?]|$)`)
-	// likePostgres is another form of a connection string, or a URL with a typing error.
-	likePostgres = regexp.MustCompile(`(?i)^postgres(ql)?:|(^|\s)(host|hostaddr|port|user|password|dbname|service)\s*=`)
+	// likePostgres is another form of a connection string, or a URL with a typing error. Where a name and a password stand before
+	// a host, it is one whatever stands before them.
+	likePostgres = regexp.MustCompile(`(?i)^postgres(ql)?:|(^|\s)(host|hostaddr|port|user|password|dbname|service)\s*=|(^|/)[^/:@]*:[^/]*@`)
 )
 
 // cutPassword takes the password out of a URL, and leaves alone what is no URL. Wherever else one might hide, in a URL that is
@@ -81,11 +82,11 @@ func cutPassword(raw string) (rest string, password oauth.Secret, err error) {
 	return scheme + "://" + after, oauth.Secret(clear), nil
 }
 
-// hasPassword reports whether a URL's options have one. Postgres knows two, by these very names.
+// hasPassword reports whether a URL's options have one. Postgres knows two by these very names, and a typing error makes others.
 func hasPassword(options string) bool {
-	for pair := range strings.SplitSeq(options, "&") {
+	for _, pair := range strings.FieldsFunc(options, func(c rune) bool { return c == '&' || c == ';' || c == '?' }) {
 		key, _, _ := strings.Cut(pair, "=")
-		if name, err := url.PathUnescape(key); err != nil || name == "password" || name == "sslpassword" {
+		if name, err := url.PathUnescape(key); err != nil || strings.HasSuffix(strings.ToLower(name), "password") {
 			return true
 		}
 	}

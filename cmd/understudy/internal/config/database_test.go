@@ -47,6 +47,7 @@ func TestPasswordInTheWrongPlace(t *testing.T) {
 		"postgres://u:c4n4ry/x@h/db", "postgres://u:1/c4n4ry@h/db", "postgres://u:c4n4ry@x@h/db", "postgres://u:x@c4n4ry@h/db", "postgres://u:c4n4ry/h/db",
 		"postgres://u:c4n4ry%@h/db", "postgres://h/db?password=c4n4ry", "postgres://h/db?user=u&pass%77ord=c4n4ry", "postgres://h/db?sslpassword=c4n4ry",
 		"postgres://h?password=c4n4ry@x/db", "postgres://h,u:c4n4ry/db", "postgres:/u:c4n4ry@h/db", "Postgres:u:c4n4ry@h/db",
+		"postgres//u:c4n4ry@h/db", "u:c4n4ry@h:5432/db", "//u:c4n4ry@h/db", "postgres://h/db?Password=c4n4ry", "postgres://h/db?sslmode=require;password=c4n4ry",
 		"host=h user=u password=c4n4ry", "password = 'c4n4ry'", "mysql://h/db?password=c4n4ry",
 	} {
 		for _, src := range []config.Sources{
