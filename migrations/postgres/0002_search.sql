@@ -2,21 +2,22 @@
 
 -- +goose Up
 
--- user_grams are the pieces of three characters that key consists of, each behind the first character of name: who looks for the
--- first of many matches goes from letter to letter. The last two characters of key begin a piece too, filled up with line breaks,
--- so that every text in it, however short, is the beginning of one.
+-- user_grams are the pieces of three characters that key consists of, and the organisation, each behind the first character of
+-- name: who looks for the first of many matches goes from letter to letter. The last two characters of key begin a piece too,
+-- filled up with line breaks, so that every text in it, however short, is the beginning of one.
 --
 -- They are not those of pg_trgm, which knows letters and digits only, and only such as the database's locale knows; and it is an
 -- extension, which some databases do not have and on others only a superuser may add.
 
 -- +goose StatementBegin
-CREATE FUNCTION user_grams(name text, key text) RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT array_to_tsvector(array_agg(left(name || chr(1), 1) || substr(key || E'\n\n', i, 3))) FROM generate_series(1, length(key)) i
+CREATE FUNCTION user_grams(name text, organisation text, key text) RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT array_to_tsvector(array_agg(left(name || chr(1), 1) || substr(key || E'\n\n', i, 3)) || (left(name || chr(1), 1) || chr(2) || left(organisation, 255)))
+    FROM generate_series(1, length(key)) i
 $$;
 -- +goose StatementEnd
 
 -- Without a list of rows yet to be put in their place: each search would have to read all of it.
-CREATE INDEX app_user_by_gram ON app_user USING gin (user_grams(name, search_key)) WITH (fastupdate = off);
+CREATE INDEX app_user_by_gram ON app_user USING gin (user_grams(name, organisation, search_key)) WITH (fastupdate = off);
 
 -- Those who walk through the names read nothing but these indexes.
 DROP INDEX app_user_by_name;

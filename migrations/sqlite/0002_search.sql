@@ -2,8 +2,8 @@
 
 -- +goose Up
 
--- user_search has what a search looks at. Its number begins with the first two characters of the name, so that the index below
--- gives matches in this order: 21 bits and 11, a second one beyond them as the last of them. The other 31 tell users apart.
+-- user_search has what a search looks at. Its number begins with the first characters of the name, so that the index below gives
+-- matches in this order.
 CREATE TABLE user_search (
     n            INTEGER PRIMARY KEY,
     id           TEXT NOT NULL UNIQUE,
@@ -13,7 +13,8 @@ CREATE TABLE user_search (
 ) STRICT;
 
 -- The pieces of three characters that a search_key consists of. Its last two characters begin a piece too, filled up with line
--- breaks, so that every text in it, however short, is the beginning of one.
+-- breaks, so that every text in it, however short, is the beginning of one. Behind them is what tells most organisations apart:
+-- a character for private use, thrice.
 CREATE VIRTUAL TABLE user_gram USING fts5 (search_key, content = '', contentless_delete = 1, detail = none, tokenize = 'trigram case_sensitive 1');
 
 -- Which pieces there are.
@@ -22,7 +23,9 @@ CREATE VIRTUAL TABLE user_gram_term USING fts5vocab (user_gram, row);
 -- +goose StatementBegin
 CREATE TRIGGER user_search_added AFTER INSERT ON user_search
 BEGIN
-    INSERT INTO user_gram (rowid, search_key) VALUES (NEW.n, NEW.search_key || char(10, 10));
+    INSERT INTO user_gram (rowid, search_key) SELECT NEW.n, NEW.search_key || char(10, 10, o, o, o)
+        FROM (SELECT 983040 + (length(NEW.organisation) + 3 * coalesce(unicode(NEW.organisation), 0) + 101 * coalesce(unicode(substr(NEW.organisation, 3)), 0)
+            + 1009 * coalesce(unicode(substr(NEW.organisation, -1)), 0) + 10007 * coalesce(unicode(substr(NEW.organisation, -2)), 0)) % 65521 AS o);
 END;
 -- +goose StatementEnd
 
@@ -33,16 +36,21 @@ BEGIN
 END;
 -- +goose StatementEnd
 
+-- The first number for each name: its first five bytes, as a number in hexadecimal of JSON5. Another 23 bits tell users apart.
+CREATE VIEW user_search_first AS
+    SELECT id, ('0x' || substr(hex(name) || '0000000000', 1, 10)) ->> '$' << 23 AS first FROM app_user;
+
 INSERT INTO user_search (n, id, name, organisation, search_key)
-    SELECT first + row_number() OVER (PARTITION BY first) - 1, id, name, organisation, search_key
-    FROM (SELECT (coalesce(unicode(name), 0) << 42) + (min(coalesce(unicode(substr(name, 2)), 0), 2047) << 31) AS first, * FROM app_user);
+    SELECT f.first + row_number() OVER (PARTITION BY f.first) - 1, u.id, u.name, u.organisation, u.search_key
+    FROM app_user u JOIN user_search_first f ON f.id = u.id;
 
 -- +goose StatementBegin
 CREATE TRIGGER app_user_added AFTER INSERT ON app_user
 BEGIN
     INSERT INTO user_search (n, id, name, organisation, search_key)
-        SELECT coalesce((SELECT max(s.n) + 1 FROM user_search s WHERE s.n >= first AND s.n < first + (1 << 31)), first), NEW.id, NEW.name, NEW.organisation, NEW.search_key
-        FROM (SELECT (coalesce(unicode(NEW.name), 0) << 42) + (min(coalesce(unicode(substr(NEW.name, 2)), 0), 2047) << 31) AS first);
+        SELECT coalesce((SELECT max(s.n) + 1 FROM user_search s WHERE s.n >= f.first AND s.n < f.first + (1 << 23)), f.first),
+            NEW.id, NEW.name, NEW.organisation, NEW.search_key
+        FROM user_search_first f WHERE f.id = NEW.id;
 END;
 -- +goose StatementEnd
 
@@ -52,8 +60,9 @@ WHEN (NEW.id, NEW.name, NEW.organisation, NEW.search_key) IS NOT (OLD.id, OLD.na
 BEGIN
     DELETE FROM user_search WHERE id = OLD.id;
     INSERT INTO user_search (n, id, name, organisation, search_key)
-        SELECT coalesce((SELECT max(s.n) + 1 FROM user_search s WHERE s.n >= first AND s.n < first + (1 << 31)), first), NEW.id, NEW.name, NEW.organisation, NEW.search_key
-        FROM (SELECT (coalesce(unicode(NEW.name), 0) << 42) + (min(coalesce(unicode(substr(NEW.name, 2)), 0), 2047) << 31) AS first);
+        SELECT coalesce((SELECT max(s.n) + 1 FROM user_search s WHERE s.n >= f.first AND s.n < f.first + (1 << 23)), f.first),
+            NEW.id, NEW.name, NEW.organisation, NEW.search_key
+        FROM user_search_first f WHERE f.id = NEW.id;
 END;
 -- +goose StatementEnd
 

@@ -38,14 +38,15 @@ const (
 
 	// matchUsers gives up to $5 matches behind the cursor, by the first letter of their names, which is all the order they have;
 	// and who has the id. The letters come one by one, while there is need: each is the first behind all names of the one before.
-	// The condition on the organisation is such that its index is not taken: it tells less than the pieces do.
+	// The condition on the organisation is such that its index is not taken: its own piece tells it.
 	matchUsers = `WITH RECURSIVE letter(c) AS (
 			(SELECT ` + letterOf + ` FROM app_user u WHERE u.name >= $1 ORDER BY u.name LIMIT 1)
 			UNION ALL SELECT (SELECT ` + letterOf + ` FROM app_user u WHERE u.name > letter.c || chr(1114111) AND ` + letterOf + ` > letter.c
 				ORDER BY u.name LIMIT 1) FROM letter WHERE letter.c IS NOT NULL)
 		(SELECT letter.c, m.name, m.id FROM letter
-			CROSS JOIN LATERAL (SELECT string_agg('''' || replace(replace(letter.c || g, '\', '\\'), '''', '''''') || $7, ' & ')::tsquery AS query FROM unnest($6::text[]) g) p
-			CROSS JOIN LATERAL (SELECT u.name, u.id FROM app_user u WHERE user_grams(u.name, u.search_key) @@ p.query AND strpos(u.search_key, $3) > 0
+			CROSS JOIN LATERAL (SELECT string_agg('''' || replace(replace(letter.c || g, '\', '\\'), '''', '''''') || e, ' & ')::tsquery AS query
+				FROM unnest($6::text[], $7::text[]) AS p(g, e)) p
+			CROSS JOIN LATERAL (SELECT u.name, u.id FROM app_user u WHERE user_grams(u.name, u.organisation, u.search_key) @@ p.query AND strpos(u.search_key, $3) > 0
 				AND (u.name, u.id) > ($1, $2) AND ($8 OR u.organisation = $9) LIMIT $5) m
 			WHERE letter.c IS NOT NULL LIMIT $5)
 		UNION ALL SELECT '', u.name, u.id FROM app_user u WHERE u.id = $4 AND (u.name, u.id) > ($1, $2) AND ($8 OR u.organisation = $9)`
@@ -196,8 +197,8 @@ func (s search) few(ctx context.Context, after place) (bool, error) {
 
 // match finds, in order, all matches behind after whose names begin with the letters before from; all of them, if all.
 func (s search) match(ctx context.Context, after place) (found []place, from place, all bool, err error) {
-	pieces, end := grams(s.text)
-	args := []any{after.Name, after.ID, s.text, s.q.Text, s.matched, pieces, end, s.q.AnyOrganisation, s.q.Organisation}
+	pieces, ends := s.pieces()
+	args := []any{after.Name, after.ID, s.text, s.q.Text, s.matched, pieces, ends, s.q.AnyOrganisation, s.q.Organisation}
 	read := 0
 	err = each(ctx, s.tx, matchUsers, args, func(r pgx.Rows) error {
 		var p place
@@ -227,17 +228,33 @@ func (s search) match(ctx context.Context, after place) (found []place, from pla
 // noLetter stands for the first letter of a name that has none.
 const noLetter = "\x01"
 
-// grams are the pieces of text as user_grams makes them, with what ends a lexeme of a tsquery: a text that is shorter than a piece
-// is the beginning of one. A long text has more than enough of them.
-func grams(text string) (pieces []string, end string) {
-	runes := []rune(text)
-	if len(runes) < 3 {
-		return []string{text}, "':*"
+// pieces are what user_grams makes of the text, each with what ends it as a lexeme of a tsquery: a text that is shorter than a
+// piece is the beginning of one.
+func (s search) pieces() (pieces, ends []string) {
+	for _, p := range cut(s.text) {
+		pieces, ends = append(pieces, p), append(ends, "'")
 	}
-	for i := range min(len(runes)-2, 32) {
+	if len(pieces) == 0 {
+		pieces, ends = []string{s.text}, []string{"':*"}
+	}
+	if !s.q.AnyOrganisation {
+		name := []rune(s.q.Organisation)
+		pieces, ends = append(pieces, "\x02"+string(name[:min(len(name), 255)])), append(ends, "'")
+	}
+	return pieces, ends
+}
+
+// cut gives the pieces of three characters that make up text, one behind the other; none of a text that is shorter. A long text has
+// more than enough of them.
+func cut(text string) (pieces []string) {
+	runes := []rune(text)
+	for i := 0; i+3 <= len(runes) && i < 30; i += 3 {
 		pieces = append(pieces, string(runes[i:i+3]))
 	}
-	return pieces, "'"
+	if n := len(runes); n > 3 && n%3 > 0 && n < 30 {
+		pieces = append(pieces, string(runes[n-3:]))
+	}
+	return pieces
 }
 
 // pageSize is the limit that a query asks for: 50 unless told, never above most.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ import (
 //
 // walkUsers goes through the names in their order until the page is full: what many match fills it soon.
 //
-// matchUsers goes by the pieces of the text, in the order of the first two characters of the names: what few match is all there is.
+// matchUsers goes by the pieces of the text, in the order of the first bytes of the names: what few match is all there is.
 const (
 	walkUsers = `SELECT u.name, u.id FROM (SELECT w.name, w.id, w.search_key FROM app_user w WHERE ` + walkRest
 	walkOwn   = `SELECT u.name, u.id FROM (SELECT w.name, w.id, w.search_key FROM app_user w WHERE w.organisation = ?7 AND ` + walkRest
@@ -33,11 +34,19 @@ const (
 	countUsers = `SELECT count(*) FROM (SELECT 1 FROM app_user w WHERE (w.name, w.id) > (?1, ?2) ORDER BY w.name, w.id LIMIT ?3)`
 	countOwn   = `SELECT count(*) FROM (SELECT 1 FROM app_user w WHERE w.organisation = ?4 AND (w.name, w.id) > (?1, ?2) ORDER BY w.name, w.id LIMIT ?3)`
 
-	// matchUsers gives up to ?5 matches behind the cursor, by their numbers, which are as in migration 0002; and who has the id.
-	matchUsers = `SELECT n, name, id FROM (SELECT s.n, s.name, s.id FROM user_gram g CROSS JOIN user_search s ON s.n = g.rowid
-			WHERE g.user_gram MATCH ?6 AND g.rowid >= (coalesce(unicode(?1), 0) << 42) + (min(coalesce(unicode(substr(?1, 2)), 0), 2047) << 31)
-			AND instr(s.search_key, ?3) > 0 AND (s.name, s.id) > (?1, ?2) AND (?7 OR s.organisation = ?8) ORDER BY g.rowid LIMIT ?5)
-		UNION ALL SELECT -1, s.name, s.id FROM user_search s WHERE s.id = ?4 AND (s.name, s.id) > (?1, ?2) AND (?7 OR s.organisation = ?8)`
+	// matchUsers gives who has the id, and then up to ?5 matches behind the cursor, by their numbers, which are as in migration 0002.
+	matchUsers = `SELECT -1, s.name, s.id FROM user_search s WHERE s.id = ?4 AND (s.name, s.id) > (?1, ?2) AND (?7 OR s.organisation = ?8)
+		UNION ALL SELECT n, name, id FROM (SELECT s.n, s.name, s.id FROM user_gram g CROSS JOIN user_search s ON s.n = g.rowid
+			WHERE g.user_gram MATCH '(' || ?6 || ')' || CASE WHEN ?7 THEN '' ELSE (SELECT ' AND "' || char(o, o, o) || '"' FROM (SELECT ` + organisationOf + ` AS o)) END
+			AND g.rowid >= (` + firstOf + `)
+			AND instr(s.search_key, ?3) > 0 AND (s.name, s.id) > (?1, ?2) AND (?7 OR s.organisation = ?8) ORDER BY g.rowid LIMIT ?5)`
+
+	// firstOf is the number with which a name begins, as in migration 0002.
+	firstOf = `('0x' || substr(hex(?1) || '0000000000', 1, 10)) ->> '$' << 23`
+
+	// organisationOf is the character for the organisation, as in migration 0002.
+	organisationOf = `983040 + (length(?8) + 3 * coalesce(unicode(?8), 0) + 101 * coalesce(unicode(substr(?8, 3)), 0)
+		+ 1009 * coalesce(unicode(substr(?8, -1)), 0) + 10007 * coalesce(unicode(substr(?8, -2)), 0)) % 65521`
 
 	selectTerms = `SELECT term FROM user_gram_term WHERE term >= ?1 AND term <= ?1 || char(1114111, 1114111)`
 
@@ -158,7 +167,7 @@ func (s search) first(ctx context.Context, after place, limit int) ([]place, err
 	if few, err := s.few(ctx, after); err != nil || few {
 		return found, err
 	}
-	found, from, all, err := s.match(ctx, after)
+	found, from, all, err := s.match(ctx, after, limit)
 	if err != nil || all || len(found) >= limit {
 		return found[:min(limit, len(found))], err
 	}
@@ -192,8 +201,8 @@ func (s search) few(ctx context.Context, after place) (bool, error) {
 	return n < s.walked, err
 }
 
-// match finds, in order, all matches behind after that come before from; all of them, if all.
-func (s search) match(ctx context.Context, after place) (found []place, from place, all bool, err error) {
+// match finds, in order, all matches behind after that come before from; all of them, if all. It stops once there are limit.
+func (s search) match(ctx context.Context, after place, limit int) (found []place, from place, all bool, err error) {
 	pieces, err := s.pieces(ctx)
 	if err != nil {
 		return nil, from, false, err
@@ -203,16 +212,21 @@ func (s search) match(ctx context.Context, after place) (found []place, from pla
 	err = s.c.each(ctx, matchUsers, args, func(r *sql.Rows) error {
 		var p place
 		var n int64
-		err := r.Scan(&n, &p.Name, &p.ID)
+		if err := r.Scan(&n, &p.Name, &p.ID); err != nil {
+			return err
+		}
 		if n >= 0 {
-			last, read = n, read+1
+			full := read >= limit && n>>23 != last>>23
+			if last, read = n, read+1; full {
+				return errEnough
+			}
 		}
 		found = append(found, p)
-		return err
+		return nil
 	})
 	slices.SortFunc(found, place.compare)
 	found = slices.Compact(found)
-	if read < s.matched {
+	if err != nil && !errors.Is(err, errEnough) || err == nil && read < s.matched {
 		return found, from, true, err
 	}
 	from = firstWith(last)
@@ -220,38 +234,48 @@ func (s search) match(ctx context.Context, after place) (found []place, from pla
 	if from.compare(after) < 0 {
 		from = after
 	}
-	return found[:n], from, false, err
+	return found[:n], from, false, nil
 }
 
-// firstWith is where the names begin that have the first characters of a number of user_search.
-func firstWith(n int64) (p place) {
-	for _, c := range []rune{rune(n >> 42), rune(n >> 31 & 2047)} {
-		if c > 0 {
-			p.Name += string(c)
-		}
-	}
-	return p
+var errEnough = errors.New("no more rows are needed")
+
+// firstWith is where the names begin that have the first bytes of a number of user_search.
+func firstWith(n int64) place {
+	return place{Name: strings.TrimRight(string(binary.BigEndian.AppendUint64(nil, uint64(n)<<1)[:5]), "\x00")}
 }
 
-// pieces asks user_gram for s.text: for each of its pieces, or for any that begins with a text that is shorter than a piece. A
-// long text has more than enough of them.
+// pieces asks user_gram for s.text: for each of its pieces, or for any that begins with a text that is shorter than a piece.
 func (s search) pieces(ctx context.Context) (string, error) {
-	runes := []rune(s.text)
-	if len(runes) < 3 {
-		terms := []string{quoted(s.text)} // which matches nothing by itself
-		err := s.c.each(ctx, selectTerms, []any{s.text}, func(r *sql.Rows) error {
-			var term string
-			err := r.Scan(&term)
-			terms = append(terms, quoted(term))
-			return err
-		})
-		return strings.Join(terms, " OR "), err
-	}
 	var pieces []string
-	for i := range min(len(runes)-2, 32) {
-		pieces = append(pieces, quoted(string(runes[i:i+3])))
+	for _, p := range cut(s.text) {
+		pieces = append(pieces, quoted(p))
 	}
-	return strings.Join(pieces, " AND "), nil
+	if len(pieces) > 0 {
+		return strings.Join(pieces, " AND "), nil
+	}
+	terms := []string{quoted(s.text)} // which matches nothing by itself
+	err := s.c.each(ctx, selectTerms, []any{s.text}, func(r *sql.Rows) error {
+		var term string
+		err := r.Scan(&term)
+		terms = append(terms, quoted(term))
+		return err
+	})
+	return strings.Join(terms, " OR "), err
+}
+
+// lists is how many pieces of a text are asked for at most: each has a list to be read, and more than these leave few out that do
+// not match.
+const lists = 4
+
+// cut gives pieces of three characters from all over text; none of one that is shorter.
+func cut(text string) (pieces []string) {
+	runes := []rune(text)
+	last := len(runes) - 3
+	for i := range min(last+1, lists) {
+		at := i * last / max(1, min(last, lists-1))
+		pieces = append(pieces, string(runes[at:at+3]))
+	}
+	return pieces
 }
 
 // quoted is text as a string of an FTS5 query.

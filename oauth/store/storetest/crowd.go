@@ -10,12 +10,13 @@ import (
 	"github.com/understudy-id/understudy/oauth/directory"
 )
 
-// Crowd gives n people for benchmarks and plans, the same ones each time: 3,000 given names, 60,000 surnames and 200
-// organisations, the k-th of which is k times rarer than the first, as among real people. Addresses are made of the names.
+// Crowd gives n people for benchmarks, the same ones each time: 60,000 surnames and 200 organisations, the k-th of which is k times
+// rarer than the first, and 3,000 given names, of which the first is that of one in sixty, as in a register of a country. Addresses
+// are made of the names.
 func Crowd(n int) iter.Seq[directory.User] {
 	return func(yield func(directory.User) bool) {
 		r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // people of a test, no secrets
-		given, surnames, organisations := named(r, 3_000, 2), named(r, 60_000, 3), named(r, 200, 2)
+		given, surnames, organisations := named(r, 3_000, 2, 10), named(r, 60_000, 3, 1), named(r, 200, 2, 1)
 		for i := range n {
 			g, s, o := given.pick(r), surnames.pick(r), organisations.pick(r)
 			u := directory.User{ID: fmt.Sprintf("usr_%026x", r.Uint64()), Name: g + " " + s, Organisation: strings.ToLower(o), Enabled: true}
@@ -57,8 +58,8 @@ var (
 	codas  = strings.Split(",,,n,r,s,l,t,m,ck", ",")
 )
 
-// named makes so many different names of up to so many syllables.
-func named(r *rand.Rand, count, syllables int) (n names) {
+// named makes so many different names of up to so many syllables. The first has the rank first: the higher, the less it stands out.
+func named(r *rand.Rand, count, syllables, first int) (n names) {
 	seen, sum := make(map[string]bool), 0.0
 	for len(n.all) < count {
 		name := ""
@@ -69,7 +70,7 @@ func named(r *rand.Rand, count, syllables int) (n names) {
 			continue
 		}
 		seen[name] = true
-		sum += 1 / float64(1+len(n.all))
+		sum += 1 / float64(first+len(n.all))
 		n.all, n.odds = append(n.all, strings.ToUpper(name[:1])+name[1:]), append(n.odds, sum)
 	}
 	return n
