@@ -15,7 +15,8 @@ const (
 	selectEntries = `SELECT seq, canonical, opening FROM audit_entry WHERE 1`
 	selectEntry   = `SELECT seq, canonical, opening FROM audit_entry WHERE id = ?`
 
-	ownEntries = `(actor = ? AND actor <> '' OR session IN (SELECT id FROM impersonation_session WHERE actor = ?) AND session <> '')`
+	ownEntries = `seq IN (SELECT p.seq FROM audit_entry p WHERE p.actor = ? AND p.actor <> ''
+		UNION ALL SELECT p.seq FROM impersonation_session s JOIN audit_entry p ON p.session = s.id AND p.session <> '' WHERE s.actor = ?)`
 
 	selectSessions = `SELECT ` + sessionColumns + `, seq FROM impersonation_session WHERE 1`
 

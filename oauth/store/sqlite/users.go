@@ -29,8 +29,10 @@ const (
 	updateUser = `UPDATE app_user SET email = ?2, email_key = ?3, name = ?4, search_key = ?5, organisation = ?6, roles = ?7, attributes = ?8,
 		enabled = ?9, protected = ?10, updated_at = ?11 WHERE id = ?1 AND (?12 IS NULL OR updated_at = ?12)`
 
-	selectOrganisation  = `SELECT organisation FROM app_user WHERE id = ?`
-	selectOrganisations = `SELECT DISTINCT organisation FROM app_user WHERE organisation <> '' ORDER BY organisation`
+	selectOrganisation = `SELECT organisation FROM app_user WHERE id = ?`
+	// selectOrganisations goes by the versions, of which each organisation has one since its first user.
+	selectOrganisations = `SELECT v.organisation FROM authz_version v WHERE v.organisation <> ''
+		AND EXISTS (SELECT 1 FROM app_user u WHERE u.organisation = v.organisation) ORDER BY v.organisation`
 
 	deleteGroups = `DELETE FROM user_group WHERE user_id = ?`
 	insertGroup  = `INSERT INTO user_group (user_id, name, position) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
