@@ -6,12 +6,18 @@ import (
 	"sync"
 )
 
-// generation is how many tokens one half of a seen holds: together at most 12 MB.
-const generation = 4096
+const (
+	// generation is how many tokens one half of a seen holds.
+	generation = 4096
+	// longest is the most bytes of a token that is remembered. Ours have some 800, and Sign takes claims of any length: a few apps
+	// whose tokens are huge would else fill the memory with them. With what it says such a token takes about twice its length:
+	// all of them together at most some 35 MB. A longer one costs its elliptic curve each time.
+	longest = 2 << 10
+)
 
 // seen remembers what tokens say whose signature held, so that one that comes again costs no elliptic curve. Only what our keys
 // signed gets in, so strangers cannot fill it; and nothing is ever refused by it, since whether a token still counts is not in
-// its bytes. It holds the newest 4096 to 8192 tokens. Safe for concurrent use.
+// its bytes. It holds the newest 4096 to 8192 tokens of no more than longest. Safe for concurrent use.
 type seen struct {
 	seed maphash.Seed
 
@@ -46,8 +52,11 @@ func (s *seen) find(token string) (Claims, bool) {
 	return h.claims.clone(), true
 }
 
-// add remembers a token whose signature held.
+// add remembers a token whose signature held, unless it is too long.
 func (s *seen) add(token string, c Claims) {
+	if len(token) > longest {
+		return
+	}
 	// A copy, or the token would hold on to the request that it stood in.
 	s.keep(maphash.String(s.seed, token), heard{strings.Clone(token), c.clone()})
 }

@@ -105,6 +105,25 @@ func TestSeenIsBounded(t *testing.T) {
 	}
 }
 
+// A token that is longer than any should be is read each time, and takes no memory.
+func TestSeenForgetsLongTokens(t *testing.T) {
+	t.Parallel()
+	set := newKeySet(t, newKey(t))
+	usual, long := impersonating(), impersonating()
+	long.Scope = []string{strings.Repeat("x", 2<<10)}
+	for i, c := range []tokens.Claims{usual, long} {
+		token := mustSign(t, set, c)
+		for range 2 {
+			if got, err := set.Verify(token, expect); err != nil || got.ID != c.ID || len(got.Scope) != len(c.Scope) {
+				t.Errorf("claims %d: got %v, %v", i, got, err)
+			}
+		}
+	}
+	if n := set.Remembered(); n != 1 {
+		t.Errorf("%d tokens are remembered; want the usual one alone", n)
+	}
+}
+
 // A string that shares its hash with a token that verified is not that token.
 func TestSeenComparesTheWhole(t *testing.T) {
 	t.Parallel()
