@@ -32,7 +32,8 @@ var (
 
 // Store keeps everything. All methods are safe for concurrent use, return promptly when ctx ends, take the caller's clock
 // where they need one, and give times in UTC. Times are kept in whole milliseconds. An empty string and a missing value
-// are the same. A write is all or nothing, and what it answers nil for survives a crash of process and machine.
+// are the same. What rows are found by is bounded: ErrTooLong. A write is all or nothing, and what it answers nil for survives
+// a crash of process and machine.
 type Store interface {
 	impersonation.Store
 	directory.Directory // directory.ErrNotFound

@@ -114,6 +114,9 @@ func (s *Store) Succeeded(ctx context.Context, key oauth.Hash) error {
 
 // UseOnce implements store.Logins.
 func (s *Store) UseOnce(ctx context.Context, space, value string, _, until time.Time) error {
+	if err := store.CheckKeys(space, value); err != nil {
+		return failed("using a value once", err)
+	}
 	return s.single(ctx, "using a value once", func(ctx context.Context, q querier) error {
 		n, err := exec(ctx, q, insertSeen, space, value, ms(until))
 		if err == nil && n == 0 {

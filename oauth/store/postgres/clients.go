@@ -61,6 +61,9 @@ func (s *Store) ListClients(ctx context.Context) (out []store.Client, err error)
 
 // CreateClient implements store.Clients.
 func (s *Store) CreateClient(ctx context.Context, w store.ClientWrite) error {
+	if err := store.CheckKeys(w.Client.ID); err != nil {
+		return failed("creating a client", err)
+	}
 	return s.update(ctx, "creating a client", func(ctx context.Context, t *tx) error {
 		n := w.Client
 		t.record(w.Entries, w.Events)

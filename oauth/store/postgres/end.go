@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/store"
 )
 
 // endQueries are the statements that reach one scope.
@@ -46,6 +47,9 @@ const (
 
 // End implements impersonation.Store.
 func (s *Store) End(ctx context.Context, w impersonation.EndWrite) ([]impersonation.Ended, error) {
+	if err := store.CheckKeys(w.ID); err != nil {
+		return nil, failed("ending", err)
+	}
 	return s.ending(ctx, "ending", func(ctx context.Context, t *tx) ([]impersonation.Ended, error) { return t.endAndRecord(ctx, w) })
 }
 

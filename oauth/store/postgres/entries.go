@@ -5,6 +5,7 @@ import (
 
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/store"
 )
 
 const (
@@ -91,6 +92,9 @@ func entryTable(entries []audit.Entry) (table, error) {
 
 // entryValues gives an error that says that e has no canonical form.
 func entryValues(e audit.Entry) ([]any, error) {
+	if err := store.CheckEntry(e); err != nil {
+		return nil, err
+	}
 	canonical, err := audit.Canonical(e)
 	if err != nil {
 		return nil, err

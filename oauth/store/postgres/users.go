@@ -66,6 +66,9 @@ func userDest(u *directory.User) []any {
 
 // CreateUser implements store.Users.
 func (s *Store) CreateUser(ctx context.Context, w store.UserWrite) error {
+	if err := store.CheckUser(w.User); err != nil {
+		return failed("creating a user", err)
+	}
 	return s.update(ctx, "creating a user", func(ctx context.Context, t *tx) error {
 		u := w.User
 		if _, err := exec(ctx, t, insertUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
@@ -78,6 +81,9 @@ func (s *Store) CreateUser(ctx context.Context, w store.UserWrite) error {
 
 // UpdateUser implements store.Users.
 func (s *Store) UpdateUser(ctx context.Context, w store.UserWrite) error {
+	if err := store.CheckUser(w.User); err != nil {
+		return failed("changing a user", err)
+	}
 	return s.update(ctx, "changing a user", func(ctx context.Context, t *tx) error {
 		u := w.User
 		var before string

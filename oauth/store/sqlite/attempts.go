@@ -118,6 +118,9 @@ func (s *Store) Succeeded(ctx context.Context, key oauth.Hash) error {
 
 // UseOnce implements store.Logins.
 func (s *Store) UseOnce(ctx context.Context, space, value string, _, until time.Time) error {
+	if err := store.CheckKeys(space, value); err != nil {
+		return failed("using a value once", err)
+	}
 	return s.update(ctx, "using a value once", func(ctx context.Context, c *conn) error {
 		n, err := c.exec(ctx, insertSeen, space, value, ms(until))
 		if err == nil && n == 0 {

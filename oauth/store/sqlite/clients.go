@@ -58,6 +58,9 @@ func (s *Store) ListClients(ctx context.Context) (out []store.Client, err error)
 
 // CreateClient implements store.Clients.
 func (s *Store) CreateClient(ctx context.Context, w store.ClientWrite) error {
+	if err := store.CheckKeys(w.Client.ID); err != nil {
+		return failed("creating a client", err)
+	}
 	return s.update(ctx, "creating a client", func(ctx context.Context, c *conn) error {
 		n := w.Client
 		if _, err := c.exec(ctx, insertClient, n.ID, n.Name, n.Public, n.Exchange, list(n.Scopes), list(n.Resources), list(n.Serves),

@@ -5,6 +5,7 @@ import (
 
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/store"
 )
 
 const (
@@ -53,6 +54,9 @@ func (c *conn) addEntry(ctx context.Context, e audit.Entry) error {
 
 // insertEntry writes the bytes that every proof will stand on; the other columns only find them again.
 func (c *conn) insertEntry(ctx context.Context, query string, e audit.Entry) error {
+	if err := store.CheckEntry(e); err != nil {
+		return err
+	}
 	canonical, err := audit.Canonical(e)
 	if err != nil {
 		return err

@@ -92,6 +92,9 @@ func person(u *directory.User) *policy.Person {
 
 // CreateUser implements store.Users.
 func (s *Store) CreateUser(ctx context.Context, w store.UserWrite) error {
+	if err := store.CheckUser(w.User); err != nil {
+		return failed("creating a user", err)
+	}
 	return s.update(ctx, "creating a user", func(ctx context.Context, c *conn) error {
 		u := w.User
 		if _, err := c.exec(ctx, insertUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
@@ -104,6 +107,9 @@ func (s *Store) CreateUser(ctx context.Context, w store.UserWrite) error {
 
 // UpdateUser implements store.Users.
 func (s *Store) UpdateUser(ctx context.Context, w store.UserWrite) error {
+	if err := store.CheckUser(w.User); err != nil {
+		return failed("changing a user", err)
+	}
 	return s.updateMaybe(ctx, len(w.Ends) > 0 || w.EndLogins, "changing a user", func(ctx context.Context, c *conn) error {
 		u := w.User
 		var before string

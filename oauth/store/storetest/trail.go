@@ -235,6 +235,30 @@ var trailCases = []testCase{
 }
 
 var valueCases = []testCase{
+	{"value/long", "what no index could hold is refused by each store, and what people may enter can be held, in every script", func(k *kit) {
+		long, wide := strings.Repeat("k", store.MaxKey+1), strings.Repeat("\U0001F600", directory.MaxName)
+		most := directory.User{ID: strings.Repeat("i", directory.MaxID), Name: wide, Email: strings.Repeat("é", 120) + "@acme.test", Organisation: strings.Repeat("é", 127)}
+		k.ok(most.Validate())
+		k.ok(k.create(most))
+		page, _, err := k.store.Search(k.Context(), directory.Query{Organisation: most.Organisation, Text: wide, Limit: 1})
+		k.ok(err)
+		k.same("found", ids(page), []string{most.ID})
+		for what, u := range map[string]directory.User{"id": {ID: long}, "name": {ID: "u", Name: wide + "x"}, "email": {ID: "u", Email: long}, "organisation": {ID: "u", Organisation: long},
+			"group": {ID: "u", Groups: []string{long}}} {
+			k.wantErr("a user's "+what, k.create(u), store.ErrTooLong)
+		}
+		k.wantErr("a change of a user", k.store.UpdateUser(k.Context(), store.UserWrite{Write: k.write(), User: directory.User{ID: john, Name: wide + "x"}}), store.ErrTooLong)
+		k.wantErr("a client", k.store.CreateClient(k.Context(), store.ClientWrite{Write: k.write(), Client: k.client(long)}), store.ErrTooLong)
+		k.wantErr("a value that is used once", k.store.UseOnce(k.Context(), "jti", long, k.now, k.now), store.ErrTooLong)
+		k.ok(k.store.UseOnce(k.Context(), long[1:], long[1:], k.now, k.now))
+		_, err = k.store.End(k.Context(), k.endWrite(impersonation.ScopeActor, long))
+		k.wantErr("an end", err, store.ErrTooLong)
+		w := k.recorded(audit.KindUserAdd)
+		w.Entries[0].Session = long
+		k.wantErr("an entry", k.store.CreateUser(k.Context(), store.UserWrite{Write: w, User: directory.User{ID: "u"}}), store.ErrTooLong)
+		_, err = k.store.Get(k.Context(), "u")
+		k.wantErr("Get of who was refused", err, directory.ErrNotFound)
+	}},
 	{"value/times", "times come back in UTC and in whole milliseconds, whatever zone and precision they had", func(k *kit) {
 		k.now = time.Date(2031, 7, 8, 9, 10, 11, 987_654_321, time.FixedZone("far", -11*3600))
 		w := k.startOn(k.load(k.key()), k.ticket())
@@ -262,7 +286,8 @@ var valueCases = []testCase{
 	}},
 	{"value/text", "text is kept byte by byte: every script, quotes, line breaks, and what looks like SQL or JSON", func(k *kit) {
 		for i, s := range []string{"Ünïcødé 李雷 👩🏽‍🚀", "'; DROP TABLE client; --", `"quoted" \ back`, "line\r\nbreak\ttab", `["json"]`, "null", "<&>\u2028", strings.Repeat("ä", 4000)} {
-			u := directory.User{ID: oauth.NewID("usr"), Name: s, Organisation: s, Roles: []string{s, ""}, Groups: []string{s}, Attributes: map[string]string{s: s}}
+			key := s[:min(len(s), 250)]
+			u := directory.User{ID: oauth.NewID("usr"), Name: key, Organisation: key, Roles: []string{s, ""}, Groups: []string{key}, Attributes: map[string]string{s: s}}
 			k.ok(k.create(u))
 			got, err := k.store.Get(k.Context(), u.ID)
 			k.ok(err)
@@ -271,7 +296,7 @@ var valueCases = []testCase{
 			t.Reason, t.TicketNumber, t.Scope = s, s, []string{s}
 			k.ok(k.store.IssueTicket(k.Context(), impersonation.TicketWrite{Write: k.write(), Ticket: t, Guard: k.load(k.key()).Guard}))
 			k.same(s, *k.load(impersonation.StartKey{Ticket: t.Hash, Now: k.now}).Ticket, t)
-			k.ok(k.store.UseOnce(k.Context(), s, s, k.now, k.now))
+			k.ok(k.store.UseOnce(k.Context(), key, key, k.now, k.now))
 			k.Logf("text %d is kept", i)
 		}
 	}},
