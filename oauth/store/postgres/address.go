@@ -23,12 +23,29 @@ func parse(c Config) (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening database: %w: %s", ErrURL, withoutURL(err))
 	}
+	if err := preparable(config.ConnConfig); err != nil {
+		return nil, fmt.Errorf("opening database: %w: %w", ErrURL, err)
+	}
 	if c.Password != "" {
 		config.ConnConfig.Password = string(c.Password)
 	}
 	config.ConnConfig.ConnectTimeout = patience
 	config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	return config, nil
+}
+
+// preparable refuses what keeps the driver from asking Postgres for the types of a statement's parameters: it cannot guess those
+// of lists, which every write of many rows has, and a server would find out at its first start.
+func preparable(c *pgx.ConnConfig) error {
+	switch mode := c.DefaultQueryExecMode; {
+	case mode == pgx.QueryExecModeExec, mode == pgx.QueryExecModeSimpleProtocol:
+		return errors.New("default_query_exec_mode must be cache_statement, cache_describe or describe_exec")
+	case mode == pgx.QueryExecModeCacheStatement && c.StatementCacheCapacity <= 0:
+		return errors.New("statement_cache_capacity must be above 0, or default_query_exec_mode another")
+	case mode == pgx.QueryExecModeCacheDescribe && c.DescriptionCacheCapacity <= 0:
+		return errors.New("description_cache_capacity must be above 0, or default_query_exec_mode another")
+	}
+	return nil
 }
 
 // withoutURL is what the parser found, without the URL around it: where a URL is malformed nobody can tell what of it is the

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/migrations"
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/store/postgres"
 	"github.com/understudy-id/understudy/oauth/store/postgrestest"
 )
@@ -55,6 +57,7 @@ func TestReasons(t *testing.T) {
 		"no URL":               {"", postgres.ErrURL},
 		"wrong URL":            {"postgres://u@h:p/db", postgres.ErrURL},
 		"wrong pool size":      {db.Owner + "&pool_max_conns=many", postgres.ErrURL},
+		"misspelt option":      {db.Owner + "&pool_maxconns=3", postgres.ErrURL},
 		"port closed":          {"postgres://u@127.0.0.1:1/db", postgres.ErrUnreachable},
 		"unknown host":         {"postgres://u@none.invalid/db", postgres.ErrUnreachable},
 		"no socket":            {"postgres:///db?host=" + t.TempDir(), postgres.ErrUnreachable},
@@ -71,6 +74,42 @@ func TestReasons(t *testing.T) {
 				if !errors.Is(err, c.want) || strings.Contains(err.Error(), "\n") {
 					t.Errorf("%s: got %v, want one line that is %v", doing, err, c.want)
 				}
+			}
+		})
+	}
+}
+
+// A URL that would let every write fail is refused with the name of what is wrong in it; the other ways of the driver work.
+func TestModes(t *testing.T) {
+	t.Parallel()
+	db := postgrestest.Fresh(t)
+	for query, want := range map[string]string{
+		"default_query_exec_mode=simple_protocol":                             "default_query_exec_mode",
+		"default_query_exec_mode=exec":                                        "default_query_exec_mode",
+		"statement_cache_capacity=0":                                          "statement_cache_capacity",
+		"default_query_exec_mode=cache_describe&description_cache_capacity=0": "description_cache_capacity",
+		"default_query_exec_mode=cache_describe&statement_cache_capacity=0":   "",
+		"default_query_exec_mode=describe_exec&statement_cache_capacity=0":    "",
+		"statement_cache_capacity=1&description_cache_capacity=0":             "",
+	} {
+		t.Run(query, func(t *testing.T) {
+			t.Parallel()
+			c := postgres.Config{URL: db.Application + "&" + query}
+			if want != "" {
+				_, _, err := c.Protection()
+				if !errors.Is(err, postgres.ErrURL) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+					t.Errorf("got %v, want ErrURL in one line with %s", err, want)
+				}
+				return
+			}
+			s := open(t, c)
+			for i := range 3 {
+				if err := s.RecordOnce(t.Context(), audit.New(audit.KindKey, now)); err != nil {
+					t.Errorf("entry %d: %v", i, err)
+				}
+			}
+			if page, _, err := s.Entries(t.Context(), store.EntryQuery{Kind: audit.KindKey}); err != nil || len(page) < 3 {
+				t.Errorf("got %d entries, %v; want 3 at least", len(page), err)
 			}
 		})
 	}
