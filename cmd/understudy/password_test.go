@@ -41,9 +41,13 @@ func TestPassword(t *testing.T) {
 	for name, c := range map[string]struct{ env, args []string }{
 		"URL in the environment": {env: []string{"UNDERSTUDY_DATABASE=" + with}},
 		"URL in the YAML file":   {args: []string{"--config", yaml}},
-		"variable":               {env: []string{"UNDERSTUDY_DATABASE_PASSWORD=" + password}, args: []string{"--database", bare}},
+		"variable":               {env: []string{"UNDERSTUDY_DATABASE=" + bare, "UNDERSTUDY_DATABASE_PASSWORD=" + password}},
 		"file":                   {args: []string{"--database", bare, "--database-password-file", secret}},
-		"PGPASSFILE":             {env: []string{"PGPASSFILE=" + pass}, args: []string{"--database", bare}},
+		"PGPASSFILE in the shell of another role": {
+			env:  []string{"PGPASSFILE=" + pass, "UNDERSTUDY_DATABASE=" + url(":other"), "UNDERSTUDY_DATABASE_PASSWORD=other"},
+			args: []string{"--database", bare},
+		},
+		"PGPASSFILE": {env: []string{"PGPASSFILE=" + pass}, args: []string{"--database", bare}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -59,7 +63,7 @@ func TestPassword(t *testing.T) {
 			if !strings.Contains(said, "postgres://guarded@") || strings.Contains(said, password) {
 				t.Errorf("got\n%s\nwant the URL without its password", said)
 			}
-			if shown := regexp.MustCompile(`(?m)^database_password +\[redacted\] `).MatchString(said); shown != (name != "PGPASSFILE") {
+			if shown := regexp.MustCompile(`(?m)^database_password +\[redacted\] `).MatchString(said); shown == strings.HasPrefix(name, "PGPASSFILE") {
 				t.Errorf("got\n%s\nwant to see that there is a password", said)
 			}
 		})
@@ -69,6 +73,7 @@ func TestPassword(t *testing.T) {
 		want, hint string
 	}{
 		"in a flag":     {nil, []string{"--database", with}, "flag --database: database has a password, and a process list shows flags", "give UNDERSTUDY_DATABASE, or database in the YAML file, or the password in database_password_file"},
+		"another's":     {[]string{"UNDERSTUDY_DATABASE_PASSWORD=" + password}, []string{"--database", bare}, "failed SASL auth", "one that a lower layer than the URL gives is not used"},
 		"none":          {nil, []string{"--database", bare}, "failed SASL auth", "look at the user"},
 		"a wrong one":   {[]string{"UNDERSTUDY_DATABASE=" + url(":x"+password)}, nil, `password authentication failed for user "guarded"`, "look at the user"},
 		"not escaped":   {[]string{"UNDERSTUDY_DATABASE=" + url(":/"+password)}, nil, "env UNDERSTUDY_DATABASE: database is not a URL that can be read", "write @ as %40"},

@@ -23,7 +23,7 @@ type Config struct {
 	Listen               string            `yaml:"listen" doc:"host:port for browsers and clients"`
 	PrivateListen        string            `yaml:"private_listen" doc:"host:port for /healthz and /readyz; empty for none"`
 	Database             string            `yaml:"database" doc:"file of the SQLite database, or postgres://user@host/name?sslmode=verify-full; pool_max_conns=20 there bounds connections"`
-	DatabasePassword     oauth.Secret      `yaml:"database_password" secret:"true" doc:"password of the user of a Postgres database; or in the URL, if that is not in a flag; or PGPASSFILE"`
+	DatabasePassword     oauth.Secret      `yaml:"database_password" secret:"true" doc:"password of the user of a Postgres database whose URL comes from the same layer or a lower one; or in the URL, if that is not in a flag; or PGPASSFILE"`
 	DatabasePasswordFile string            `yaml:"database_password_file" doc:"a file that holds database_password"`
 	TLS                  TLS               `yaml:"tls"`
 	TrustedProxies       []string          `yaml:"trusted_proxies" doc:"networks (CIDR) whose X-Forwarded-* headers are believed"`

@@ -22,6 +22,33 @@ func (c *Config) PostgresConfig() postgres.Config {
 
 const postgresURL = "such as postgres://user@host:5432/name?sslmode=verify-full"
 
+// dropPassword forgets a password that a lower layer than the database's gives: it belongs to the URL that was replaced, and
+// would be tried on a role that is not its own, before PGPASSFILE.
+func (l *Loaded) dropPassword() {
+	at := layer(l.From("database"))
+	if layer(l.From("database_password")) < at {
+		l.DatabasePassword = ""
+		delete(l.from, "database_password")
+	}
+	if layer(l.From("database_password_file")) < at {
+		l.DatabasePasswordFile = ""
+		delete(l.from, "database_password_file")
+	}
+}
+
+// layer ranks what From gives: of two values the one from the higher layer stands.
+func layer(from string) int {
+	switch {
+	case strings.HasPrefix(from, "flag --"):
+		return 3
+	case strings.HasPrefix(from, "env "+EnvPrefix):
+		return 2
+	case from != "default":
+		return 1
+	}
+	return 0
+}
+
 // cutPassword moves the password of the database's URL into a field of its own. What it says never repeats the URL.
 func (l *Loaded) cutPassword() error {
 	from := l.From("database")

@@ -99,6 +99,39 @@ func TestSourcesOfPassword(t *testing.T) {
 	}
 }
 
+// A password serves the URL of its own layer, and of those below; a URL from above has its own or none.
+func TestLayerOfPassword(t *testing.T) {
+	t.Parallel()
+	const url = "postgres://u@h/db"
+	secret := file(t, canary+"\n")
+	for name, c := range map[string]struct {
+		src      config.Sources
+		password string
+	}{
+		"flag over env":         {config.Sources{Env: []string{"UNDERSTUDY_DATABASE_PASSWORD=" + canary}, Flags: map[string]string{"database": url}}, ""},
+		"flag over file in env": {config.Sources{Env: []string{"UNDERSTUDY_DATABASE_PASSWORD_FILE=" + secret}, Flags: map[string]string{"database": url}}, ""},
+		"flag over missing":     {config.Sources{Env: []string{"UNDERSTUDY_DATABASE_PASSWORD_FILE=" + secret + ".none"}, Flags: map[string]string{"database": url}}, ""},
+		"flag over YAML":        {config.Sources{File: file(t, "database_password: "+canary), Flags: map[string]string{"database": url}}, ""},
+		"env over YAML":         {config.Sources{File: file(t, "database_password_file: "+secret), Env: []string{"UNDERSTUDY_DATABASE=" + url}}, ""},
+		"env with its own":      {config.Sources{File: file(t, "database_password: old"), Env: []string{"UNDERSTUDY_DATABASE=postgres://u:" + canary + "@h/db"}}, canary},
+		"flag with its file":    {config.Sources{Env: []string{"UNDERSTUDY_DATABASE_PASSWORD=old"}, Flags: map[string]string{"database": url, "database-password-file": secret}}, canary},
+		"YAML under env":        {config.Sources{File: file(t, "database: "+url), Env: []string{"UNDERSTUDY_DATABASE_PASSWORD=" + canary}}, canary},
+		"YAML":                  {config.Sources{File: file(t, "database: "+url+"\ndatabase_password_file: "+secret)}, canary},
+	} {
+		if c.src.File == "" {
+			c.src.File = file(t, "")
+		}
+		l, err := config.Load(c.src)
+		if err != nil || string(l.DatabasePassword) != c.password {
+			t.Errorf("%s: got %q, %v; want %q", name, string(l.DatabasePassword), err, c.password)
+			continue
+		}
+		if from := l.From("database_password"); c.password == "" && from != "default" {
+			t.Errorf("%s: got a password from %s, want none", name, from)
+		}
+	}
+}
+
 func TestWayToDatabase(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{

@@ -48,6 +48,7 @@ func Load(src Sources) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.dropPassword()
 	return l, errors.Join(
 		l.secretFile("sealing_key", &l.SealingKey, l.SealingKeyFile),
 		l.cutPassword(),
