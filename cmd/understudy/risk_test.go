@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/cmd/understudy/internal/config"
+	"github.com/understudy-id/understudy/oauth/store/postgrestest"
 )
 
 // TestResidualRisk is the attack that succeeds by design: on one origin, script in the user's page can press Stop and is
@@ -35,6 +36,21 @@ func TestResidualRisk(t *testing.T) {
 		cmd := understudy(t, t.TempDir(), append([]string{"demo", "--issuer-port", "0", "--app-port", "0"}, c.args...)...)
 		if got := strings.Contains(saidUntilCtrlC(t, cmd), config.SameOriginRisk); got != c.want {
 			t.Errorf("demo %v says the risk: %v, want %v", c.args, got, c.want)
+		}
+	}
+}
+
+// Whoever serves as the role that migrates is told, and nobody else.
+func TestOwnerRisk(t *testing.T) {
+	t.Parallel()
+	db := postgrestest.Fresh(t)
+	for url, want := range map[string]bool{db.Owner: true, db.Superuser: true, db.Application: false} {
+		dir := t.TempDir()
+		use(t, dir, url)
+		s := start(t, dir)
+		s.stop(t)
+		if got := strings.Contains(s.said, `"level":"WARN","msg":"a risk is switched on","risk":"the database's role owns the audit trail`); got != want {
+			t.Errorf("%s: warned %v, want %v; it said:\n%s", url, got, want, s.said)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/understudy-id/understudy/cmd/understudy/internal/config"
 	"github.com/understudy-id/understudy/oauth/server"
 	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/store/postgres"
 )
 
 func (a *app) serveCmd() *cobra.Command {
@@ -38,11 +39,30 @@ func (a *app) serve(ctx context.Context, l *config.Loaded) (err error) {
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	log := a.logger(l)
+	if err := warnOwner(ctx, st, log); err != nil {
+		return err
+	}
 	srv, err := a.server(ctx, l, st, log)
 	if err != nil {
 		return err
 	}
 	return a.listen(ctx, l, srv, log)
+}
+
+// ownerRisk is the risk of a role with rights that serving needs not.
+const ownerRisk = "the database's role owns the audit trail or is a superuser, so whoever takes over the server can change what is recorded; " +
+	"understudy migrate roles tells how to make one that cannot"
+
+func warnOwner(ctx context.Context, st store.Store, log *slog.Logger) error {
+	pg, ok := st.(*postgres.Store)
+	if !ok { // who serves a file owns it
+		return nil
+	}
+	may, err := pg.MayChangeTrail(ctx)
+	if may {
+		log.WarnContext(ctx, "a risk is switched on", "risk", ownerRisk)
+	}
+	return err
 }
 
 func (a *app) server(ctx context.Context, l *config.Loaded, st store.Store, log *slog.Logger) (*server.Server, error) {
