@@ -15,10 +15,12 @@ import (
 
 const startKeyColumns = `ticket bytea, client text, actor text, subject text, login text, jti text`
 
+// apart keeps the planner from reading the living sessions once for all: of a table that was never analysed it expects few.
+const apart = `OFFSET 0`
+
 // Each of these is one statement, and so of one moment, for any number of callers: see reader. What is missing is NULL from its
 // join, and reads as an empty id.
 var (
-	// OFFSET keeps the planner from reading the living sessions once for all: of a table that was never analysed it expects few.
 	// selectStart has, for each that is asked for, a row for each living session of the login at the client, and one if there is none.
 	selectStart = `SELECT q.ord, ` + ticketColumns + `, ` + clientColumns + `, ` + userColumns("a") + `, va.n, ` + userColumns("b") + `, vb.n, ` + loginColumns + `,
 			EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = q.jti AND g.revoked_at IS NULL), ` + epochArrays + `, ` + sessionColumns + `
@@ -30,7 +32,7 @@ var (
 		LEFT JOIN app_user a ON a.id = k.actor LEFT JOIN authz_version va ON va.organisation = a.organisation
 		LEFT JOIN app_user b ON b.id = k.subject LEFT JOIN authz_version vb ON vb.organisation = b.organisation
 		LEFT JOIN login l ON l.id = k.login
-		LEFT JOIN LATERAL (SELECT * FROM impersonation_session s WHERE s.login = k.login AND s.client = k.client AND s.ended_at IS NULL OFFSET 0) s ON true
+		LEFT JOIN LATERAL (SELECT * FROM impersonation_session s WHERE s.login = k.login AND s.client = k.client AND s.ended_at IS NULL ` + apart + `) s ON true
 		` + epochsJoin("k.client", "k.actor", "k.subject", "a.organisation", "b.organisation") + ` ORDER BY q.ord, s.seq`
 
 	selectStop = `SELECT r.hash, r.expires_at, r.used_at, r.void_at IS NOT NULL, r.given, ` + wasRevoked + `, ` + sessionColumns + `, ` + loginColumns + `,

@@ -1,8 +1,9 @@
 // Package postgres keeps a [store.Store] in a Postgres database. Start with [Open]. Any number of processes may share one
 // database; nothing but the database is shared between them.
 //
-// Starts and stops that come at the same time become one statement, one round trip and one commit, and each caller learns its own
-// outcome. What starts, stops and introspections read at the same time is read together too. What a write answers nil for has reached the disk. Everything is read from the primary: a standby is refused.
+// Starts and stops that come at the same time become one statement, one round trip and one commit, and each caller learns its
+// own outcome. What starts, stops and introspections read at the same time is read together too. What a write answers nil for
+// has reached the disk. Everything is read from the primary: a standby is refused.
 //
 // Transactions are READ COMMITTED and take their row locks in one order: user, authz_version, epoch, login, oauth_grant, ticket,
 // impersonation_session, return_token, and installation as the last. Where two still meet crosswise, Postgres breaks the tie and
