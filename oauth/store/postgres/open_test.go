@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,6 +120,54 @@ func TestTextThatCannotBe(t *testing.T) {
 		}
 		if err := s.UseOnce(t.Context(), "jti", bad, now, now); err == nil || errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("UseOnce(%q): got %v, want an error that is not worth another try", bad, err)
+		}
+	}
+}
+
+// Nor does asking for it cost a connection.
+func TestTextThatCannotBeKeepsTheConnection(t *testing.T) {
+	t.Parallel()
+	sc := newScene(t)
+	s, watcher := open(t, postgres.Config{URL: sc.db.Application, MaxConns: 1}), sc.connect()
+	var before, after []int32
+	pids := func(dest *[]int32) {
+		t.Helper()
+		if err := watcher.QueryRow(t.Context(), `SELECT array_agg(pid ORDER BY pid) FROM pg_stat_activity
+			WHERE datname = current_database() AND pid <> pg_backend_pid()`).Scan(dest); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pids(&before)
+	for _, bad := range []string{"a\x00b", "a\xffb"} {
+		_, _, err := s.Entries(t.Context(), store.EntryQuery{Person: bad})
+		_, _, again := s.Sessions(t.Context(), store.SessionQuery{Actor: bad})
+		if err := errors.Join(err, again); err != nil {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	if _, err := s.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if pids(&after); !slices.Equal(before, after) {
+		t.Errorf("the connections are %v, and were %v", after, before)
+	}
+}
+
+// Without the row that stands for the end of the trail nothing can be written, and nobody is told that it was.
+func TestWithoutInstallation(t *testing.T) {
+	t.Parallel()
+	sc := newScene(t)
+	going, next := sc.start(), startOf(loaded(t, sc.store, ticketOf(t, sc.store, 0)))
+	if err := sc.store.Start(t.Context(), going); err != nil {
+		t.Fatal(err)
+	}
+	next.Session.Client = "another" // so that the one that lives is not in its way
+	sc.run(sc.connect(), `DELETE FROM installation`)
+	for what, err := range map[string]error{
+		"a start": sc.store.Start(t.Context(), next), "a stop": sc.store.Stop(t.Context(), stopOf(going)),
+	} {
+		if !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s: got %v, want ErrUnavailable", what, err)
 		}
 	}
 }

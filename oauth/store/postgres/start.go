@@ -24,7 +24,7 @@ const startColumns = guardColumns + `, request text, now bigint, ticket bytea, r
 	before_jti text, before_scope text, before_audience text, before_left bigint, before_issued_at bigint, before_expires_at bigint`
 
 // insertStarts is the one write of any number of starts, after lockGuards. What each comes to is decided first, on rows that are
-// locked, so that nothing which is written can fail to be all of it.
+// locked, so that nothing which is written can fail to be all of it. Without the row of head nothing is written, so that nothing may be 'ok'.
 //
 // Two starts of one login at one app may not share it: neither would see the other.
 var insertStarts = func() string {
@@ -36,7 +36,8 @@ var insertStarts = func() string {
 		WHEN w.ticket IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ticket t WHERE t.hash = w.ticket AND t.used_at IS NULL) THEN 'spent'
 		WHEN w.ord IN (` + anyMoved(epochs) + `) OR ` + isGone + ` OR EXISTS (SELECT 1 FROM impersonation_session s
 			WHERE s.login = w.session_login AND s.client = w.client AND s.ended_at IS NULL AND s.expires_at > w.now) THEN 'changed'
-		ELSE 'ok' END AS outcome FROM ` + unnested("w", startColumns, 1) + `),
+		WHEN EXISTS (SELECT 1 FROM installation i WHERE i.id = 1) THEN 'ok'
+		ELSE 'no installation' END AS outcome FROM ` + unnested("w", startColumns, 1) + `),
 	ok AS MATERIALIZED (SELECT v.* FROM verdict v CROSS JOIN ` + head + ` WHERE v.outcome = 'ok'),
 	used AS (UPDATE ticket t SET used_at = ok.now, session = ok.id FROM ok WHERE t.hash = ok.ticket),
 	opened AS (INSERT INTO impersonation_session (request, id, audit, client, actor, subject, login, mode, scope, resource, reason, ticket_number,

@@ -85,6 +85,9 @@ func (s *Store) Entries(ctx context.Context, q store.EntryQuery) (page []store.S
 	if err != nil {
 		return nil, "", failed("reading the trail", err)
 	}
+	if !storable(string(q.Kind), q.Person, q.Own, q.Session, q.Client) {
+		return nil, "", nil
+	}
 	err = s.list(ctx, "reading the trail", f.query, f.args, func(r pgx.Rows) error {
 		var e store.StoredEntry
 		err := r.Scan(&e.Seq, &e.Canonical, &e.Opening)
@@ -140,6 +143,9 @@ func (s *Store) Sessions(ctx context.Context, q store.SessionQuery) (page []impe
 	f, err := sessionFilter(q, limit)
 	if err != nil {
 		return nil, "", failed("listing sessions", err)
+	}
+	if !storable(q.Actor, q.Subject, q.Client) {
+		return nil, "", nil
 	}
 	var seqs []int64
 	err = s.list(ctx, "listing sessions", f.query, f.args, func(r pgx.Rows) error {
