@@ -195,6 +195,9 @@ func TestBadServers(t *testing.T) {
 	for name, c := range map[string]struct{ url, want, hint string }{
 		"wrong URL":        {"postgres://u@h:port/db", "database is not a URL that can be read$", "such as postgres://"},
 		"wrong option":     {"postgres://u@h/db?sslmode=full", "database cannot be used: .*sslmode", "such as postgres://"},
+		"no connections":   {db.Owner + "&pool_max_conns=0", "database cannot be used: .*pool_max_conns", "pool_max_conns=20 is how many"},
+		"no number":        {db.Owner + "&pool_max_conns=banana", "database cannot be used: .*pool_max_conns", "pool_max_conns=20 is how many"},
+		"misspelt option":  {db.Owner + "&pool_maxconns=3", "pool_maxconns", "pool_max_conns=20 bounds connections"},
 		"unknown host":     {"postgres://u@none.invalid/db", "no such host", "is that the host"},
 		"port closed":      {"postgres://u@127.0.0.1:1/db", "connection refused", "does a server listen there"},
 		"silent":           {"postgres://u@" + silent(t) + "/db", "timeout|deadline exceeded", "does a server listen there"},

@@ -15,7 +15,7 @@ import (
 
 // Why a database cannot be opened, for who tells an operator what to do.
 var (
-	ErrURL         = errors.New("the URL cannot be used")              // it cannot be read
+	ErrURL         = errors.New("the URL cannot be used")              // it cannot be read, or has an option that the server does not know
 	ErrUnreachable = errors.New("no answer")                           // the host is unknown, nothing listens there, or it is silent
 	ErrTLS         = errors.New("no TLS as asked for")                 // the server has none, or its certificate is not accepted
 	ErrCredentials = errors.New("the server does not let the role in") // wrong role or password, or pg_hba.conf
@@ -67,6 +67,7 @@ const (
 	invalidAuthorization  = "28"
 	invalidCatalog        = "3D000"
 	insufficientPrivilege = "42501"
+	undefinedObject       = "42704"
 )
 
 // reason sorts err; nil if it is of no kind.
@@ -78,6 +79,8 @@ func reason(err error) error {
 		return ErrNoDatabase
 	case c == insufficientPrivilege:
 		return ErrPrivilege
+	case c == undefinedObject && errors.As(err, new(*pgconn.ConnectError)): // a misspelt option of ours is sent as a setting of its own
+		return ErrURL
 	case c != "":
 		return nil
 	case isTLS(err):

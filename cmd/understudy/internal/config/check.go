@@ -163,11 +163,20 @@ func (c *checker) database() {
 		c.add("database", "must name a file or a Postgres database", "")
 	case c.l.Postgres():
 		if _, _, err := c.l.PostgresConfig().Protection(); err != nil {
-			c.add("database", strings.TrimPrefix(err.Error(), "opening database: the URL "), postgresURL)
+			c.badURL(strings.TrimPrefix(err.Error(), "opening database: the URL "))
 		}
 	case strings.Contains(c.l.Database, "://"):
 		c.add("database", "is neither a file nor a postgres:// URL", postgresURL)
 	}
+}
+
+// badURL adds a problem of a Postgres URL, with what fits: the options of the pool are ours, and no URL shows them.
+func (c *checker) badURL(what string) {
+	hint := postgresURL
+	if strings.Contains(what, "pool_") {
+		hint = "pool_max_conns=20 is how many connections this server may hold, at least 1; other pool options are counts or durations such as 30m"
+	}
+	c.add("database", what, hint)
 }
 
 // Key is the sealing key's bytes. It returns an error if SealingKey is not the base64 of SealingKeySize bytes.
