@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/store/transfer"
 )
 
 // main itself cannot be named from an external test package; the scripts run it as a command.
@@ -31,6 +34,15 @@ func TestWhy(t *testing.T) {
 		if got := (entryOut{Kind: string(tt.kind), Fields: tt.fields}).why(); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.kind, got, tt.want)
 		}
+	}
+}
+
+// Who holds the target's lock decides when: the hint says to wait, and not to look at the configuration.
+func TestBusyHint(t *testing.T) {
+	t.Parallel()
+	err := storeHint(fmt.Errorf("opening database: %w", transfer.ErrBusy), "understudy.db")
+	if got, want := hintFor(err), "let the other copy or program end, then run the same command again"; got != want || !errors.Is(err, transfer.ErrBusy) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

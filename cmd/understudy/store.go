@@ -24,7 +24,8 @@ func (a *app) storeCmd() *cobra.Command {
 
 const copyHelp = `Move an installation from a SQLite file to Postgres: all of it, with its sessions and its audit trail.
 
-Stop the server first; command lines too are refused from here on. Make the database, let "understudy migrate up" run as its
+Stop the server first; command lines too are refused from here on, but for "understudy migrate", so that a newer program can go on
+with the copy. Make the database, let "understudy migrate up" run as its
 owner, and give this command the same URL as database, with the sealing key of the file (sealing_key_file: understudy.db.key
 where it is beside the database). The command finds what Postgres would not take before it changes anything, copies, compares
 every row, and only then lets the target be served: "understudy serve" then goes on where the file stopped, best not as the owner but as
@@ -98,14 +99,14 @@ type copyOut struct {
 
 // transfer runs f. said gives the words for file, rows, time and copy.
 func (a *app) transfer(ctx context.Context, from string, f func(context.Context, transfer.Config) (transfer.Result, error), said func(transfer.Result) string) error {
-	l, err := a.config()
+	l, err := a.checked((*config.Loaded).CheckDatabase)
 	if err != nil {
 		return err
 	}
 	if !l.Postgres() {
 		return withHint(fmt.Errorf("database %s is a file: the copy goes to Postgres", l.Database), "give the URL of the target: UNDERSTUDY_DATABASE, or --database postgres://owner@host/name")
 	}
-	key, err := l.Key()
+	key, err := keyOf(l, from)
 	if err != nil {
 		return err
 	}
@@ -125,6 +126,19 @@ func (a *app) transfer(ctx context.Context, from string, f func(context.Context,
 		out.Tables[t.Table] = t.Rows
 	}
 	return a.say(out, said(r), from, r.Total(), took.Round(10*time.Millisecond), r.Copy)
+}
+
+// keyOf is the configured sealing key, which must be that of the file: a fresh one would open nothing that is copied.
+func keyOf(l *config.Loaded, from string) ([]byte, error) {
+	hint := "nothing was changed: give the key of the file, such as sealing_key_file: " + from + ".key"
+	if l.SealingKey == "" {
+		return nil, withHint(fmt.Errorf("the sealing key of %s is missing", from), hint)
+	}
+	key, err := l.Key()
+	if err != nil {
+		return nil, withHint(fmt.Errorf("sealing_key %w", err), hint)
+	}
+	return key, nil
 }
 
 // progress is the line on a terminal that tells how far it is. On anything else there is none.
@@ -181,6 +195,8 @@ func storeHint(err error, from string) error {
 		return withHint(err, "serve from that Postgres; understudy store reopen --help says how the file would be served again")
 	case errors.Is(err, transfer.ErrTarget):
 		return withHint(err, "nothing was changed: make another database and run understudy migrate up as its owner")
+	case errors.Is(err, transfer.ErrBusy):
+		return withHint(err, "let the other copy or program end, then run the same command again")
 	case errors.Is(err, sqlite.ErrLocked):
 		return withHint(err, "nothing was changed: stop the server of that file, or let the copy that runs end")
 	case errors.Is(err, transfer.ErrSource), errors.Is(err, sqlite.ErrCorrupt), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EISDIR):

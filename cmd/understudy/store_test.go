@@ -36,6 +36,12 @@ func TestStoreCopy(t *testing.T) {
 	other := moving(t, dir, db.Owner, "store", "copy", "--from", "understudy.db")
 	other.Env = append(other.Env, "UNDERSTUDY_SEALING_KEY_FILE=", "UNDERSTUDY_SEALING_KEY="+base64.StdEncoding.EncodeToString(make([]byte, 32)))
 	wantRefused(t, other, "not a usable key", "hint: nothing was changed: give the key of the file, such as sealing_key_file: understudy.db.key")
+	for key, said := range map[string]string{"": "the sealing key of understudy.db is missing", "short": "sealing_key is not base64"} {
+		other.Env = append(other.Env, "UNDERSTUDY_SEALING_KEY="+key)
+		again := moving(t, dir, db.Owner, "store", "copy", "--from", "understudy.db")
+		again.Env = other.Env
+		wantRefused(t, again, said, "hint: nothing was changed: give the key of the file, such as sealing_key_file: understudy.db.key")
+	}
 	wantRefused(t, moving(t, dir, db.Owner, "store", "verify", "--from", "understudy.db"), "no copy was begun", "hint: understudy store copy --from understudy.db begins one")
 
 	out, err := moving(t, dir, db.Owner, "store", "copy", "--from", "understudy.db", "-o", "json").Output()
@@ -98,13 +104,15 @@ func TestStoreCopyInterrupted(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		var waiting bool
+	waiting := false
+	for deadline := time.Now().Add(time.Minute); !waiting; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			cmd.Process.Kill()
+			cmd.Wait()
+			t.Fatalf("it waited for no lock within a minute; it said:\n%s", said.String())
+		}
 		if err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE NOT l.granted AND d.datname = current_database())`).Scan(&waiting); err != nil {
 			t.Fatal(err)
-		}
-		if waiting {
-			break
 		}
 	}
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
