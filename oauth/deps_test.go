@@ -31,7 +31,7 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/store", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy", ""},
 	{"oauth/store/sqlite", "migrations oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store", "modernc.org/sqlite"},
 	{"oauth/store/postgres", "migrations oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store", "github.com/jackc/pgx/v5"},
-	{"oauth/store/transfer", "migrations oauth oauth/audit oauth/store/postgres oauth/store/sqlite oauth/tokens oauth/internal/seal oauth/internal/totp",
+	{"oauth/store/transfer", "migrations oauth oauth/audit oauth/store oauth/store/postgres oauth/store/sqlite oauth/tokens oauth/internal/seal oauth/internal/totp",
 		"github.com/jackc/pgx/v5"}, // it reads and writes tables: no store gives or takes a row as it is
 	{"oauth/store/postgrestest", "migrations", "github.com/jackc/pgx/v5"},
 	{"oauth/store/storetest", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store",

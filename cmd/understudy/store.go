@@ -226,14 +226,14 @@ func openUnmarked(ctx context.Context, l *config.Loaded, migrate bool) (store.St
 // refuseMarked keeps everybody from a database that a copy is under way from or to, or that has moved.
 func refuseMarked(l *config.Loaded, marker string) error {
 	const again = "understudy store copy --from "
-	m, _ := transfer.MarkOf(marker)
+	m, _ := store.MarkOf(marker)
 	switch m.State {
-	case transfer.Copying:
+	case store.Copying:
 		return withHint(fmt.Errorf("%s is being copied to Postgres, which is not done (%s)", l.Database, m.Copy),
 			again+l.Database+" goes on; understudy store reopen --from "+l.Database+" gives the copy up")
-	case transfer.Moved:
+	case store.Moved:
 		return withHint(fmt.Errorf("%s has moved to Postgres (%s)", l.Database, m.Copy), "--database names that one; understudy store reopen --help says how the file would be served again")
-	case transfer.Filling:
+	case store.Filling:
 		return withHint(fmt.Errorf("an installation is being copied to this database, which is not done (%s)", m.Copy), again+"FILE goes on")
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/migrations"
+	"github.com/understudy-id/understudy/oauth/store"
 )
 
 const (
@@ -17,7 +18,7 @@ const (
 	// selectReady locks the row that every write of the trail locks: what makes that impossible, such as a server that has
 	// become a standby, makes this fail. It does not ask for the right to add an entry, so that is looked up. The clock is in
 	// whole milliseconds.
-	selectReady = `SELECT i.minimum_schema, has_column_privilege('audit_entry', 'canonical', 'INSERT'), floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
+	selectReady = `SELECT i.minimum_schema, i.marker, has_column_privilege('audit_entry', 'canonical', 'INSERT'), floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
 		FROM installation i WHERE i.id = 1 FOR NO KEY UPDATE OF i`
 )
 
@@ -52,13 +53,17 @@ func known(minimum int64) error {
 }
 
 // Ready implements store.Store. A nil proves that the primary answers, that it takes and flushes a write, that the trail is there and
-// may be added to, that nobody holds its end for longer than a second, and that the schema still is one this program may serve. It
-// changes no row.
+// may be added to, that nobody holds its end for longer than a second, that no copy fills the database, and that the schema still is
+// one this program may serve. It changes no row.
 func (s *Store) Ready(ctx context.Context) (now time.Time, err error) {
 	err = s.single(ctx, "probing the store", func(ctx context.Context, q querier) error {
 		var minimum int64
+		var marker string
 		var mayRecord bool
-		if err := row(ctx, q, selectReady, nil, []any{&minimum, &mayRecord, at{&now}}); err != nil {
+		if err := row(ctx, q, selectReady, nil, []any{&minimum, &marker, &mayRecord, at{&now}}); err != nil {
+			return err
+		}
+		if err := store.CheckMark(marker); err != nil {
 			return err
 		}
 		if !mayRecord {

@@ -17,8 +17,8 @@ const (
 	selectMinimum = `SELECT minimum_schema FROM installation WHERE id = 1`
 	selectMarker  = `SELECT marker FROM installation WHERE id = 1`
 	updateMarker  = `UPDATE installation SET marker = ? WHERE id = 1`
-	// selectReady asks the minimum and the clock that SQLite itself would use, in whole milliseconds.
-	selectReady = `SELECT minimum_schema, CAST(unixepoch('subsec') * 1000 AS INTEGER) FROM installation WHERE id = 1`
+	// selectReady asks the minimum, the marker and the clock that SQLite itself would use, in whole milliseconds.
+	selectReady = `SELECT minimum_schema, marker, CAST(unixepoch('subsec') * 1000 AS INTEGER) FROM installation WHERE id = 1`
 )
 
 // checkSchema refuses a schema that is older than this program, or that a newer program has left behind it.
@@ -51,13 +51,17 @@ func known(minimum int64) error {
 }
 
 // Ready implements store.Store. A nil proves that the writer runs, that nobody holds the file's write lock for longer than
-// five seconds, that the file may be written, that there was room for the reserve, and that the schema still is one this program may serve. It writes
-// nothing, so it does not prove that the next sync succeeds.
+// five seconds, that the file may be written, that there was room for the reserve, that it is not copied and has not moved, and
+// that the schema still is one this program may serve. It writes nothing, so it does not prove that the next sync succeeds.
 func (s *Store) Ready(ctx context.Context) (now time.Time, err error) {
 	var clock time.Time
 	err = s.update(ctx, "probing the store", func(ctx context.Context, c *conn) error {
 		var minimum int64
-		if err := c.row(ctx, selectReady, nil, []any{&minimum, at{&clock}}); err != nil {
+		var marker string
+		if err := c.row(ctx, selectReady, nil, []any{&minimum, &marker, at{&clock}}); err != nil {
+			return err
+		}
+		if err := store.CheckMark(marker); err != nil {
 			return err
 		}
 		if err := known(minimum); err != nil {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/understudy-id/understudy/oauth/store"
 )
 
 const (
@@ -50,7 +52,7 @@ func (t *target) claim(ctx context.Context, id, name string, then func() error) 
 			return fmt.Errorf("%w: there are rows in %s", ErrTarget, tab.name)
 		}
 	}
-	tag, err := tx.Exec(ctx, claimTarget, Mark{Filling, id}.String(), name)
+	tag, err := tx.Exec(ctx, claimTarget, store.Mark{State: store.Filling, Copy: id}.String(), name)
 	if err != nil {
 		return busy(owner(err))
 	}
@@ -105,7 +107,7 @@ func (t *target) finish(ctx context.Context, id string) error {
 	if _, err := tx.Exec(ctx, dropGuard); err != nil {
 		return busy(owner(err))
 	}
-	tag, err := tx.Exec(ctx, clearTarget, Mark{Filling, id}.String())
+	tag, err := tx.Exec(ctx, clearTarget, store.Mark{State: store.Filling, Copy: id}.String())
 	if err != nil {
 		return busy(owner(err))
 	}

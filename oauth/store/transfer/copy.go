@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/understudy-id/understudy/oauth/store"
 )
 
 // batch is how many rows share a transaction: enough that its commit costs nothing beside them, and few to do again.
@@ -91,8 +93,8 @@ var (
 
 // compare reads both sides to their ends.
 func (r *run) compare(ctx context.Context) error {
-	m, _ := MarkOf(r.source.marker)
-	found := &ProblemsError{what: "differences between source and copy", Changed: true, Moved: m.State == Moved && r.target.marker == ""}
+	m, _ := store.MarkOf(r.source.marker)
+	found := &ProblemsError{what: "differences between source and copy", Changed: true, Moved: m.State == store.Moved && r.target.marker == ""}
 	if r.source.name != r.target.name || r.source.minimum != r.target.minimum {
 		found.add(&Problem{"installation", "1", "", errDiffers})
 	}

@@ -41,7 +41,7 @@ func TestCopy(t *testing.T) {
 	if want := []transfer.Step{transfer.Checking, transfer.Writing, transfer.Comparing}; !cmp.Equal(steps, want) {
 		t.Errorf("got the steps %v, want %v", steps, want)
 	}
-	s.wantMarks(transfer.Moved, "")
+	s.wantMarks(store.Moved, "")
 	s.same()
 	s.sameByStoreOf(issuer)
 	again := s.copy()

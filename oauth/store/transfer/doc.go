@@ -1,6 +1,6 @@
 // Package transfer moves an installation from a SQLite file to an empty Postgres database. Start with [Copy]; [Verify] compares
-// the two sides without changing anything, [Reopen] gives a source that is not served any more back to its server, and
-// [MarkOf] tells what a marked database is in the middle of.
+// the two sides without changing anything, and [Reopen] gives a source that is not served any more back to its server. What a
+// marked database is in the middle of tells store.MarkOf.
 //
 // A copy is all of the installation: row for row, with its name, its sequence numbers and the bytes of its audit trail. From
 // before the first row until the end both sides refuse every other writer, by a mark that programs read and by triggers that

@@ -5,10 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"github.com/understudy-id/understudy/oauth/store"
 )
 
 // freeze marks the source and lets no program write any more: one that had opened the file before it was marked meets the triggers.
-func (s *source) freeze(ctx context.Context, m Mark) error {
+func (s *source) freeze(ctx context.Context, m store.Mark) error {
 	err := s.mark(ctx, m, func(tx *sql.Tx) error {
 		return eachTrigger(func(name, event, table string) error {
 			_, err := tx.ExecContext(ctx, `CREATE TRIGGER IF NOT EXISTS `+name+` BEFORE `+event+` ON `+table+
@@ -24,7 +26,7 @@ func (s *source) freeze(ctx context.Context, m Mark) error {
 
 // thaw takes back freeze.
 func (s *source) thaw(ctx context.Context) error {
-	return s.mark(ctx, Mark{}, func(tx *sql.Tx) error {
+	return s.mark(ctx, store.Mark{}, func(tx *sql.Tx) error {
 		return eachTrigger(func(name, _, _ string) error {
 			_, err := tx.ExecContext(ctx, `DROP TRIGGER IF EXISTS `+name)
 			return err
@@ -33,7 +35,7 @@ func (s *source) thaw(ctx context.Context) error {
 }
 
 // moved leaves the triggers in place.
-func (s *source) moved(ctx context.Context, m Mark) error {
+func (s *source) moved(ctx context.Context, m store.Mark) error {
 	if s.marker == m.String() {
 		return nil
 	}
@@ -41,9 +43,9 @@ func (s *source) moved(ctx context.Context, m Mark) error {
 }
 
 // mark sets the marker, and runs more in the same transaction. It fails if somebody else marked the file since it was opened.
-func (s *source) mark(ctx context.Context, m Mark, more func(*sql.Tx) error) error {
+func (s *source) mark(ctx context.Context, m store.Mark, more func(*sql.Tx) error) error {
 	marker := ""
-	if m != (Mark{}) {
+	if m != (store.Mark{}) {
 		marker = m.String()
 	}
 	tx, err := s.db.BeginTx(ctx, nil) // IMMEDIATE: waits for a writer under way, and the next one waits for us
@@ -89,10 +91,10 @@ func Reopen(ctx context.Context, path string, evenIfMoved bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	switch m, ok := MarkOf(s.marker); {
-	case !ok || m.State == Filling:
+	switch m, ok := store.MarkOf(s.marker); {
+	case !ok || m.State == store.Filling:
 		return fmt.Errorf("%s: %w", path, ErrNotMarked)
-	case m.State == Moved && !evenIfMoved:
+	case m.State == store.Moved && !evenIfMoved:
 		return fmt.Errorf("%s: %w to Postgres", path, ErrMoved)
 	}
 	if err := s.thaw(ctx); err != nil {

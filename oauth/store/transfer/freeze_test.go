@@ -33,6 +33,9 @@ func TestNobodyElseWrites(t *testing.T) {
 		if err := st.Record(t.Context(), audit.New(audit.KindKey, now)); err == nil || errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s: got %v, want a refusal that no try changes", name, err)
 		}
+		if _, err := st.Ready(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s: Ready gives %v, want ErrUnavailable", name, err)
+		}
 	}
 	for _, r := range transfer.Columns() {
 		s.refused("source", r.Table, func(q string) error { _, err := s.sourceDB().ExecContext(t.Context(), q); return err })
@@ -42,6 +45,12 @@ func TestNobodyElseWrites(t *testing.T) {
 	s.ok(post.Record(t.Context(), audit.New(audit.KindKey, now)))
 	if err := lite.Record(t.Context(), audit.New(audit.KindKey, now)); err == nil {
 		t.Error("the source took an entry after it had moved")
+	}
+	if _, err := post.Ready(t.Context()); err != nil {
+		t.Errorf("the target is not ready: %v", err)
+	}
+	if _, err := lite.Ready(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("the source that moved: Ready gives %v, want ErrUnavailable", err)
 	}
 }
 
@@ -60,21 +69,21 @@ func TestReopen(t *testing.T) {
 	}
 	s.halfway()
 	s.ok(transfer.Reopen(t.Context(), s.path, false))
-	s.wantMarks("", transfer.Filling)
+	s.wantMarks("", store.Filling)
 	lite := s.lite()
 	s.record(lite, 1)
 	s.ok(lite.Close())
 	if _, err := transfer.Copy(t.Context(), s.config()); !errors.Is(err, transfer.ErrTarget) {
 		t.Errorf("into the target that was given up: got %v, want ErrTarget", err)
 	}
-	s.wantMarks("", transfer.Filling)
+	s.wantMarks("", store.Filling)
 	s.db = postgrestest.Fresh(t)
 	s.copy()
 	s.same()
 	if err := transfer.Reopen(t.Context(), s.path, false); !errors.Is(err, transfer.ErrMoved) {
 		t.Errorf("after a copy: got %v, want ErrMoved", err)
 	}
-	s.wantMarks(transfer.Moved, "")
+	s.wantMarks(store.Moved, "")
 	s.ok(transfer.Reopen(t.Context(), s.path, true))
 	s.wantMarks("", "")
 	lite = s.lite()
@@ -90,17 +99,17 @@ func TestOneTargetAlone(t *testing.T) {
 	first := s.db
 	s.db = postgrestest.Fresh(t)
 	s.copy()
-	s.wantMarks(transfer.Moved, "")
+	s.wantMarks(store.Moved, "")
 	s.db = first
 	if _, err := transfer.Copy(t.Context(), s.config()); !errors.Is(err, transfer.ErrTarget) {
 		t.Errorf("back to the first target: got %v, want ErrTarget", err)
 	}
-	s.wantMarks(transfer.Moved, transfer.Filling)
+	s.wantMarks(store.Moved, store.Filling)
 	s.db = postgrestest.Fresh(t)
 	if _, err := transfer.Copy(t.Context(), s.config()); !errors.Is(err, transfer.ErrMoved) {
 		t.Errorf("to a third: got %v, want ErrMoved", err)
 	}
-	s.wantMarks(transfer.Moved, "")
+	s.wantMarks(store.Moved, "")
 }
 
 // What cannot be copied is refused before anything is changed on either side.

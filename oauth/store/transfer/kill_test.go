@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/oauth/internal/chaos"
+	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/store/postgrestest"
 	"github.com/understudy-id/understudy/oauth/store/transfer"
 )
@@ -39,7 +40,7 @@ func TestKill(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		s.same()
-		s.wantMarks(transfer.Moved, "")
+		s.wantMarks(store.Moved, "")
 		s.ok(transfer.Reopen(t.Context(), s.path, true))
 	}
 	if t.Logf("%d kills, a copy takes %s", kills, lasts); kills == 0 {
@@ -68,7 +69,7 @@ func (s *scene) kill(lasts time.Duration) bool {
 	killed := cmd.Wait() != nil
 	kill.Stop()
 	from, into := s.marks()
-	if into == "" && s.filled() && !strings.HasPrefix(from, string(transfer.Moved)) {
+	if into == "" && s.filled() && !strings.HasPrefix(from, string(store.Moved)) {
 		s.Errorf("the target is not marked, has rows, and the source is marked %q", from)
 	}
 	return killed

@@ -3,41 +3,9 @@ package transfer
 import (
 	"errors"
 	"fmt"
-	"strings"
+
+	"github.com/understudy-id/understudy/oauth/store"
 )
-
-// State is what a database is in the middle of.
-type State string
-
-// The states. A database that no copy has to do with has none of them.
-const (
-	// Copying is a source whose copy is not done. Nobody may change it.
-	Copying State = "copying"
-	// Moved is a source whose copy is the installation now.
-	Moved State = "moved"
-	// Filling is a target whose copy is not done.
-	Filling State = "filling"
-)
-
-// Mark is what a copy writes into installation.marker of both sides.
-type Mark struct {
-	State State
-	Copy  string // "cpy_" and 26 characters: the same on both sides
-}
-
-// String is the marker as stored.
-func (m Mark) String() string { return string(m.State) + ":" + m.Copy }
-
-// MarkOf reads a marker. ok is false for one that no copy has written, such as that of an ordinary or a demo database.
-func MarkOf(marker string) (m Mark, ok bool) {
-	state, id, _ := strings.Cut(marker, ":")
-	m = Mark{State(state), id}
-	switch m.State {
-	case Copying, Moved, Filling:
-		return m, id != ""
-	}
-	return Mark{}, false
-}
 
 var (
 	// ErrSource: the file cannot be copied: it is a demo database, the target of a copy, or has moved elsewhere.
@@ -65,22 +33,22 @@ type next struct {
 // cleared after its source has moved, so of a source that is Copying no target is alive. One that finds its target unmarked was cut
 // short between the two marks, or has another target now: a fresh ID makes sure that the earlier target is never finished too.
 func plan(source, target string, sameName bool, id string) (next, error) {
-	from, marked := MarkOf(source)
-	into, filling := MarkOf(target)
+	from, marked := store.MarkOf(source)
+	into, filling := store.MarkOf(target)
 	switch {
 	case source != "" && !marked:
 		return next{}, fmt.Errorf("%w: it is marked %q", ErrSource, source)
-	case marked && from.State == Filling:
+	case marked && from.State == store.Filling:
 		return next{}, fmt.Errorf("%w: it is itself the target of a copy", ErrSource)
 	case target != "" && !filling:
 		return next{}, fmt.Errorf("%w: it is marked %q", ErrTarget, target)
-	case filling && into != Mark{Filling, from.Copy}:
+	case filling && into != (store.Mark{State: store.Filling, Copy: from.Copy}):
 		return next{}, fmt.Errorf("%w: it holds another copy, which was not finished: %s", ErrTarget, into.Copy)
 	case filling:
 		return next{id: from.Copy}, nil
-	case from.State == Moved && sameName:
+	case from.State == store.Moved && sameName:
 		return next{id: from.Copy, done: true}, nil
-	case from.State == Moved:
+	case from.State == store.Moved:
 		return next{}, fmt.Errorf("%w to another database: %w", ErrMoved, ErrSource)
 	}
 	return next{id: id, fresh: true}, nil

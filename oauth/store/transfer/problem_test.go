@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/store/transfer"
 	"github.com/understudy-id/understudy/oauth/tokens"
 )
@@ -114,13 +115,13 @@ func TestDifferences(t *testing.T) {
 	if diff := cmp.Diff(want, s.places(err, true)); diff != "" {
 		t.Errorf("Copy (-want +got):\n%s", diff)
 	}
-	s.wantMarks(transfer.Copying, transfer.Filling)
+	s.wantMarks(store.Copying, store.Filling)
 	s.inTarget(unguarded + `UPDATE installation SET name = '` + s.nameOf() + `'`)
 	_, err = transfer.Verify(t.Context(), s.config())
 	if diff := cmp.Diff(want[1:], s.places(err, true)); diff != "" {
 		t.Errorf("Verify (-want +got):\n%s", diff)
 	}
-	s.wantMarks(transfer.Copying, transfer.Filling)
+	s.wantMarks(store.Copying, store.Filling)
 }
 
 func (s *scene) nameOf() (name string) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/store/transfer"
 )
 
@@ -48,7 +49,7 @@ func TestStopsAnywhere(t *testing.T) {
 			if step == transfer.Checking {
 				s.wantMarks("", "")
 			} else {
-				s.wantMarks(transfer.Copying, transfer.Filling)
+				s.wantMarks(store.Copying, store.Filling)
 			}
 		}
 		if step == transfer.Checking {
@@ -62,7 +63,7 @@ func TestStopsAnywhere(t *testing.T) {
 		}
 	}
 	s.copy()
-	s.wantMarks(transfer.Moved, "")
+	s.wantMarks(store.Moved, "")
 	s.same()
 }
 
@@ -80,7 +81,7 @@ func TestLostConnection(t *testing.T) {
 	if _, err := transfer.Copy(t.Context(), c); err == nil || !lost {
 		t.Fatalf("got %v, lost %v; want an error of the connection", err, lost)
 	}
-	s.wantMarks(transfer.Copying, transfer.Filling)
+	s.wantMarks(store.Copying, store.Filling)
 	s.copy()
 	s.same()
 }
@@ -105,7 +106,7 @@ func TestStopsBetweenTheLastMarks(t *testing.T) {
 			defer cancel()
 			for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 				var from string
-				if source.QueryRowContext(t.Context(), `SELECT marker FROM installation`).Scan(&from); strings.HasPrefix(from, string(transfer.Moved)) {
+				if source.QueryRowContext(t.Context(), `SELECT marker FROM installation`).Scan(&from); strings.HasPrefix(from, string(store.Moved)) {
 					return
 				}
 			}
@@ -116,11 +117,11 @@ func TestStopsBetweenTheLastMarks(t *testing.T) {
 	}
 	_, err = conn.Exec(t.Context(), `ROLLBACK`)
 	s.ok(err)
-	s.wantMarks(transfer.Moved, transfer.Filling)
+	s.wantMarks(store.Moved, store.Filling)
 	if r := s.copy(); r.Already {
 		t.Error("the copy was taken for done while the target is marked")
 	}
-	s.wantMarks(transfer.Moved, "")
+	s.wantMarks(store.Moved, "")
 }
 
 // Whoever is killed between the first two marks begins anew, and may then take another target.
@@ -131,6 +132,6 @@ func TestStopsBetweenTheFirstMarks(t *testing.T) {
 	if r := s.copy(); r.Copy == "cpy_earlier" {
 		t.Error("the copy kept the ID: an earlier target could be finished too")
 	}
-	s.wantMarks(transfer.Moved, "")
+	s.wantMarks(store.Moved, "")
 	s.same()
 }

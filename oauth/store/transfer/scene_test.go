@@ -243,7 +243,7 @@ func (s *scene) marks() (from, into string) {
 }
 
 // wantMarks checks how far both sides are; "" for no mark.
-func (s *scene) wantMarks(from, into transfer.State) {
+func (s *scene) wantMarks(from, into store.CopyState) {
 	s.Helper()
 	gotFrom, gotInto := s.marks()
 	if !strings.HasPrefix(gotFrom, string(from)) || from == "" && gotFrom != "" || !strings.HasPrefix(gotInto, string(into)) || into == "" && gotInto != "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/store/postgres"
 )
 
@@ -112,7 +113,7 @@ func (r *run) begin(ctx context.Context, n next) error {
 	if err := r.check(ctx); err != nil {
 		return err
 	}
-	err := r.target.claim(ctx, n.id, r.source.name, func() error { return r.source.freeze(ctx, Mark{Copying, n.id}) })
+	err := r.target.claim(ctx, n.id, r.source.name, func() error { return r.source.freeze(ctx, store.Mark{State: store.Copying, Copy: n.id}) })
 	if err != nil {
 		return fmt.Errorf("marking the target: %w", err)
 	}
@@ -134,7 +135,7 @@ func (r *run) goOn(ctx context.Context, id string) error {
 	if err := r.compare(ctx); err != nil {
 		return err
 	}
-	if err := r.source.moved(ctx, Mark{Moved, id}); err != nil {
+	if err := r.source.moved(ctx, store.Mark{State: store.Moved, Copy: id}); err != nil {
 		return fmt.Errorf("marking the source: %w", err)
 	}
 	if err := r.target.finish(ctx, id); err != nil {
@@ -151,8 +152,8 @@ func Verify(ctx context.Context, c Config) (_ Result, err error) {
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	m, ok := MarkOf(r.source.marker)
-	if !ok || m.State == Filling || r.source.name != r.target.name {
+	m, ok := store.MarkOf(r.source.marker)
+	if !ok || m.State == store.Filling || r.source.name != r.target.name {
 		return Result{}, fmt.Errorf("%w from this file to this database", ErrNotMarked)
 	}
 	r.result.Copy = m.Copy
