@@ -43,7 +43,8 @@ type Store interface {
 	// ErrChanged if there is a next token though the one before was revoked meanwhile.
 	Stop(ctx context.Context, w StopWrite) error
 	// End ends every live session that w names and answers them, in the same transaction as the state that w sets.
-	// For each it writes the entry of EndEntry and the event of EndEvent. Nothing to end is no error.
+	// For each it writes the entry of EndEntry and the event of EndEvent. Nothing to end is no error. A Kill of very many may set
+	// the state and end the first of them, and the others after that: an error may then come when the kill is on already.
 	End(ctx context.Context, w EndWrite) ([]Ended, error)
 	// RevokeGrant makes the token of a grant inactive, with w's entries and events in the same transaction, and reports whether it
 	// was not before: otherwise nothing is written.

@@ -12,13 +12,14 @@ import (
 // endQueries are the statements that reach one scope.
 type endQueries struct{ live, void string }
 
-// within builds them from the condition on the session s, whose $1 is the id of the scope. Return tokens are found from their
+// within builds them from the condition on the session s, whose $1 is the id of the scope; the last parameter is how many at most,
+// NULL for all. The empty string keeps Postgres from going through all hashes, in their order, for the few. Return tokens are found from their
 // side: those of a session that expired a minute ago must go too, and few are open at any time.
 func within(condition string) endQueries {
 	return endQueries{
-		live: `SELECT ` + sessionColumns + ` FROM impersonation_session s WHERE s.ended_at IS NULL AND ` + condition + ` ORDER BY s.seq FOR NO KEY UPDATE OF s`,
+		live: `SELECT ` + sessionColumns + ` FROM impersonation_session s WHERE s.ended_at IS NULL AND ` + condition + ` ORDER BY s.seq LIMIT $2::bigint FOR NO KEY UPDATE OF s`,
 		void: `UPDATE return_token SET void_at = $2 WHERE hash = ANY (ARRAY(SELECT r.hash FROM return_token r JOIN impersonation_session s ON s.id = r.session
-			WHERE r.used_at IS NULL AND r.void_at IS NULL AND ` + condition + ` ORDER BY r.hash FOR NO KEY UPDATE OF r))`,
+			WHERE r.used_at IS NULL AND r.void_at IS NULL AND ` + condition + ` ORDER BY r.hash || '' LIMIT $3::bigint FOR NO KEY UPDATE OF r))`,
 	}
 }
 
@@ -45,10 +46,16 @@ const (
 	liftEpoch = `UPDATE epoch SET killed_at = NULL, killed_by = '', reason = '' WHERE scope = $1 AND id = $2`
 )
 
+// killBatch is how many sessions a kill ends in a transaction: some 50 ms, where a statement may take two seconds.
+const killBatch = 1000
+
 // End implements impersonation.Store.
 func (s *Store) End(ctx context.Context, w impersonation.EndWrite) ([]impersonation.Ended, error) {
 	if err := store.CheckKeys(w.ID); err != nil {
 		return nil, failed("ending", err)
+	}
+	if w.Kill {
+		return s.kill(ctx, w)
 	}
 	return s.ending(ctx, "ending", func(ctx context.Context, t *tx) ([]impersonation.Ended, error) { return t.endAndRecord(ctx, w) })
 }
@@ -66,6 +73,25 @@ func (s *Store) ending(ctx context.Context, doing string, f func(context.Context
 	return ended, nil
 }
 
+// kill sets the state with the first sessions, and then ends the others: from its first commit on the state alone keeps them from
+// going on, and starts from passing.
+func (s *Store) kill(ctx context.Context, w impersonation.EndWrite) (all []impersonation.Ended, err error) {
+	for more := true; more; {
+		var some []impersonation.Ended
+		err := s.update(ctx, "killing", func(ctx context.Context, t *tx) (err error) {
+			some, more, err = t.endSome(ctx, w, killBatch)
+			t.record(w.Entries, w.Events)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+		w.Kill, w.Entries, w.Events = false, nil, nil
+	}
+	return all, nil
+}
+
 func (t *tx) endAndRecord(ctx context.Context, w impersonation.EndWrite) ([]impersonation.Ended, error) {
 	ended, err := t.end(ctx, w)
 	t.record(w.Entries, w.Events)
@@ -75,25 +101,34 @@ func (t *tx) endAndRecord(ctx context.Context, w impersonation.EndWrite) ([]impe
 // end is what every end comes down to: the state first, so that no start can pass it, then the sessions, each with its
 // entry and event. It does not record the entries and events of w itself.
 func (t *tx) end(ctx context.Context, w impersonation.EndWrite) ([]impersonation.Ended, error) {
-	q, err := queriesFor(w)
-	if err != nil {
-		return nil, err
-	}
-	if w.Kill {
-		if _, err := exec(ctx, t, killEpoch, string(w.Scope), w.ID, w.Now.UnixMilli(), w.By.Subject, w.Note); err != nil {
-			return nil, err
-		}
-	}
-	ended, err := t.endLive(ctx, q, w)
-	if err != nil || w.KeepReturn {
-		return ended, err
-	}
-	_, err = exec(ctx, t, q.void, w.ID, w.Now.UnixMilli())
+	ended, _, err := t.endSome(ctx, w, 0)
 	return ended, err
 }
 
-func (t *tx) endLive(ctx context.Context, q endQueries, w impersonation.EndWrite) ([]impersonation.Ended, error) {
-	live, err := sessions(ctx, t, q.live, w.ID)
+// endSome is end for at most so many sessions, and tells whether there may be more; zero is all.
+func (t *tx) endSome(ctx context.Context, w impersonation.EndWrite, most int64) (ended []impersonation.Ended, more bool, err error) {
+	q, err := queriesFor(w)
+	if err != nil {
+		return nil, false, err
+	}
+	if w.Kill {
+		if _, err := exec(ctx, t, killEpoch, string(w.Scope), w.ID, w.Now.UnixMilli(), w.By.Subject, w.Note); err != nil {
+			return nil, false, err
+		}
+	}
+	var limit any
+	if most > 0 {
+		limit = most
+	}
+	if ended, err = t.endLive(ctx, q, w, limit); err != nil || w.KeepReturn {
+		return ended, most > 0 && int64(len(ended)) == most, err
+	}
+	voided, err := exec(ctx, t, q.void, w.ID, w.Now.UnixMilli(), limit)
+	return ended, most > 0 && max(int64(len(ended)), voided) == most, err
+}
+
+func (t *tx) endLive(ctx context.Context, q endQueries, w impersonation.EndWrite, limit any) ([]impersonation.Ended, error) {
+	live, err := sessions(ctx, t, q.live, w.ID, limit)
 	if err != nil || len(live) == 0 {
 		return nil, err
 	}

@@ -8,19 +8,18 @@ import (
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
-// endQueries are the three statements that reach one scope.
-type endQueries struct{ live, end, void string }
+// endQueries are the statements that reach one scope.
+type endQueries struct{ live, void string }
 
-// within builds them from the condition on the session s, whose ?1 is the id of the scope. Return tokens are found from their
+// within builds them from the condition on the session s, whose ?1 is the id of the scope; the last parameter is how many at most,
+// -1 for all. Return tokens are found from their
 // side: those of a session that expired a minute ago must go too, and few are open at any time. The plus keeps SQLite from
 // reading every session there ever was only because they would come in order.
 func within(condition string) endQueries {
 	return endQueries{
-		live: `SELECT ` + sessionColumns + ` FROM impersonation_session AS s WHERE s.ended_at IS NULL AND ` + condition + ` ORDER BY +s.seq`,
-		end: `UPDATE impersonation_session AS s SET ended_at = ?2, end_reason = ?3, ended_by = ?4
-			WHERE s.ended_at IS NULL AND ` + condition,
-		void: `UPDATE return_token SET void_at = ?2 WHERE used_at IS NULL AND void_at IS NULL
-			AND EXISTS (SELECT 1 FROM impersonation_session s WHERE s.id = return_token.session AND ` + condition + `)`,
+		live: `SELECT ` + sessionColumns + ` FROM impersonation_session AS s WHERE s.ended_at IS NULL AND ` + condition + ` ORDER BY +s.seq LIMIT ?2`,
+		void: `UPDATE return_token SET void_at = ?2 WHERE hash IN (SELECT r.hash FROM return_token r WHERE r.used_at IS NULL AND r.void_at IS NULL
+			AND EXISTS (SELECT 1 FROM impersonation_session s WHERE s.id = r.session AND ` + condition + `) LIMIT ?3)`,
 	}
 }
 
@@ -36,6 +35,8 @@ var endings = map[impersonation.EpochScope]endQueries{
 }
 
 const (
+	endSession = `UPDATE impersonation_session SET ended_at = ?, end_reason = ?, ended_by = ? WHERE id = ?`
+
 	killEpoch = `INSERT INTO epoch (scope, id, n, killed_at, killed_by, reason) VALUES (?, ?, 1, ?, ?, ?)
 		ON CONFLICT (scope, id) DO UPDATE SET n = n + 1, killed_at = excluded.killed_at, killed_by = excluded.killed_by, reason = excluded.reason`
 
@@ -45,10 +46,16 @@ const (
 	liftEpoch = `UPDATE epoch SET killed_at = NULL, killed_by = '', reason = '' WHERE scope = ? AND id = ?`
 )
 
+// killBatch is how many sessions a kill ends in a transaction: all others wait meanwhile.
+const killBatch = 1000
+
 // End implements impersonation.Store.
 func (s *Store) End(ctx context.Context, w impersonation.EndWrite) ([]impersonation.Ended, error) {
 	if err := store.CheckKeys(w.ID); err != nil {
 		return nil, failed("ending", err)
+	}
+	if w.Kill {
+		return s.kill(ctx, w)
 	}
 	return s.ending(ctx, "ending", func(ctx context.Context, c *conn) ([]impersonation.Ended, error) { return c.endAndRecord(ctx, w) })
 }
@@ -66,6 +73,26 @@ func (s *Store) ending(ctx context.Context, doing string, f func(context.Context
 	return ended, nil
 }
 
+// kill sets the state with the first sessions, and then ends the others: from its first commit on the state alone keeps them from
+// going on, and starts from passing.
+func (s *Store) kill(ctx context.Context, w impersonation.EndWrite) (all []impersonation.Ended, err error) {
+	for more := true; more; {
+		now := w // of this transaction
+		some, err := s.ending(ctx, "killing", func(ctx context.Context, c *conn) (ended []impersonation.Ended, err error) {
+			if ended, more, err = c.endSome(ctx, now, killBatch); err != nil {
+				return nil, err
+			}
+			return ended, c.record(ctx, now.Entries, now.Events)
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+		w.Kill, w.Entries, w.Events = false, nil, nil
+	}
+	return all, nil
+}
+
 func (c *conn) endAndRecord(ctx context.Context, w impersonation.EndWrite) ([]impersonation.Ended, error) {
 	ended, err := c.end(ctx, w)
 	if err != nil {
@@ -77,33 +104,38 @@ func (c *conn) endAndRecord(ctx context.Context, w impersonation.EndWrite) ([]im
 // end is what every end comes down to: the state first, so that no start can pass it, then the sessions, each with its
 // entry and event. It does not write the entries and events of w itself.
 func (c *conn) end(ctx context.Context, w impersonation.EndWrite) ([]impersonation.Ended, error) {
-	q, err := queriesFor(w)
-	if err != nil {
-		return nil, err
-	}
-	if w.Kill {
-		if _, err := c.exec(ctx, killEpoch, string(w.Scope), w.ID, w.Now.UnixMilli(), w.By.Subject, w.Note); err != nil {
-			return nil, err
-		}
-	}
-	ended, err := c.endLive(ctx, q, w)
-	if err != nil || w.KeepReturn {
-		return ended, err
-	}
-	_, err = c.exec(ctx, q.void, w.ID, w.Now.UnixMilli())
+	ended, _, err := c.endSome(ctx, w, -1)
 	return ended, err
 }
 
-func (c *conn) endLive(ctx context.Context, q endQueries, w impersonation.EndWrite) ([]impersonation.Ended, error) {
-	live, err := c.sessions(ctx, q.live, w.ID)
-	if err != nil || len(live) == 0 {
-		return nil, err
+// endSome is end for at most so many sessions, and tells whether there may be more; -1 is all.
+func (c *conn) endSome(ctx context.Context, w impersonation.EndWrite, most int64) (ended []impersonation.Ended, more bool, err error) {
+	q, err := queriesFor(w)
+	if err != nil {
+		return nil, false, err
 	}
-	if _, err := c.exec(ctx, q.end, w.ID, w.Now.UnixMilli(), string(w.Reason), endedBy(w)); err != nil {
+	if w.Kill {
+		if _, err := c.exec(ctx, killEpoch, string(w.Scope), w.ID, w.Now.UnixMilli(), w.By.Subject, w.Note); err != nil {
+			return nil, false, err
+		}
+	}
+	if ended, err = c.endLive(ctx, q, w, most); err != nil || w.KeepReturn {
+		return ended, int64(len(ended)) == most, err
+	}
+	voided, err := c.exec(ctx, q.void, w.ID, w.Now.UnixMilli(), most)
+	return ended, max(int64(len(ended)), voided) == most, err
+}
+
+func (c *conn) endLive(ctx context.Context, q endQueries, w impersonation.EndWrite, most int64) ([]impersonation.Ended, error) {
+	live, err := c.sessions(ctx, q.live, w.ID, most)
+	if err != nil || len(live) == 0 {
 		return nil, err
 	}
 	ended := make([]impersonation.Ended, 0, len(live))
 	for _, s := range live {
+		if _, err := c.exec(ctx, endSession, w.Now.UnixMilli(), string(w.Reason), endedBy(w), s.ID); err != nil {
+			return nil, err
+		}
 		if err := c.addEntry(ctx, impersonation.EndEntry(w, s)); err != nil {
 			return nil, err
 		}

@@ -19,13 +19,17 @@ const (
 
 // Start implements impersonation.Store.
 func (s *Store) Start(ctx context.Context, w impersonation.StartWrite) error {
+	rows, err := entriesOf(w.Entries)
+	if err != nil {
+		return failed("starting", err)
+	}
 	return s.update(ctx, "starting", func(ctx context.Context, c *conn) error {
 		if w.Ticket.IsZero() { // nothing to consume tells a replay from the first time
 			if done, err := c.started(ctx, w); done || err != nil {
 				return err
 			}
 		}
-		return c.start(ctx, w)
+		return c.start(ctx, w, rows)
 	})
 }
 
@@ -39,7 +43,7 @@ func (c *conn) started(ctx context.Context, w impersonation.StartWrite) (bool, e
 	return request == w.RequestID, err
 }
 
-func (c *conn) start(ctx context.Context, w impersonation.StartWrite) error {
+func (c *conn) start(ctx context.Context, w impersonation.StartWrite, entries [][]any) error {
 	if done, err := c.consume(ctx, w); done || err != nil {
 		return err
 	}
@@ -60,7 +64,7 @@ func (c *conn) start(ctx context.Context, w impersonation.StartWrite) error {
 			return err
 		}
 	}
-	return c.record(ctx, w.Entries, w.Events)
+	return c.recordRows(ctx, entries, w.Events)
 }
 
 // consume uses the ticket up, if there is one. A ticket that this very write consumed before is done: nothing is left to write.

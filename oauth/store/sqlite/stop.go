@@ -29,10 +29,14 @@ const (
 
 // Stop implements impersonation.Store.
 func (s *Store) Stop(ctx context.Context, w impersonation.StopWrite) error {
-	return s.updateUrgent(ctx, "stopping", func(ctx context.Context, c *conn) error { return c.stop(ctx, w) })
+	rows, err := entriesOf(w.Entries)
+	if err != nil {
+		return failed("stopping", err)
+	}
+	return s.updateUrgent(ctx, "stopping", func(ctx context.Context, c *conn) error { return c.stop(ctx, w, rows) })
 }
 
-func (c *conn) stop(ctx context.Context, w impersonation.StopWrite) error {
+func (c *conn) stop(ctx context.Context, w impersonation.StopWrite, entries [][]any) error {
 	grant := nextGrant(w.Next)
 	n, err := c.exec(ctx, useReturn, w.Now.UnixMilli(), grant, w.Return[:], w.Session)
 	if err != nil {
@@ -57,7 +61,7 @@ func (c *conn) stop(ctx context.Context, w impersonation.StopWrite) error {
 			return err
 		}
 	}
-	return c.record(ctx, w.Entries, w.Events)
+	return c.recordRows(ctx, entries, w.Events)
 }
 
 // nextGrant is the id of the row that next becomes, "" without one.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"testing"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
@@ -69,6 +70,30 @@ var stopCases = []testCase{
 		k.wantErr("the stop", k.store.Stop(k.Context(), k.stopWrite(w)), impersonation.ErrSpent)
 		if s := k.stored(w.Session.ID); s.EndReason != impersonation.EndKilled {
 			k.Errorf("got %q, want killed", s.EndReason)
+		}
+	}},
+	{"end/kill-many", "a kill of more than fit one transaction ends them all, takes every way back, and is one entry", func(k *kit) {
+		n := 1100
+		if testing.Short() {
+			n = 50
+		}
+		starts := k.startMany(n)
+		e := kill(k.endWrite(impersonation.ScopeInstance, ""))
+		e.Entries = k.recorded(audit.KindKill).Entries
+		ended := map[string]bool{}
+		for _, one := range k.end(e) {
+			ended[one.Session.ID] = true
+		}
+		for _, w := range starts {
+			if s := k.stored(w.Session.ID); !ended[s.ID] || s.EndReason != impersonation.EndKilled {
+				k.Fatalf("session %s: answered %v, ended by %q; want both", s.ID, ended[s.ID], s.EndReason)
+			}
+			if f, err := k.store.LoadStop(k.Context(), w.Return); err != nil || !f.Void {
+				k.Fatalf("its return token: void %v, %v; want true", f.Void, err)
+			}
+		}
+		if kills := len(k.entries(store.EntryQuery{Kind: audit.KindKill})); kills != 1 || len(ended) != n {
+			k.Errorf("%d entries of the kill, %d sessions ended; want 1 and %d", kills, len(ended), n)
 		}
 	}},
 	{"stop/void-after-expiry", "a kill also takes the return token of a session that ended by itself before", func(k *kit) {

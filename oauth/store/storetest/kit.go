@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -132,6 +133,33 @@ func (k *kit) start() impersonation.StartWrite {
 	w := k.startWrite(k.issue())
 	k.ok(k.store.Start(k.Context(), w))
 	return w
+}
+
+// startMany opens n sessions, each on a login of its own.
+func (k *kit) startMany(n int) []impersonation.StartWrite {
+	k.Helper()
+	starts := make([]impersonation.StartWrite, n)
+	var all sync.WaitGroup
+	for first := range 16 {
+		all.Go(func() {
+			for i := first; i < n && !k.Failed(); i += 16 {
+				l := k.newLogin(ann)
+				err := k.store.CreateLogin(k.Context(), store.LoginWrite{Write: k.write(), Login: l, Cookie: oauth.NewSecret().Hash()})
+				t := k.ticket()
+				t.Login, t.Hash = l.ID, oauth.Hash{}
+				f, err2 := k.store.LoadStart(k.Context(), impersonation.StartKey{Client: app, Actor: ann, Subject: john, Login: l.ID, Now: k.now})
+				starts[i] = k.startOn(f, t)
+				if err := errors.Join(err, err2, k.store.Start(k.Context(), starts[i])); err != nil {
+					k.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if k.Failed() {
+		k.FailNow()
+	}
+	return starts
 }
 
 func (k *kit) stopWrite(w impersonation.StartWrite) impersonation.StopWrite {
