@@ -3,6 +3,7 @@ package impersonation
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
@@ -134,25 +135,52 @@ func (s *Service) endDead(ctx context.Context, session Session, reason EndReason
 	return err
 }
 
-// sweepBatch is how many sessions one Sweep ends: enough for a busy minute, small enough not to hold up a start.
-const sweepBatch = 100
+// sweepBatch is how many sessions a Sweep looks up at once, sweepers how many of them it ends at once: a store may write together
+// what comes together. A Sweep that ends sweepMost leaves the rest to the next.
+const (
+	sweepBatch = 100
+	sweepers   = 8
+	sweepMost  = 10_000
+)
 
 // Sweep ends the sessions whose time is up or in which nothing happened for too long, and answers how many. Call it every
 // second or so; they are inactive before it comes round.
 func (s *Service) Sweep(ctx context.Context) (int, error) {
+	for total := 0; ; {
+		n, err := s.sweepSome(ctx)
+		if total += n; err != nil || n < sweepBatch || total >= sweepMost {
+			return total, err
+		}
+	}
+}
+
+func (s *Service) sweepSome(ctx context.Context) (int, error) {
 	now := s.clock()
 	due, err := s.store.Expired(ctx, now, now.Add(-s.life.Idle), sweepBatch)
 	if err != nil {
 		return 0, err
 	}
-	for _, session := range due {
-		reason := EndIdle
-		if !now.Before(session.Expires) {
-			reason = EndExpired
-		}
-		if err := s.endDead(ctx, session, reason); err != nil {
-			return 0, err
-		}
+	errs := make([]error, len(due))
+	var all sync.WaitGroup
+	for first := range min(sweepers, len(due)) {
+		all.Go(func() {
+			for i := first; i < len(due); i += sweepers {
+				errs[i] = s.endDue(ctx, due[i], now)
+			}
+		})
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return 0, err
 	}
 	return len(due), nil
+}
+
+// endDue ends a session whose time is up or in which nothing happened for too long.
+func (s *Service) endDue(ctx context.Context, session Session, now time.Time) error {
+	reason := EndIdle
+	if !now.Before(session.Expires) {
+		reason = EndExpired
+	}
+	return s.endDead(ctx, session, reason)
 }

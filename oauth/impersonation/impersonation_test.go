@@ -162,6 +162,26 @@ func TestNothingLeft(t *testing.T) {
 	}
 }
 
+// TestSweepEndsAll: however many run out between two sweeps, none is left behind, and each has one entry.
+func TestSweepEndsAll(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	const n = 230
+	for range n {
+		h.start(h.proof(8*time.Hour, 10*time.Minute))
+	}
+	h.advance(34 * time.Minute)
+	if got, err := h.Sweep(t.Context()); got != n || err != nil {
+		t.Errorf("Sweep = %d, %v; want %d", got, err, n)
+	}
+	if ends := len(h.entries(audit.KindEnd)); ends != n {
+		t.Errorf("%d entries; want %d", ends, n)
+	}
+	if again, err := h.Sweep(t.Context()); again != 0 || err != nil {
+		t.Errorf("the next Sweep = %d, %v; want none", again, err)
+	}
+}
+
 // TestReturnTokenOutlivesExpiry: the way back works for five minutes after the time ran out, and not after a kill.
 func TestReturnTokenOutlivesExpiry(t *testing.T) {
 	t.Parallel()
