@@ -2,6 +2,8 @@ package config_test
 
 import (
 	"encoding/base64"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -108,5 +110,29 @@ roles:
 	want := []string{"sign_in.second_factor is optional", "private_listen ", "listen 10.0.0.1", "role root reaches privileged users"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("risks (-want +got):\n%s", diff)
+	}
+}
+
+func TestReadableSecrets(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[os.FileMode]int{0o600: 0, 0o400: 0, 0o444: 2, 0o640: 2} {
+		secret := file(t, strings.Repeat("A", 43)+"=")
+		if err := os.Chmod(secret, mode); err != nil {
+			t.Fatal(err)
+		}
+		l, err := config.Load(config.Sources{File: file(t, "database: postgres://u@localhost/db\ndatabase_password_file: "+secret+"\nsealing_key_file: "+secret)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := l.Risks()
+		if len(got) != want {
+			t.Errorf("mode %04o: got %q, want %d", mode, got, want)
+		}
+		for i, r := range got {
+			path := []string{"database_password_file ", "sealing_key_file "}[i]
+			if says := fmt.Sprintf("is open to others than its owner (mode %04o)", mode); !strings.HasPrefix(r, path+secret) || !strings.Contains(r, says) {
+				t.Errorf("got %q, want %s%s %s", r, path, secret, says)
+			}
+		}
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"os"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/store/postgres"
@@ -30,6 +31,8 @@ func (c *Config) Risks() []string {
 	if c.Postgres() {
 		out = append(out, c.wayToDatabase()...)
 	}
+	out = append(out, readableSecret("database_password_file", c.DatabasePasswordFile)...)
+	out = append(out, readableSecret("sealing_key_file", c.SealingKeyFile)...)
 	for _, r := range c.Roles {
 		if r.Impersonate == nil {
 			continue
@@ -39,6 +42,15 @@ func (c *Config) Risks() []string {
 		}
 	}
 	return out
+}
+
+// readableSecret is the risk of a secret's file that not only its owner may open. It is not refused: containers mount such files.
+func readableSecret(path, file string) []string {
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm()&0o077 == 0 { // one that cannot be read is refused by Load
+		return nil
+	}
+	return []string{fmt.Sprintf("%s %s is open to others than its owner (mode %04o): whoever is on this machine may have the secret", path, file, info.Mode().Perm())}
 }
 
 // wayToDatabase is the risk of the network between, where there is one.
