@@ -171,10 +171,25 @@ func (s *Server) putPolicy(ctx context.Context) error {
 	e := audit.New(audit.KindPolicy, now)
 	e.Actor.Issuer, e.Actor.Subject, e.Policy = "cli", "serve", s.rules.Version()
 	wrote, err := s.store.PutPolicy(ctx, s.rules.Version(), s.rules.Document(), impersonation.Write{Entries: []audit.Entry{e}, Now: now})
-	if wrote {
-		s.log.InfoContext(ctx, "the policy changed", "version", s.rules.Version())
+	if err != nil || !wrote {
+		return err
 	}
-	return err
+	s.logPolicy(ctx)
+	return nil
+}
+
+// logPolicy says what this server has put on record. Servers that differ each take their turn as they start: where the change was
+// not meant, this line is the only one that tells, so the old version is in it and it is a warning.
+func (s *Server) logPolicy(ctx context.Context) {
+	page, _, err := s.store.Entries(ctx, store.EntryQuery{Kind: audit.KindPolicy, Limit: 2})
+	switch {
+	case err != nil:
+		s.log.WarnContext(ctx, "the policy is on record, and what it was before cannot be read", "version", s.rules.Version(), "error", err)
+	case len(page) < 2:
+		s.log.InfoContext(ctx, "the policy is on record", "version", s.rules.Version())
+	default:
+		s.log.WarnContext(ctx, "the policy changed: every server must have the same", "was", page[1].Entry.Policy, "version", s.rules.Version())
+	}
 }
 
 // openKeys opens the signing keys, and makes one where there is none. Two processes that start together agree on one.
