@@ -1,12 +1,14 @@
 package migrations_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -43,6 +45,60 @@ func TestApplyAtOnceOnPostgres(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// builtWhileWaiting has a row where somebody waits to lock out the readers of users and has three new relations by then.
+const builtWhileWaiting = `SELECT 'yes' FROM pg_locks w WHERE NOT w.granted AND w.mode = 'AccessExclusiveLock' AND w.relation = 'app_user'::regclass
+	AND 3 = (SELECT count(*) FROM pg_locks h WHERE h.pid = w.pid AND h.granted AND h.locktype = 'relation' AND h.mode = 'AccessExclusiveLock')`
+
+// A migration beside servers keeps no reader waiting for longer than it takes to give up, and then has changed nothing.
+func TestSearchGivesWay(t *testing.T) {
+	t.Parallel()
+	db := openPostgres(t, postgrestest.Fresh(t).Owner)
+	const names = `SELECT indexdef FROM pg_indexes WHERE tablename = 'app_user' ORDER BY 1`
+	want := column(t, db, names)
+	run := func(q string) {
+		t.Helper()
+		if _, err := db.ExecContext(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(`DELETE FROM goose_db_version WHERE version_id = 2; DROP INDEX app_user_by_gram, app_user_by_name, app_user_by_organisation;
+		DROP FUNCTION user_grams; CREATE INDEX app_user_by_name ON app_user (name, id);
+		CREATE INDEX app_user_by_organisation ON app_user (organisation, name, id)`)
+	before := column(t, db, names)
+	reader, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Rollback()
+	if _, err := reader.ExecContext(t.Context(), `SELECT id FROM app_user`); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- migrations.Apply(ctx, db, migrations.Postgres) }()
+	built := 0
+	for ; len(done) == 0; time.Sleep(20 * time.Millisecond) {
+		built += len(column(t, db, builtWhileWaiting))
+	}
+	var refused *pgconn.PgError
+	if err := <-done; !errors.As(err, &refused) || refused.Code != "55P03" || built == 0 {
+		t.Errorf("got %v, %d times seen with all indexes built; want a lock that was not had, once all was built", err, built)
+	}
+	if diff := cmp.Diff(before, column(t, db, names)); diff != "" {
+		t.Errorf("what it left (-before +after):\n%s", diff)
+	}
+	if err := reader.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := migrations.Apply(ctx, db, migrations.Postgres); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, column(t, db, names)); diff != "" {
+		t.Errorf("what it made (-want +got):\n%s", diff)
+	}
 }
 
 // The dialects go step by step: a migration has the same number and name in both.

@@ -17,7 +17,8 @@ import (
 func (a *app) migrateCmd() *cobra.Command {
 	up := &cobra.Command{Use: "up", Short: "Make the database, or bring it up to date", Args: cobra.NoArgs,
 		Long: "Make the database, or bring it up to date.\n\nA Postgres is brought up to date as the role that owns its tables, once for all servers,\n" +
-			"also while they run; then understudy migrate roles grants what is new.",
+			"also while they run: sign-ins and changes to users may be refused for as long as an index takes.\n" +
+			"Then understudy migrate roles grants what is new.",
 		RunE: a.does(func(ctx context.Context, _ []string) error {
 			l, err := a.checked((*config.Loaded).CheckDatabase)
 			if err != nil {
