@@ -218,6 +218,21 @@ var trailCases = []testCase{
 		_, err := k.store.Session(k.Context(), "imp_none")
 		k.wantErr("Session of nothing", err, store.ErrNotFound)
 	}},
+	{"trail/impossible", "text that none can have is found nowhere, by whatever the trail is asked for it", func(k *kit) {
+		k.start()
+		for _, bad := range []string{ann + "\x00", "\x00", ann + "\xff"} {
+			for _, q := range []store.EntryQuery{{Kind: audit.Kind(bad)}, {Person: bad}, {Own: bad}, {Session: bad}, {Client: bad}} {
+				if page, next, err := k.store.Entries(k.Context(), q); err != nil || len(page) > 0 || next != "" {
+					k.Errorf("%+v: got %d entries, %q, %v; want none", q, len(page), next, err)
+				}
+			}
+			for _, q := range []store.SessionQuery{{Actor: bad}, {Subject: bad}, {Client: bad}} {
+				if page, next, err := k.store.Sessions(k.Context(), q); err != nil || len(page) > 0 || next != "" {
+					k.Errorf("%+v: got %d sessions, %q, %v; want none", q, len(page), next, err)
+				}
+			}
+		}
+	}},
 	{"trail/outbox", "events come in the order of their commits, from where the reader was", func(k *kit) {
 		k.start()
 		all := k.outbox(0)
