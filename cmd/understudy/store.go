@@ -24,12 +24,12 @@ func (a *app) storeCmd() *cobra.Command {
 
 const copyHelp = `Move an installation from a SQLite file to Postgres: all of it, with its sessions and its audit trail.
 
-Stop the server first; command lines too are refused from here on, but for "understudy migrate", so that a newer program can go on
-with the copy. Make the database, let "understudy migrate up" run as its
-owner, and give this command the same URL as database, with the sealing key of the file (sealing_key_file: understudy.db.key
-where it is beside the database). The command finds what Postgres would not take before it changes anything, copies, compares
-every row, and only then lets the target be served: "understudy serve" then goes on where the file stopped, best not as the owner but as
-a role that "understudy migrate roles" tells how to make.
+Stop the server first; command lines too are refused from here on, but for "understudy migrate", so that a newer program can go
+on with the copy. Make the database, let "understudy migrate up" run as its owner, and give this command the same URL as
+database, with the sealing key of the file (sealing_key_file: understudy.db.key where it is beside the database). The command
+finds what Postgres would not take before it changes anything, copies, compares every row, and only then lets the target be
+served: "understudy serve" then goes on where the file stopped, best not as the owner but as a role that "understudy migrate
+roles" tells how to make.
 
 It may be stopped at any moment, or lose its connection: the same command goes on. Until it is done nobody can serve either
 side; "understudy store reopen" gives the file back instead.`
