@@ -30,10 +30,10 @@ func reach(client, actor, subject string, people ...*policy.Person) []impersonat
 
 // epochsJoin reads the epochs that concern client, actor and subject as arrays in one row. The arguments are expressions.
 func epochsJoin(client, actor, subject, organisationA, organisationB string) string {
-	return fmt.Sprintf(`LEFT JOIN LATERAL (SELECT array_agg(e.scope) AS scopes, array_agg(e.id) AS ids, array_agg(e.n) AS ns,
+	return fmt.Sprintf(` LEFT JOIN LATERAL (SELECT array_agg(e.scope) AS scopes, array_agg(e.id) AS ids, array_agg(e.n) AS ns,
 			array_agg(e.killed_at) AS killed, array_agg(e.killed_by) AS by, array_agg(e.reason) AS reasons
 		FROM (VALUES ('instance', ''), ('client', %s), ('actor', %s), ('subject', %s), ('organisation', %s), ('organisation', %s)) k(scope, id)
-		JOIN epoch e ON e.scope = k.scope AND e.id = k.id) e ON true`, client, actor, subject, organisationA, organisationB)
+		CROSS JOIN LATERAL (SELECT * FROM epoch WHERE scope = k.scope AND epoch.id = k.id OFFSET 0) e) e ON true`, client, actor, subject, organisationA, organisationB)
 }
 
 const epochArrays = `e.scopes, e.ids, e.ns, e.killed, e.by, e.reasons`

@@ -28,11 +28,12 @@ const (
 	addEpochs = `INSERT INTO epoch (scope, id, n, killed_by, reason)
 		SELECT k.scope, k.id, 0, '', '' FROM unnest($1::text[], $2::text[]) AS k(scope, id) ORDER BY k.scope, k.id ON CONFLICT DO NOTHING`
 
-	// lockGuards locks in the order of the package comment: UNION ALL runs its parts one after the other.
+	// lockGuards locks in the order of the package comment: UNION ALL runs its parts one after the other, and the epochs come in
+	// their order.
 	lockGuards = `SELECT count(*) FROM (
 		SELECT 1 FROM (SELECT 1 FROM authz_version WHERE organisation = ANY ($3::text[]) ORDER BY organisation FOR SHARE) a
-		UNION ALL SELECT 1 FROM (SELECT 1 FROM unnest($1::text[], $2::text[]) AS k(scope, id) JOIN epoch e ON e.scope = k.scope AND e.id = k.id
-			ORDER BY e.scope, e.id FOR SHARE OF e) e
+		UNION ALL SELECT 1 FROM unnest($1::text[], $2::text[]) AS k(scope, id)
+			CROSS JOIN LATERAL (SELECT 1 FROM epoch WHERE scope = k.scope AND epoch.id = k.id OFFSET 0 FOR SHARE) e
 		UNION ALL SELECT 1 FROM (SELECT 1 FROM login WHERE id = ANY ($4::text[]) ORDER BY id FOR NO KEY UPDATE) l
 		UNION ALL SELECT 1 FROM (SELECT 1 FROM oauth_grant WHERE jti = ANY ($5::text[]) ORDER BY id FOR SHARE) g
 		UNION ALL SELECT 1 FROM (SELECT 1 FROM ticket WHERE hash = ANY ($6::bytea[]) ORDER BY hash FOR NO KEY UPDATE) t
@@ -46,7 +47,7 @@ const (
 // anyMoved is a query for the guards of which an epoch or a version is not as it was read, by their place. It takes the
 // parameters from first on.
 func anyMoved(first int) string {
-	return `SELECT k.of FROM ` + unnested("k", epochColumns, first) + ` JOIN epoch e ON e.scope = k.scope AND e.id = k.id
+	return `SELECT k.of FROM ` + unnested("k", epochColumns, first) + ` CROSS JOIN LATERAL (SELECT * FROM epoch WHERE scope = k.scope AND epoch.id = k.id OFFSET 0) e
 			WHERE e.n <> k.n OR e.killed_at IS NOT NULL
 		UNION ALL SELECT v.of FROM ` + unnested("v", versionColumns, first+len(newTable(epochColumns))) + ` JOIN authz_version a ON a.organisation = v.organisation
 			WHERE a.n <> v.n`

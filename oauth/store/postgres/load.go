@@ -15,8 +15,11 @@ import (
 
 const startKeyColumns = `ticket bytea, client text, actor text, subject text, login text, jti text`
 
-// apart keeps the planner from reading the living sessions once for all: of a table that was never analysed it expects few.
-const apart = `OFFSET 0`
+// one joins the row of table that condition finds, and NULL where there is none. OFFSET keeps Postgres from turning the look-up into
+// another kind of join, which reads the table once for all: what it believes of a table's size is old, or was made when it was empty.
+func one(table, alias, condition string) string {
+	return ` LEFT JOIN LATERAL (SELECT * FROM ` + table + ` WHERE ` + condition + ` OFFSET 0) ` + alias + ` ON true`
+}
 
 // Each of these is one statement, and so of one moment, for any number of callers: see reader. What is missing is NULL from its
 // join, and reads as an empty id.
@@ -24,26 +27,27 @@ var (
 	// selectStart has, for each that is asked for, a row for each living session of the login at the client, and one if there is none.
 	selectStart = `SELECT q.ord, ` + ticketColumns + `, ` + clientColumns + `, ` + userColumns("a") + `, va.n, ` + userColumns("b") + `, vb.n, ` + loginColumns + `,
 			EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = q.jti AND g.revoked_at IS NULL), ` + epochArrays + `, ` + sessionColumns + `
-		FROM ` + unnested("q", startKeyColumns, 1) + `
-		LEFT JOIN ticket t ON t.hash = q.ticket
+		FROM ` + unnested("q", startKeyColumns, 1) + one("ticket", "t", "hash = q.ticket") + `
 		CROSS JOIN LATERAL (SELECT coalesce(t.client, q.client) AS client, coalesce(t.actor, q.actor) AS actor,
-			coalesce(t.subject, q.subject) AS subject, coalesce(t.login, q.login) AS login) k
-		LEFT JOIN client c ON c.id = k.client AND c.deleted_at IS NULL
-		LEFT JOIN app_user a ON a.id = k.actor LEFT JOIN authz_version va ON va.organisation = a.organisation
-		LEFT JOIN app_user b ON b.id = k.subject LEFT JOIN authz_version vb ON vb.organisation = b.organisation
-		LEFT JOIN login l ON l.id = k.login
-		LEFT JOIN LATERAL (SELECT * FROM impersonation_session s WHERE s.login = k.login AND s.client = k.client AND s.ended_at IS NULL ` + apart + `) s ON true
-		` + epochsJoin("k.client", "k.actor", "k.subject", "a.organisation", "b.organisation") + ` ORDER BY q.ord, s.seq`
+			coalesce(t.subject, q.subject) AS subject, coalesce(t.login, q.login) AS login) k` +
+		one("client", "c", "id = k.client AND deleted_at IS NULL") +
+		one("app_user", "a", "id = k.actor") + one("authz_version", "va", "organisation = a.organisation") +
+		one("app_user", "b", "id = k.subject") + one("authz_version", "vb", "organisation = b.organisation") +
+		one("login", "l", "id = k.login") +
+		one("impersonation_session", "s", "login = k.login AND client = k.client AND ended_at IS NULL") +
+		epochsJoin("k.client", "k.actor", "k.subject", "a.organisation", "b.organisation") + ` ORDER BY q.ord, s.seq`
 
 	selectStop = `SELECT r.hash, r.expires_at, r.used_at, r.void_at IS NOT NULL, r.given, ` + wasRevoked + `, ` + sessionColumns + `, ` + loginColumns + `,
 			` + userColumns("a") + `, ` + userColumns("b") + `
-		FROM return_token r JOIN impersonation_session s ON s.id = r.session LEFT JOIN login l ON l.id = s.login
-		LEFT JOIN app_user a ON a.id = s.actor LEFT JOIN app_user b ON b.id = s.subject WHERE r.hash = ANY ($1::bytea[])`
+		FROM unnest($1::bytea[]) q(hash) CROSS JOIN LATERAL (SELECT * FROM return_token WHERE hash = q.hash OFFSET 0) r` +
+		one("impersonation_session", "s", "id = r.session") + one("login", "l", "id = s.login") +
+		one("app_user", "a", "id = s.actor") + one("app_user", "b", "id = s.subject")
 
 	selectLive = `SELECT ` + sessionColumns + `, ` + clientColumns + `, ` + userColumns("a") + `, ` + userColumns("b") + `, ` + loginColumns + `, ` + epochArrays + `
-		FROM impersonation_session s LEFT JOIN client c ON c.id = s.client AND c.deleted_at IS NULL LEFT JOIN login l ON l.id = s.login
-		LEFT JOIN app_user a ON a.id = s.actor LEFT JOIN app_user b ON b.id = s.subject
-		` + epochsJoin("s.client", "s.actor", "s.subject", "a.organisation", "b.organisation") + ` WHERE s.id = ANY ($1::text[])`
+		FROM unnest($1::text[]) q(id) CROSS JOIN LATERAL (SELECT * FROM impersonation_session WHERE id = q.id OFFSET 0) s` +
+		one("client", "c", "id = s.client AND deleted_at IS NULL") + one("login", "l", "id = s.login") +
+		one("app_user", "a", "id = s.actor") + one("app_user", "b", "id = s.subject") +
+		epochsJoin("s.client", "s.actor", "s.subject", "a.organisation", "b.organisation")
 )
 
 // startKey is an impersonation.StartKey without its time.
