@@ -39,7 +39,7 @@ var insertStarts = func() string {
 		WHEN EXISTS (SELECT 1 FROM installation i WHERE i.id = 1) THEN 'ok'
 		ELSE 'no installation' END AS outcome FROM ` + unnested("w", startColumns, 1) + `),
 	ok AS MATERIALIZED (SELECT v.* FROM verdict v CROSS JOIN ` + head + ` WHERE v.outcome = 'ok'),
-	used AS (UPDATE ticket t SET used_at = ok.now, session = ok.id FROM ok WHERE t.hash = ok.ticket),
+	used AS (UPDATE ticket t SET used_at = ok.now, session = ok.id FROM ok WHERE t.hash = ok.ticket AND ` + among("t.hash", "ticket") + `),
 	opened AS (INSERT INTO impersonation_session (request, id, audit, client, actor, subject, login, mode, scope, resource, reason, ticket_number,
 			via, jti, policy, started_at, expires_at, last_active_at, login_expires_at, before_jti, before_scope, before_audience, before_left,
 			before_issued_at, before_expires_at)
@@ -51,6 +51,10 @@ var insertStarts = func() string {
 	` + recordOf("ok", entries, events) + `
 	SELECT outcome FROM verdict ORDER BY ord`
 }()
+
+// among is the condition that column is one that ok has: what is updated is looked up by it, and not read whole where the planner
+// believes that there is little of it.
+func among(column, of string) string { return column + ` = ANY (ARRAY(SELECT o.` + of + ` FROM ok o))` }
 
 // recordOf are the parts of a statement that write the entries and events of the rows in ok.
 func recordOf(ok string, entries, events int) string {

@@ -15,9 +15,10 @@ const (
 	// lockStops locks as lockGuards does, for the same reason: who signs the actor out changes the login first, and then
 	// revokes its grants, so it finds the one that a stop adds.
 	lockStops = `SELECT count(*) FROM (
-		SELECT 1 FROM (SELECT 1 FROM impersonation_session s JOIN login l ON l.id = s.login WHERE s.id = ANY ($1::text[]) ORDER BY l.id FOR SHARE OF l) l
-		UNION ALL SELECT 1 FROM (SELECT 1 FROM impersonation_session s JOIN oauth_grant g ON g.jti = s.before_jti WHERE s.id = ANY ($1::text[])
-			ORDER BY g.id FOR SHARE OF g) g
+		SELECT 1 FROM (SELECT 1 FROM login WHERE id = ANY (ARRAY(SELECT s.login FROM impersonation_session s WHERE s.id = ANY ($1::text[])))
+			ORDER BY id FOR SHARE) l
+		UNION ALL SELECT 1 FROM (SELECT 1 FROM oauth_grant WHERE jti = ANY (ARRAY(SELECT s.before_jti FROM impersonation_session s WHERE s.id = ANY ($1::text[])))
+			ORDER BY id FOR SHARE) g
 		UNION ALL SELECT 1 FROM (SELECT 1 FROM impersonation_session WHERE id = ANY ($1::text[]) ORDER BY seq FOR NO KEY UPDATE) s
 		UNION ALL SELECT 1 FROM (SELECT 1 FROM return_token WHERE hash = ANY ($2::bytea[]) ORDER BY hash FOR NO KEY UPDATE) r
 	) locked`
@@ -37,14 +38,14 @@ var insertStops = func() string {
 		WHEN EXISTS (SELECT 1 FROM installation i WHERE i.id = 1) THEN 'ok'
 		ELSE 'no installation' END AS outcome FROM ` + unnested("w", stopColumns, 1) + `),
 	ok AS MATERIALIZED (SELECT v.* FROM verdict v CROSS JOIN ` + head + ` WHERE v.outcome = 'ok'),
-	used AS (UPDATE return_token r SET used_at = ok.now, given = ok.given FROM ok WHERE r.hash = ok.hash),
+	used AS (UPDATE return_token r SET used_at = ok.now, given = ok.given FROM ok WHERE r.hash = ok.hash AND ` + among("r.hash", "hash") + `),
 	ended AS (UPDATE impersonation_session s SET ended_at = ok.now, end_reason = 'stopped', ended_by = s.actor
-		FROM ok WHERE s.id = ok.session AND s.ended_at IS NULL),
+		FROM ok WHERE s.id = ok.session AND ` + among("s.id", "session") + ` AND s.ended_at IS NULL),
 	back AS (INSERT INTO oauth_grant (id, client, user_id, login, redirect_uri, scope, audience, nonce, code_challenge,
 			auth_time, acr, amr, created_at, jti, issued_at, expires_at)
 		SELECT ok.given, s.client, s.actor, s.login, '', ok.scope::jsonb, ok.audience, '', '',
 			l.auth_time, coalesce(l.acr, ''), coalesce(l.amr, '[]'), ok.now, ok.jti, ok.issued_at, ok.expires_at
-		FROM ok JOIN impersonation_session s ON s.id = ok.session LEFT JOIN login l ON l.id = s.login WHERE ok.next),
+		FROM ok` + one("impersonation_session", "s", "id = ok.session") + one("login", "l", "id = s.login") + ` WHERE ok.next AND s.id IS NOT NULL),
 	` + recordOf("ok", entries, events) + `
 	SELECT outcome FROM verdict ORDER BY ord`
 }()

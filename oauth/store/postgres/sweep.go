@@ -11,9 +11,10 @@ import (
 
 const (
 	// selectExpired asks for each limit by itself, so that each has its index. They hold what has no reason of its end yet.
-	selectExpired = `SELECT ` + sessionColumns + ` FROM impersonation_session s WHERE s.seq IN (
-			SELECT x.seq FROM impersonation_session x WHERE x.ended_at IS NULL AND x.end_reason = '' AND x.expires_at <= $1
-			UNION ALL SELECT x.seq FROM impersonation_session x WHERE x.ended_at IS NULL AND x.end_reason = '' AND x.last_active_at <= $2)
+	selectExpired = `SELECT ` + sessionColumns + ` FROM (
+			(SELECT x.seq FROM impersonation_session x WHERE x.ended_at IS NULL AND x.end_reason = '' AND x.expires_at <= $1 ORDER BY x.expires_at LIMIT $3)
+			UNION (SELECT x.seq FROM impersonation_session x WHERE x.ended_at IS NULL AND x.end_reason = '' AND x.last_active_at <= $2 ORDER BY x.last_active_at LIMIT $3)
+		) k CROSS JOIN LATERAL (SELECT * FROM impersonation_session WHERE seq = k.seq OFFSET 0) s
 		ORDER BY s.expires_at LIMIT $3`
 
 	touchSession = `UPDATE impersonation_session SET last_active_at = $2 WHERE id = $1 AND ended_at IS NULL AND coalesce(last_active_at, 0) < $2`
