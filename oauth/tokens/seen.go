@@ -8,16 +8,16 @@ import (
 
 const (
 	// generation is how many tokens one half of a seen holds.
-	generation = 4096
+	generation = 8192
 	// longest is the most bytes of a token that is remembered. Ours have some 800, and Sign takes claims of any length: a few apps
 	// whose tokens are huge would else fill the memory with them. With what it says such a token takes about twice its length:
-	// all of them together at most some 35 MB. A longer one costs its elliptic curve each time.
+	// all of them together at most some 70 MB, and 25 where tokens are like ours. A longer one costs its elliptic curve each time.
 	longest = 2 << 10
 )
 
 // seen remembers what tokens say whose signature held, so that one that comes again costs no elliptic curve. Only what our keys
 // signed gets in, so strangers cannot fill it; and nothing is ever refused by it, since whether a token still counts is not in
-// its bytes. It holds the newest 4096 to 8192 tokens of no more than longest. Safe for concurrent use.
+// its bytes. It holds the newest 8192 to 16384 tokens of no more than longest. Safe for concurrent use.
 type seen struct {
 	seed maphash.Seed
 
