@@ -27,7 +27,7 @@ func TestKillPostgresUnderLoad(t *testing.T) {
 	c.warm()
 	base := c.settled(nil)
 	var slowest time.Duration
-	n, total := rounds(2, 200), 0
+	n, total := rounds(2, 5), 0
 	for range n {
 		rest := c.work()
 		busy(t, c.workers)

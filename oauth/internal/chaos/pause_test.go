@@ -18,7 +18,7 @@ func TestPauseReplicaUnderLoad(t *testing.T) {
 	// What was paused may hold a lock until Postgres breaks its transaction off: that is a refusal at the other.
 	c.under(new(weather))
 	var refusals int64
-	for i := range rounds(3, 100) {
+	for i := range rounds(3, 20) {
 		sleeps, lives := both[i%2], both[1-i%2]
 		rest := c.work()
 		busy(t, c.workers)

@@ -19,7 +19,7 @@ func TestPromoteUnderLoad(t *testing.T) {
 	for name, synchronous := range map[string]bool{"synchronous": true, "asynchronous": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for range rounds(1, 50) {
+			for range rounds(1, 10) {
 				promoteUnderLoad(t, synchronous)
 			}
 		})

@@ -22,7 +22,7 @@ func TestStopUnderLoad(t *testing.T) {
 }
 
 func stopUnderLoad(t *testing.T, c *crowd) {
-	n := rounds(5, 500)
+	n := rounds(5, 50)
 	for i := range n {
 		s := c.servers[i%len(c.servers)]
 		rest := c.work()
