@@ -634,7 +634,7 @@ func testModel(t *testing.T, o options) {
 	t.Logf("%d sequences: %v", w.sequences, w.seen)
 	for _, what := range []string{"ticket: true", "ticket: false", "start: true", "start: false", "stop: true", "stop: false", "misuse: false",
 		"revoke session: true", "revoke session: false", "impersonation active: true", "impersonation active: false", "own token active: false", "sign-out: true"} {
-		if w.seen[what] == 0 && !testing.Short() {
+		if w.seen[what] == 0 && w.sequences >= 100 { // fewer may miss something by chance
 			t.Errorf("%q never happened: the sequences prove nothing about it", what)
 		}
 	}
