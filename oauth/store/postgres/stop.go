@@ -27,7 +27,8 @@ const (
 	wasRevoked = `EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = s.before_jti AND g.revoked_at IS NOT NULL)`
 )
 
-// insertStops is the one write of any number of stops, after lockStops. A grant that a stop gives takes its people from the
+// insertStops is the one write of any number of stops, after lockStops. Of a session it asks by coalesce whether it lives, so that
+// the index of those that do, which the planner may take for small, is not read whole. A grant that a stop gives takes its people from the
 // session, and how they signed in from the login.
 var insertStops = func() string {
 	entries := 1 + len(newTable(stopColumns))
@@ -40,7 +41,7 @@ var insertStops = func() string {
 	ok AS MATERIALIZED (SELECT v.* FROM verdict v CROSS JOIN ` + head + ` WHERE v.outcome = 'ok'),
 	used AS (UPDATE return_token r SET used_at = ok.now, given = ok.given FROM ok WHERE r.hash = ok.hash AND ` + among("r.hash", "hash") + `),
 	ended AS (UPDATE impersonation_session s SET ended_at = ok.now, end_reason = 'stopped', ended_by = s.actor
-		FROM ok WHERE s.id = ok.session AND ` + among("s.id", "session") + ` AND s.ended_at IS NULL),
+		FROM ok WHERE s.id = ok.session AND ` + among("s.id", "session") + ` AND coalesce(s.ended_at, 0) = 0),
 	back AS (INSERT INTO oauth_grant (id, client, user_id, login, redirect_uri, scope, audience, nonce, code_challenge,
 			auth_time, acr, amr, created_at, jti, issued_at, expires_at)
 		SELECT ok.given, s.client, s.actor, s.login, '', ok.scope::jsonb, ok.audience, '', '',
