@@ -27,9 +27,9 @@ const (
 	wasRevoked = `EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = s.before_jti AND g.revoked_at IS NOT NULL)`
 )
 
-// insertStops is the one write of any number of stops, after lockStops. Of a session it asks by coalesce whether it lives, so that
-// the index of those that do, which the planner may take for small, is not read whole. A grant that a stop gives takes its people from the
-// session, and how they signed in from the login.
+// insertStops is the one write of any number of stops, after lockStops. A grant that a stop gives takes its people from the session,
+// and how they signed in from the login. Whether a session lives is asked by coalesce, so that the index of those that do, which the
+// planner may take for small, is not read whole.
 var insertStops = func() string {
 	entries := 1 + len(newTable(stopColumns))
 	events := entries + 1 + len(newTable(entryColumns))
