@@ -25,14 +25,20 @@ func (s *prey) value(p *browsertest.Page, origin, name string) string {
 	return c.Value
 }
 
-// plant lets script set or take away a cookie. To read it back waits until the browser has done it for all tabs.
+// plant lets script set or take away a cookie.
 func (s *prey) plant(script *browsertest.Page, cookie string, there bool) {
 	s.t.Helper()
-	var jar string
-	script.Eval("document.cookie = '"+cookie+"'; document.cookie", &jar)
-	if strings.Contains(jar, "planted") != there {
+	if jar := s.setCookie(script, cookie); strings.Contains(jar, "planted") != there {
 		s.t.Fatalf("after setting %s the script has the cookies %s", cookie, jar)
 	}
+}
+
+// setCookie sets a cookie as the page's script and gives what the script then has. Chromium stores it in another process, and
+// only reading it back waits for that.
+func (s *prey) setCookie(p *browsertest.Page, cookie string) (jar string) {
+	s.t.Helper()
+	p.Eval("document.cookie = '"+cookie+"'; document.cookie", &jar)
+	return jar
 }
 
 // TestDamagedCookie: truncated, changed, of another app, and twice, as script can plant it beside the real one by making it
@@ -124,7 +130,7 @@ func TestStolenCookie(t *testing.T) {
 func TestStopKeepsTheAdminsCookies(t *testing.T) {
 	t.Parallel()
 	hunt(t, ownOrigins, func(t *testing.T, s *prey) {
-		s.p.Eval(`document.cookie = 'theme=dark; Path=/'`, nil)
+		s.setCookie(s.p, "theme=dark; Path=/")
 		jar := func() map[string]string {
 			out := map[string]string{}
 			for _, c := range s.p.Cookies() {
@@ -139,7 +145,7 @@ func TestStopKeepsTheAdminsCookies(t *testing.T) {
 			t.Fatalf("the admin has the cookies %v", before)
 		}
 		s.impersonate(s.p, "john@acme.test")
-		s.p.Eval(`document.cookie = 'left=x; Path=/'`, nil)
+		s.setCookie(s.p, "left=x; Path=/")
 		s.p.Follow(".b button")
 		if diff := cmp.Diff(before, jar()); diff != "" {
 			t.Errorf("the admin's cookies (-before +after):\n%s", diff)
