@@ -176,7 +176,7 @@ CREATE INDEX session_idling ON impersonation_session (last_active_at) WHERE end_
 
 CREATE TABLE return_token (
     hash       bytea NOT NULL PRIMARY KEY,
-    session    text  NOT NULL COLLATE "C" REFERENCES impersonation_session (id),
+    session    text  NOT NULL COLLATE "C", -- one statement writes both; a foreign key would look it up again for each start
     expires_at bigint,
     used_at    bigint,
     void_at    bigint,

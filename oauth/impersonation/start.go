@@ -169,10 +169,7 @@ func (s *Service) plan(f Facts, r StartRequest, d policy.Decision, now time.Time
 			Entries: []audit.Entry{e}, RequestID: r.RequestID, Now: now,
 			Events: []Event{{Kind: "session.started", Session: session.ID, Actor: session.Actor, Subject: session.Subject, Client: session.Client, Time: now}},
 		},
-		Ticket: r.Ticket.Hash(), Guard: f.Guard, Session: session, Return: secret.Hash(), ReturnEnds: expires.Add(s.life.ReturnExtra),
-	}
-	for _, live := range f.Live {
-		w.Supersedes = append(w.Supersedes, live.ID)
+		Ticket: r.Ticket.Hash(), Guard: f.Guard, Session: session, Return: secret.Hash(), ReturnEnds: expires.Add(s.life.ReturnExtra), Supersedes: f.Live,
 	}
 	return &Started{
 		Delegation: s.delegation(session, *f.Actor), JTI: session.JTI, Started: now, Return: secret, ReturnExpires: w.ReturnEnds,

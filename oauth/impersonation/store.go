@@ -81,8 +81,8 @@ type Facts struct {
 	Login          *Login
 	// ActorToken tells that a grant which is not revoked has StartKey.ActorJTI.
 	ActorToken bool
-	// Live are the sessions of the same login and client that are not ended.
-	Live  []Session
+	// Live are the IDs of the sessions of the same login and client that are not ended, the oldest first.
+	Live  []string
 	Kills []Kill
 	Guard Guard
 }

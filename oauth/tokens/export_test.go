@@ -18,9 +18,15 @@ func ParseObject(b []byte) error {
 func (s *KeySet) Remembered() int { return len(s.seen.young) + len(s.seen.old) }
 
 // Forget forgets them.
-func (s *KeySet) Forget() { s.seen = newSeen() }
+func (s *KeySet) Forget() { s.seen, s.signed = newSeen(), newSigned() }
+
+// Signed counts the tokens that were signed and are remembered.
+func (s *KeySet) Signed() int { return len(s.signed.young) + len(s.signed.old) }
 
 // Collide gives other the hash of token, which has verified.
 func (s *KeySet) Collide(token, other string) {
 	s.seen.young[maphash.String(s.seen.seed, other)] = s.seen.young[maphash.String(s.seen.seed, token)]
 }
+
+// Sent is what sign does with a token.
+func (s *KeySet) Sent(token string) { s.signed.add(token) }

@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"crypto/sha256"
 	"hash/maphash"
 	"strings"
 	"sync"
@@ -8,16 +9,18 @@ import (
 
 const (
 	// generation is how many tokens one half of a seen holds.
-	generation = 8192
+	generation = 2048
 	// longest is the most bytes of a token that is remembered. Ours have some 800, and Sign takes claims of any length: a few apps
 	// whose tokens are huge would else fill the memory with them. With what it says such a token takes about twice its length:
-	// all of them together at most some 70 MB, and 25 where tokens are like ours. A longer one costs its elliptic curve each time.
+	// all of them together at most some 18 MB, and 6 where tokens are like ours. A longer one is read each time.
 	longest = 2 << 10
+	// signedGeneration is how many tokens one half of a signed holds: some 4 MB in all.
+	signedGeneration = 32768
 )
 
 // seen remembers what tokens say whose signature held, so that one that comes again costs no elliptic curve. Only what our keys
 // signed gets in, so strangers cannot fill it; and nothing is ever refused by it, since whether a token still counts is not in
-// its bytes. It holds the newest 8192 to 16384 tokens of no more than longest. Safe for concurrent use.
+// its bytes. It holds the newest 2048 to 4096 tokens of no more than longest. Safe for concurrent use.
 type seen struct {
 	seed maphash.Seed
 
@@ -68,4 +71,34 @@ func (s *seen) keep(key uint64, h heard) {
 		s.young, s.old = make(map[uint64]heard), s.young
 	}
 	s.young[key] = h
+}
+
+// signed knows the tokens that this process signed last, by their SHA-256, so that their first use costs no elliptic curve
+// either: most tokens are presented to the server that gave them. Like seen it only ever says yes. Safe for concurrent use.
+type signed struct {
+	mu         sync.RWMutex
+	young, old map[[sha256.Size]byte]struct{}
+}
+
+func newSigned() *signed { return &signed{young: make(map[[sha256.Size]byte]struct{})} }
+
+func (s *signed) add(token string) {
+	key := sha256.Sum256([]byte(token))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.young) >= signedGeneration {
+		s.young, s.old = make(map[[sha256.Size]byte]struct{}), s.young
+	}
+	s.young[key] = struct{}{}
+}
+
+func (s *signed) has(token string) bool {
+	key := sha256.Sum256([]byte(token))
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if _, ok := s.young[key]; ok {
+		return true
+	}
+	_, ok := s.old[key]
+	return ok
 }

@@ -2,6 +2,7 @@ package tokens_test
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -100,8 +101,8 @@ func TestSeenIsBounded(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := set.Remembered(); n == 0 || n > 16384 {
-		t.Errorf("%d tokens are remembered; want at most 16384", n)
+	if n := set.Remembered(); n == 0 || n > 4096 {
+		t.Errorf("%d tokens are remembered; want at most 4096", n)
 	}
 }
 
@@ -136,5 +137,32 @@ func TestSeenComparesTheWhole(t *testing.T) {
 	set.Collide(token, forged)
 	if _, err := set.Verify(forged, expect); !errors.Is(err, tokens.ErrSignature) {
 		t.Errorf("got %v; want %v", err, tokens.ErrSignature)
+	}
+}
+
+// A token that this set signed needs no curve the first time, however many there were, and no other string gains by it.
+func TestSigned(t *testing.T) {
+	t.Parallel()
+	set := newKeySet(t, newKey(t))
+	token := mustSign(t, set, impersonating())
+	if n := set.Signed(); n != 1 {
+		t.Fatalf("%d signed tokens are known; want 1", n)
+	}
+	for _, other := range []string{flip(token), token + "A", strings.TrimSuffix(token, token[len(token)-4:])} {
+		if _, err := set.Verify(other, expect); err == nil {
+			t.Errorf("it takes %q, which it did not sign", other)
+		}
+	}
+	if _, err := set.VerifyIDToken(token, expect.Issuer); !errors.Is(err, tokens.ErrSignature) {
+		t.Errorf("an access token as an ID token: got %v; want %v", err, tokens.ErrSignature)
+	}
+	for i := range 1 << 17 {
+		set.Sent(strconv.Itoa(i))
+	}
+	if n := set.Signed(); n == 0 || n > 1<<16 {
+		t.Errorf("%d signed tokens are known; want at most 65536", n)
+	}
+	if c, err := set.Verify(token, expect); err != nil || c.ID != impersonating().ID {
+		t.Errorf("once forgotten it is verified: got %v, %v", c, err)
 	}
 }

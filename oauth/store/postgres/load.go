@@ -24,9 +24,9 @@ func one(table, alias, condition string) string {
 // Each of these is one statement, and so of one moment, for any number of callers: see reader. What is missing is NULL from its
 // join, and reads as an empty id.
 var (
-	// selectStart has, for each that is asked for, a row for each living session of the login at the client, and one if there is none.
 	selectStart = `SELECT q.ord, ` + ticketColumns + `, ` + clientColumns + `, ` + userColumns("a") + `, va.n, ` + userColumns("b") + `, vb.n, ` + loginColumns + `,
-			EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = q.jti AND g.revoked_at IS NULL), ` + epochArrays + `, ` + sessionColumns + `
+			EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = q.jti AND g.revoked_at IS NULL), ` + epochArrays + `,
+			(SELECT array_agg(s.id ORDER BY s.seq) FROM impersonation_session s WHERE s.login = k.login AND s.client = k.client AND s.ended_at IS NULL)
 		FROM ` + unnested("q", startKeyColumns, 1) + one("ticket", "t", "hash = q.ticket") + `
 		CROSS JOIN LATERAL (SELECT coalesce(t.client, q.client) AS client, coalesce(t.actor, q.actor) AS actor,
 			coalesce(t.subject, q.subject) AS subject, coalesce(t.login, q.login) AS login) k` +
@@ -34,8 +34,7 @@ var (
 		one("app_user", "a", "id = k.actor") + one("authz_version", "va", "organisation = a.organisation") +
 		one("app_user", "b", "id = k.subject") + one("authz_version", "vb", "organisation = b.organisation") +
 		one("login", "l", "id = k.login") +
-		one("impersonation_session", "s", "login = k.login AND client = k.client AND ended_at IS NULL") +
-		epochsJoin("k.client", "k.actor", "k.subject", "a.organisation", "b.organisation") + ` ORDER BY q.ord, s.seq`
+		epochsJoin("k.client", "k.actor", "k.subject", "a.organisation", "b.organisation")
 
 	selectStop = `SELECT r.hash, r.expires_at, r.used_at, r.void_at IS NOT NULL, r.given, ` + wasRevoked + `, ` + sessionColumns + `, ` + loginColumns + `,
 			` + userColumns("a") + `, ` + userColumns("b") + `
@@ -56,7 +55,7 @@ type startKey struct {
 	client, actor, subject, login, jti string
 }
 
-// startRow is a row of selectStart, and the living sessions of all its rows.
+// startRow is a row of selectStart.
 type startRow struct {
 	ticket         impersonation.Ticket
 	client         store.Client
@@ -65,12 +64,12 @@ type startRow struct {
 	login          impersonation.Login
 	held           bool
 	epochs         epochs
-	live           []impersonation.Session
+	live           []string // ids
 }
 
-func (r *startRow) dest(ord *int64, live *impersonation.Session) []any {
+func (r *startRow) dest(ord *int64) []any {
 	return slices.Concat([]any{ord}, ticketDest(&r.ticket), clientDest(&r.client), userDest(&r.actor), []any{number{&r.na}}, userDest(&r.subject),
-		[]any{number{&r.nb}}, loginDest(&r.login), []any{&r.held}, r.epochs.dest(), sessionDest(live))
+		[]any{number{&r.nb}}, loginDest(&r.login), []any{&r.held}, r.epochs.dest(), []any{&r.live})
 }
 
 // LoadStart implements impersonation.Store.
@@ -96,17 +95,10 @@ func (s *Store) readStarts(ctx context.Context, keys []startKey) (map[startKey]*
 	return readMany(ctx, s, selectStart, args(asked), func(rows pgx.Rows, found map[startKey]*startRow) error {
 		r := new(startRow)
 		var ord int64
-		var live impersonation.Session
-		if err := rows.Scan(r.dest(&ord, &live)...); err != nil {
+		if err := rows.Scan(r.dest(&ord)...); err != nil {
 			return err
 		}
-		key := keys[ord-1]
-		if first := found[key]; first != nil {
-			r = first
-		}
-		if found[key] = r; live.ID != "" {
-			r.live = append(r.live, live)
-		}
+		found[keys[ord-1]] = r
 		return nil
 	})
 }

@@ -11,8 +11,9 @@ import (
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
-// maxFlights is how many statements of one reader run at once: while the answers of one are read, the database works on another.
-const maxFlights = 2
+// A reader has a second statement on its way only for so many keys: a statement costs as much as some ten of its keys, so two with
+// a few each cost more than one with all. Where the first hangs, those that gather do not all wait for it.
+const maxFlights, crowded = 2, 16
 
 // reader reads together what is asked for at the same time: whoever asks while a statement is on its way shares the next one, which
 // begins after they asked, and so misses nothing that was committed before. A lone caller waits for nobody.
@@ -66,7 +67,7 @@ func (r *reader[K, V]) join(key K) *flight[K, V] {
 		f.asked[key] = struct{}{}
 		f.keys = append(f.keys, key)
 	}
-	if r.flying < maxFlights {
+	if r.flying == 0 || r.flying < maxFlights && len(f.keys) >= crowded {
 		r.flying++
 		r.next = nil
 		go r.fly(f)

@@ -72,9 +72,7 @@ func startOf(f impersonation.Facts) impersonation.StartWrite {
 	w := impersonation.StartWrite{Ticket: t.Hash, Guard: f.Guard, Session: s, Return: oauth.NewSecret().Hash(), ReturnEnds: s.Expires.Add(5 * time.Minute)}
 	w.RequestID, w.Now, w.Entries = oauth.NewID("req"), now, []audit.Entry{e}
 	w.Events = []impersonation.Event{{Kind: "session.started", Session: s.ID, Actor: s.Actor, Subject: s.Subject, Client: s.Client, Time: now}}
-	for _, live := range f.Live {
-		w.Supersedes = append(w.Supersedes, live.ID)
-	}
+	w.Supersedes = f.Live
 	return w
 }
 

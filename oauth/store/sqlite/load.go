@@ -39,7 +39,12 @@ func (c *conn) loadStart(ctx context.Context, k impersonation.StartKey) (f imper
 	if f.Login, f.ActorToken, err = c.holder(ctx, k.Login, k.ActorJTI); err != nil {
 		return f, err
 	}
-	if f.Live, err = c.sessions(ctx, selectLive, k.Login, k.Client); err != nil {
+	if err := c.each(ctx, selectLive, []any{k.Login, k.Client}, func(r *sql.Rows) error {
+		var id string
+		err := r.Scan(&id)
+		f.Live = append(f.Live, id)
+		return err
+	}); err != nil {
 		return f, err
 	}
 	f.Guard.Login, f.Guard.ActorJTI = k.Login, k.ActorJTI

@@ -17,7 +17,7 @@ const (
 
 	selectSession = `SELECT ` + sessionColumns + ` FROM impersonation_session WHERE id = ?`
 
-	selectLive = `SELECT ` + sessionColumns + ` FROM impersonation_session WHERE login = ? AND client = ? AND ended_at IS NULL ORDER BY seq`
+	selectLive = `SELECT id FROM impersonation_session WHERE login = ? AND client = ? AND ended_at IS NULL ORDER BY seq`
 )
 
 func sessionDest(s *impersonation.Session, more ...any) []any {

@@ -183,9 +183,7 @@ var trailCases = []testCase{
 		var want []string
 		for range 5 {
 			w := k.startWrite(k.issue())
-			for _, s := range k.load(k.key()).Live {
-				w.Supersedes = append(w.Supersedes, s.ID)
-			}
+			w.Supersedes = k.load(k.key()).Live
 			k.ok(k.store.Start(k.Context(), w))
 			want = append([]string{w.Session.ID}, want...)
 		}
