@@ -14,8 +14,8 @@ const (
 	// whose tokens are huge would else fill the memory with them. With what it says such a token takes about twice its length:
 	// all of them together at most some 18 MB, and 6 where tokens are like ours. A longer one is read each time.
 	longest = 2 << 10
-	// signedGeneration is how many tokens one half of a signed holds: some 4 MB in all.
-	signedGeneration = 32768
+	// signedGeneration is how many tokens one half of a signed holds: some 2 MB in all.
+	signedGeneration = 16384
 )
 
 // seen remembers what tokens say whose signature held, so that one that comes again costs no elliptic curve. Only what our keys

@@ -93,7 +93,7 @@ func (s *Store) open(ctx context.Context, path string, c Config) (err error) {
 	if err := look(ctx, path, c.Migrate); err != nil {
 		return err
 	}
-	if s.db, err = sql.Open("sqlite", source(path, "_txlock=immediate&_journal_mode=WAL&_synchronous=FULL&_pragma=cache_size(-16384)&_pragma=recursive_triggers(1)&_pragma=temp_store(2)&_pragma=wal_autocheckpoint(8192)")); err != nil {
+	if s.db, err = sql.Open("sqlite", source(path, "_txlock=immediate&_journal_mode=WAL&_synchronous=FULL&_pragma=cache_size(-8192)&_pragma=recursive_triggers(1)&_pragma=temp_store(2)&_pragma=wal_autocheckpoint(8192)")); err != nil {
 		return err
 	}
 	s.db.SetMaxOpenConns(1) // SQLite has one writer at a time: a second connection could only wait for the first
