@@ -92,7 +92,7 @@ func TestEnrolTOTPRefusesKey(t *testing.T) {
 	b := setup(t)
 	ann := b.user("ann@acme.test")
 	box, _ := seal.New(make([]byte, 32))
-	key, err := tokens.GenerateES256()
+	key, err := tokens.Generate(tokens.ES256)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -218,7 +218,7 @@ func (s *Server) openKeys(ctx context.Context) (*tokens.KeySet, error) {
 }
 
 func (s *Server) makeKey(ctx context.Context) error {
-	key, err := tokens.GenerateES256()
+	key, err := tokens.Generate(tokens.ES256)
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func (signer) ValidateAccessToken(context.Context, fosite.Requester, string) err
 
 func newSigner(t testing.TB) signer {
 	t.Helper()
-	key, err := tokens.GenerateES256()
+	key, err := tokens.Generate(tokens.ES256)
 	if err != nil {
 		t.Fatal(err)
 	}

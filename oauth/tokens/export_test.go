@@ -1,12 +1,16 @@
 package tokens
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"hash/maphash"
 )
 
-// Private lets a test sign what Sign would not.
-func (k Key) Private() *ecdsa.PrivateKey { return k.private }
+// Private lets a test sign what Sign would not, with a key for ES256.
+func (k Key) Private() *ecdsa.PrivateKey { return k.held.signer.(*ecdsa.PrivateKey) }
+
+// Signer lets it do so with any.
+func (k Key) Signer() crypto.Signer { return k.held.signer }
 
 // ParseObject lets a test compare the strict reader with others.
 func ParseObject(b []byte) error {
@@ -30,3 +34,6 @@ func (s *KeySet) Collide(token, other string) {
 
 // Sent is what sign does with a token.
 func (s *KeySet) Sent(token string) { s.signed.add(token) }
+
+// SignRaw signs any input.
+func (k Key) SignRaw(input string) ([]byte, error) { return k.sign([]byte(input)) }

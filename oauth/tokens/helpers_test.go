@@ -24,7 +24,7 @@ var expect = tokens.Expect{Issuer: issuer, Audience: "https://api.acme.test", No
 
 func newKey(t testing.TB) tokens.Key {
 	t.Helper()
-	k, err := tokens.GenerateES256()
+	k, err := tokens.Generate(tokens.ES256)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -106,7 +106,7 @@ func TestNewKeySetRefuses(t *testing.T) {
 	none := key
 	none.Algorithm = "none"
 	for name, keys := range map[string][]tokens.Key{
-		"no key": {}, "zero key": {{}}, "twice": {key, key}, "renamed": {renamed}, "another algorithm": {key, none},
+		"no key": {}, "zero key": {{}}, "twice": {key, key}, "renamed": {renamed}, "another algorithm": {none},
 	} {
 		if _, err := tokens.NewKeySet(keys...); err == nil {
 			t.Errorf("%s: no error", name)

@@ -2,7 +2,7 @@ package tokens
 
 import (
 	"bytes"
-	"crypto/ecdsa"
+	"crypto"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -31,7 +31,13 @@ type KeySet struct {
 // our keys write. So alg, crit, jwk, jku, b64 and whatever else a header may come to hold cannot be chosen by a stranger.
 type form struct {
 	header string // the signer's, as base64url
-	keys   map[string]*ecdsa.PublicKey
+	keys   map[string]verifier
+}
+
+// verifier is a public key with its one algorithm.
+type verifier struct {
+	public crypto.PublicKey
+	verify func(public crypto.PublicKey, input string, signature []byte) bool
 }
 
 // NewKeySet returns the set of keys, of which the first signs. It fails on no key, and with ErrKey on a
@@ -58,9 +64,9 @@ func NewKeySet(keys ...Key) (*KeySet, error) {
 }
 
 func newForm(typ string, keys []Key) form {
-	f := form{header: header(typ, keys[0]), keys: make(map[string]*ecdsa.PublicKey)}
+	f := form{header: header(typ, keys[0]), keys: make(map[string]verifier)}
 	for _, k := range keys {
-		f.keys[header(typ, k)] = &k.private.PublicKey
+		f.keys[header(typ, k)] = verifier{k.held.signer.Public(), k.held.algorithm.verify}
 	}
 	return f
 }
@@ -79,7 +85,7 @@ func (s *KeySet) JWKS() []byte { return bytes.Clone(s.jwks) }
 
 // sign gives the compact form (RFC 7515 §7.1) of payload.
 func (s *KeySet) sign(f form, payload []byte) (string, error) {
-	token := make([]byte, 0, len(f.header)+base64.RawURLEncoding.EncodedLen(len(payload))+len("..")+86)
+	token := make([]byte, 0, len(f.header)+base64.RawURLEncoding.EncodedLen(len(payload))+len("..")+86) // of ES256 and EdDSA
 	token = append(append(token, f.header...), '.')
 	token = base64.RawURLEncoding.AppendEncode(token, payload)
 	signature, err := s.signer.sign(token)
@@ -113,8 +119,8 @@ func (s *KeySet) open(f form, token string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	public := f.keys[header]
-	if public == nil || !s.signed.has(token) && !verify(public, input, rawSignature) {
+	key, known := f.keys[header]
+	if !known || !s.signed.has(token) && !key.verify(key.public, input, rawSignature) {
 		return nil, ErrSignature
 	}
 	return rawPayload, nil

@@ -131,7 +131,7 @@ func (s *scene) addKey(st store.Store) (id string) {
 	s.Helper()
 	box, err := seal.New(sealingKey)
 	s.ok(err)
-	key, err := tokens.GenerateES256()
+	key, err := tokens.Generate(tokens.ES256)
 	s.ok(err)
 	sealed, err := key.Seal(box)
 	s.ok(err)
