@@ -8,8 +8,10 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"slices"
@@ -134,6 +136,25 @@ func reversed(b []byte) []byte {
 	b = slices.Clone(b)
 	slices.Reverse(b)
 	return b
+}
+
+// An Ed25519 key is a slice of bytes, which fmt would print, behind a pointer too where the verb is wrong.
+func TestEdDSAKeyDoesNotPrint(t *testing.T) {
+	t.Parallel()
+	key := keyOf(t, tokens.EdDSA)
+	set := newKeySet(t, key)
+	seed := key.Signer().(ed25519.PrivateKey).Seed()
+	listed := strings.Trim(fmt.Sprint(seed[:8]), "[]")
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
+		for _, value := range []any{key, &key, set, *set} {
+			text := fmt.Sprintf(format, value)
+			for _, secret := range []string{listed, hex.EncodeToString(seed[:8]), string(seed[:8]), strings.Trim(fmt.Sprintf("%#v", seed[:8]), "[]byte{}")} {
+				if strings.Contains(text, secret) {
+					t.Errorf("%s of %T prints the private key", format, value)
+				}
+			}
+		}
+	}
 }
 
 // remote is a key that lives elsewhere, as a KMS is asked.

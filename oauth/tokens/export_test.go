@@ -7,10 +7,10 @@ import (
 )
 
 // Private lets a test sign what Sign would not, with a key for ES256.
-func (k Key) Private() *ecdsa.PrivateKey { return k.held.signer.(*ecdsa.PrivateKey) }
+func (k Key) Private() *ecdsa.PrivateKey { return k.held().signer.(*ecdsa.PrivateKey) }
 
 // Signer lets it do so with any.
-func (k Key) Signer() crypto.Signer { return k.held.signer }
+func (k Key) Signer() crypto.Signer { return k.held().signer }
 
 // ParseObject lets a test compare the strict reader with others.
 func ParseObject(b []byte) error {

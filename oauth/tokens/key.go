@@ -28,7 +28,7 @@ type Key struct {
 	// Algorithm is the JWA name: ES256, EdDSA or RS256.
 	Algorithm string
 
-	held *held // a pointer, so that nothing prints what it holds
+	held func() held // fmt prints what a pointer points to where the verb is wrong, and nothing of a function
 }
 
 // held is what signs.
@@ -68,7 +68,7 @@ func FromSigner(signer crypto.Signer) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	if !k.held.algorithm.verify(signer.Public(), probe, signature) {
+	if !k.held().algorithm.verify(signer.Public(), probe, signature) {
 		return Key{}, fmt.Errorf("%w: what the signer of %s signs does not verify as %s", ErrKey, k.ID, k.Algorithm)
 	}
 	return k, nil
@@ -79,7 +79,7 @@ func newKey(signer crypto.Signer) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	k := Key{Algorithm: a.name, held: &held{signer, a}}
+	k := Key{Algorithm: a.name, held: func() held { return held{signer, a} }}
 	public := k.public()
 	thumbprint, err := public.Thumbprint(crypto.SHA256)
 	if err != nil {
@@ -94,18 +94,18 @@ func (k Key) valid() bool {
 	if k.held == nil {
 		return false
 	}
-	made, err := newKey(k.held.signer)
+	made, err := newKey(k.held().signer)
 	return err == nil && k.ID == made.ID && k.Algorithm == made.Algorithm
 }
 
 // public is the key as a JWKS shows it.
 func (k Key) public() jose.JSONWebKey {
-	return jose.JSONWebKey{Key: k.held.signer.Public(), KeyID: k.ID, Algorithm: k.Algorithm, Use: "sig"}
+	return jose.JSONWebKey{Key: k.held().signer.Public(), KeyID: k.ID, Algorithm: k.Algorithm, Use: "sig"}
 }
 
 // sign gives the signature of input as RFC 7518 §3.3 and §3.4 and RFC 8037 §3.1 write it.
 func (k Key) sign(input []byte) ([]byte, error) {
-	signature, err := k.held.algorithm.sign(k.held.signer, input)
+	signature, err := k.held().algorithm.sign(k.held().signer, input)
 	if err != nil {
 		return nil, fmt.Errorf("signing with key %s: %w", k.ID, err)
 	}
@@ -115,7 +115,7 @@ func (k Key) sign(input []byte) ([]byte, error) {
 // Seal gives the private key as PKCS #8, sealed for its ID and Algorithm, for a store to keep. It fails with ErrKey for a key that
 // lives elsewhere.
 func (k Key) Seal(box *seal.Box) ([]byte, error) {
-	plain, err := x509.MarshalPKCS8PrivateKey(k.held.signer)
+	plain, err := x509.MarshalPKCS8PrivateKey(k.held().signer)
 	if err != nil {
 		return nil, fmt.Errorf("%w: sealing key %s, which is not held here: %w", ErrKey, k.ID, err)
 	}

@@ -66,7 +66,7 @@ func NewKeySet(keys ...Key) (*KeySet, error) {
 func newForm(typ string, keys []Key) form {
 	f := form{header: header(typ, keys[0]), keys: make(map[string]verifier)}
 	for _, k := range keys {
-		f.keys[header(typ, k)] = verifier{k.held.signer.Public(), k.held.algorithm.verify}
+		f.keys[header(typ, k)] = verifier{k.held().signer.Public(), k.held().algorithm.verify}
 	}
 	return f
 }
