@@ -27,6 +27,7 @@ CREATE TABLE client (
     serves        jsonb   NOT NULL,
     redirect_uris jsonb   NOT NULL,
     secret_hash   bytea,
+    settings      text    NOT NULL COLLATE "C", -- what no query looks for: JSON
     created_at    bigint,
     deleted_at    bigint -- the row stays, so that the id is not free again
 );
@@ -103,7 +104,8 @@ CREATE TABLE oauth_grant (
     jti             text  COLLATE "C" UNIQUE,
     issued_at       bigint,
     expires_at      bigint,
-    revoked_at      bigint
+    revoked_at      bigint,
+    jkt             text  NOT NULL COLLATE "C" DEFAULT '' -- the key that the code and its tokens are bound to (RFC 9449)
 );
 
 CREATE INDEX oauth_grant_by_client ON oauth_grant (client);
@@ -163,11 +165,17 @@ CREATE TABLE impersonation_session (
     before_audience   text   NOT NULL COLLATE "C",
     before_left       bigint NOT NULL, -- milliseconds
     before_issued_at  bigint,
-    before_expires_at bigint
+    before_expires_at bigint,
+    actor_kind        text   NOT NULL COLLATE "C" DEFAULT '',
+    jkt               text   NOT NULL COLLATE "C" DEFAULT '', -- the key that the token is bound to (RFC 9449)
+    consent           text   NOT NULL COLLATE "C" DEFAULT '', -- the grant of the subject that it stands on
+    once              text   NOT NULL COLLATE "C" DEFAULT '' -- what can start only once, beside a ticket
 );
 
 -- With seq, so that a page of the newest is read in its order and ends with the page.
 CREATE INDEX session_by_actor ON impersonation_session (actor, seq);
+CREATE INDEX session_of_actor ON impersonation_session (actor) WHERE ended_at IS NULL;
+CREATE UNIQUE INDEX session_once ON impersonation_session (once) WHERE once <> '';
 CREATE INDEX session_by_subject ON impersonation_session (subject, seq);
 CREATE INDEX session_by_client ON impersonation_session (client, seq);
 CREATE INDEX session_live ON impersonation_session (login, client) WHERE ended_at IS NULL;

@@ -22,6 +22,7 @@ CREATE TABLE client (
     serves        TEXT    NOT NULL,
     redirect_uris TEXT    NOT NULL,
     secret_hash   BLOB,
+    settings      TEXT    NOT NULL, -- what no query looks for: JSON
     created_at    INTEGER,
     deleted_at    INTEGER -- the row stays, so that the id is not free again
 ) STRICT, WITHOUT ROWID;
@@ -97,7 +98,8 @@ CREATE TABLE oauth_grant (
     jti             TEXT UNIQUE,
     issued_at       INTEGER,
     expires_at      INTEGER,
-    revoked_at      INTEGER
+    revoked_at      INTEGER,
+    jkt             TEXT NOT NULL DEFAULT '' -- the key that the code and its tokens are bound to (RFC 9449)
 ) STRICT;
 
 CREATE INDEX oauth_grant_by_client ON oauth_grant (client);
@@ -157,10 +159,16 @@ CREATE TABLE impersonation_session (
     before_audience   TEXT NOT NULL,
     before_left       INTEGER NOT NULL, -- milliseconds
     before_issued_at  INTEGER,
-    before_expires_at INTEGER
+    before_expires_at INTEGER,
+    actor_kind        TEXT NOT NULL DEFAULT '',
+    jkt               TEXT NOT NULL DEFAULT '', -- the key that the token is bound to (RFC 9449)
+    consent           TEXT NOT NULL DEFAULT '', -- the grant of the subject that it stands on
+    once              TEXT NOT NULL DEFAULT '' -- what can start only once, beside a ticket
 ) STRICT;
 
 CREATE INDEX session_by_actor ON impersonation_session (actor);
+CREATE INDEX session_of_actor ON impersonation_session (actor) WHERE ended_at IS NULL;
+CREATE UNIQUE INDEX session_once ON impersonation_session (once) WHERE once <> '';
 CREATE INDEX session_by_subject ON impersonation_session (subject);
 CREATE INDEX session_by_client ON impersonation_session (client);
 CREATE INDEX session_live ON impersonation_session (login, client) WHERE ended_at IS NULL;

@@ -160,7 +160,8 @@ func (s *Service) plan(f Facts, r StartRequest, d policy.Decision, now time.Time
 		ID: oauth.NewID("imp"), Audit: e.ID, Client: r.Client, Actor: f.Actor.Subject, Subject: f.Subject.Subject, Login: f.Login.ID,
 		Mode: d.Mode, Scope: tokenScope(d), Resource: d.Resource, Reason: f.Ticket.Reason, TicketNumber: f.Ticket.TicketNumber, Via: policy.ViaPage,
 		JTI: oauth.NewID("tok"), Policy: d.Version, Started: now, Expires: expires, LastActive: now, LoginExpires: f.Login.Expires,
-		Before: ActorToken{JTI: r.Actor.JTI, Scope: r.Actor.Scope, Audience: r.Actor.Audience, Left: r.Actor.Expires.Sub(now), Expires: r.Actor.Expires},
+		ActorKind: oauth.ActorUser,
+		Before:    ActorToken{JTI: r.Actor.JTI, Scope: r.Actor.Scope, Audience: r.Actor.Audience, Left: r.Actor.Expires.Sub(now), Expires: r.Actor.Expires},
 	}
 	s.describeStart(&e, f, session, r.RequestID)
 	secret := oauth.NewSecret()

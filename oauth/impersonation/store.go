@@ -35,7 +35,7 @@ type Store interface {
 
 	// IssueTicket writes a ticket. ErrChanged.
 	IssueTicket(ctx context.Context, w TicketWrite) error
-	// Start consumes the ticket and opens the session: the one write. ErrSpent, ErrChanged. It also ends the sessions
+	// Start consumes the ticket and opens the session: the one write. ErrSpent, also for Session.Once, ErrChanged. It also ends the sessions
 	// in w.Supersedes, and answers ErrChanged if, after that, another session of the same login and client is alive.
 	// Replaying a write that was committed, with the same RequestID and Session.ID, answers nil: so an unknown commit is resolved.
 	Start(ctx context.Context, w StartWrite) error
@@ -79,12 +79,14 @@ type Facts struct {
 	Client         *policy.Client
 	Actor, Subject *policy.Person // their Issuer is left empty by the store
 	Login          *Login
-	// ActorToken tells that a grant which is not revoked has StartKey.ActorJTI.
+	// ActorToken tells that a grant which is not revoked has StartKey.ActorJTI. Never without Login, if StartKey names one.
 	ActorToken bool
 	// Live are the IDs of the sessions of the same login and client that are not ended, the oldest first.
-	Live  []string
-	Kills []Kill
-	Guard Guard
+	Live []string
+	// Elsewhere counts the living sessions of the actor, but for those in Live.
+	Elsewhere int
+	Kills     []Kill
+	Guard     Guard
 }
 
 // Guard is what must still hold when the write commits. A store compares every member, in the writing transaction,
@@ -196,6 +198,14 @@ type Session struct {
 
 	// Before is the actor's token at the start, which a stop gives back.
 	Before ActorToken
+
+	ActorKind oauth.ActorKind
+	// Key is the thumbprint (RFC 7638) of the key that the token is bound to (RFC 9449 §6), "" for a bearer token.
+	Key string
+	// Consent is the id of the subject's own grant that the session stands on; "" if none.
+	Consent string
+	// Once names what can start only one session, ever, beside a ticket; "" for nothing.
+	Once string
 }
 
 // ActorToken is a token of an actor, as it was or as it shall be.
@@ -269,6 +279,9 @@ type StartWrite struct {
 	Session    Session
 	Return     oauth.Hash // zero: no return token
 	ReturnEnds time.Time
+	// MaxLive is how many other sessions of the actor, beside those in Supersedes, may be alive; 0 for any number. With more of
+	// them the answer is ErrChanged.
+	MaxLive int
 	// Supersedes are live sessions of the same login and client, that this start ends, with EndSuperseded.
 	Supersedes []string
 }

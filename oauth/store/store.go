@@ -125,8 +125,9 @@ type Client struct {
 	SecretHash   oauth.Hash
 	RedirectURIs []string
 	// Serves are the resources of which this client is the server: it may introspect their tokens.
-	Serves  []string
-	Created time.Time
+	Serves   []string
+	Settings Settings
+	Created  time.Time
 }
 
 // ClientWrite adds a client.
@@ -228,6 +229,8 @@ type Grant struct {
 	Issued        time.Time
 	Expires       time.Time // of the access token
 	Revoked       time.Time // zero: not
+	// Key is the thumbprint (RFC 7638) of the key that the code and the tokens are bound to (RFC 9449); "" for none.
+	Key string
 }
 
 // Keys keeps signing keys.

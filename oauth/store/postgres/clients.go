@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	clientColumns = `c.id, c.name, c.public, c.exchange, c.scopes, c.resources, c.serves, c.redirect_uris, c.secret_hash, c.created_at`
+	clientColumns = `c.id, c.name, c.public, c.exchange, c.scopes, c.resources, c.serves, c.redirect_uris, c.secret_hash, c.settings, c.created_at`
 
 	selectClient  = `SELECT ` + clientColumns + ` FROM client c WHERE c.id = ANY ($1::text[]) AND c.deleted_at IS NULL`
 	selectClients = `SELECT ` + clientColumns + ` FROM client c WHERE c.deleted_at IS NULL ORDER BY c.id`
-	insertClient  = `INSERT INTO client (id, name, public, exchange, scopes, resources, serves, redirect_uris, secret_hash, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	insertClient  = `INSERT INTO client (id, name, public, exchange, scopes, resources, serves, redirect_uris, secret_hash, settings, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 
 	deleteClient       = `UPDATE client SET deleted_at = $1, secret_hash = NULL WHERE id = $2 AND deleted_at IS NULL`
 	deleteClientGrants = `DELETE FROM oauth_grant WHERE id = ANY (ARRAY(SELECT id FROM oauth_grant WHERE client = $1 ORDER BY id FOR UPDATE))`
@@ -24,7 +24,7 @@ const (
 
 func clientDest(c *store.Client) []any {
 	return []any{text(&c.ID), text(&c.Name), flag{&c.Public}, flag{&c.Exchange}, items{&c.Scopes}, items{&c.Resources}, items{&c.Serves},
-		items{&c.RedirectURIs}, hash{&c.SecretHash}, at{&c.Created}}
+		items{&c.RedirectURIs}, hash{&c.SecretHash}, clientSettings{&c.Settings}, at{&c.Created}}
 }
 
 // Client implements store.Clients.
@@ -68,7 +68,7 @@ func (s *Store) CreateClient(ctx context.Context, w store.ClientWrite) error {
 		n := w.Client
 		t.record(w.Entries, w.Events)
 		_, err := exec(ctx, t, insertClient, n.ID, n.Name, n.Public, n.Exchange, list(n.Scopes), list(n.Resources), list(n.Serves),
-			list(n.RedirectURIs), hashed(n.SecretHash), ms(n.Created))
+			list(n.RedirectURIs), hashed(n.SecretHash), store.EncodeSettings(n.Settings), ms(n.Created))
 		return exists(err)
 	})
 }

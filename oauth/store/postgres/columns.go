@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/store"
 )
 
 // These turn values into columns and back. An empty value and a missing one are the same: NULL reads as zero, also where a
@@ -132,6 +133,15 @@ func (x pairs) ScanBytes(v []byte) error {
 		return nil
 	}
 	return json.Unmarshal(v, x.m)
+}
+
+// clientSettings scans the settings of a client.
+type clientSettings struct{ s *store.Settings }
+
+// ScanText implements pgtype.TextScanner.
+func (x clientSettings) ScanText(v pgtype.Text) (err error) {
+	*x.s, err = store.DecodeSettings([]byte(v.String))
+	return err
 }
 
 // orNull is the column of a text that is unique where there is one.

@@ -23,7 +23,8 @@ import (
 // adds the epochs that are missing, with the count 0 that a missing row stands for. The other rows are there: an organisation's
 // version since its first user, and a login or a grant that is gone counts as ended.
 //
-// The login is locked FOR NO KEY UPDATE, so that of two starts of one login the second sees the session of the first.
+// The login and the epoch of the actor, which is the first of the epochs, are locked FOR NO KEY UPDATE, so that of two starts of one
+// login, or of one actor, the second sees the session of the first.
 const (
 	addEpochs = `INSERT INTO epoch (scope, id, n, killed_by, reason)
 		SELECT k.scope, k.id, 0, '', '' FROM unnest($1::text[], $2::text[]) AS k(scope, id) ORDER BY k.scope, k.id ON CONFLICT DO NOTHING`
@@ -33,7 +34,9 @@ const (
 	lockGuards = `SELECT count(*) FROM (
 		SELECT 1 FROM (SELECT 1 FROM authz_version WHERE organisation = ANY ($3::text[]) ORDER BY organisation FOR SHARE) a
 		UNION ALL SELECT 1 FROM unnest($1::text[], $2::text[]) AS k(scope, id)
-			CROSS JOIN LATERAL (SELECT 1 FROM epoch WHERE scope = k.scope AND epoch.id = k.id OFFSET 0 FOR SHARE) e
+			CROSS JOIN LATERAL (SELECT 1 FROM epoch WHERE scope = 'actor' AND k.scope = 'actor' AND epoch.id = k.id OFFSET 0 FOR NO KEY UPDATE) e
+		UNION ALL SELECT 1 FROM unnest($1::text[], $2::text[]) AS k(scope, id)
+			CROSS JOIN LATERAL (SELECT 1 FROM epoch WHERE scope = k.scope AND k.scope <> 'actor' AND epoch.id = k.id OFFSET 0 FOR SHARE) e
 		UNION ALL SELECT 1 FROM (SELECT 1 FROM login WHERE id = ANY ($4::text[]) ORDER BY id FOR NO KEY UPDATE) l
 		UNION ALL SELECT 1 FROM (SELECT 1 FROM oauth_grant WHERE jti = ANY ($5::text[]) ORDER BY id FOR SHARE) g
 		UNION ALL SELECT 1 FROM (SELECT 1 FROM ticket WHERE hash = ANY ($6::bytea[]) ORDER BY hash FOR NO KEY UPDATE) t

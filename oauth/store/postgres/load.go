@@ -13,7 +13,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
-const startKeyColumns = `ticket bytea, client text, actor text, subject text, login text, jti text`
+const startKeyColumns = `ticket bytea, client text, actor text, subject text, login text, jti text, now bigint`
 
 // one joins the row of table that condition finds, and NULL where there is none. OFFSET keeps Postgres from turning the look-up into
 // another kind of join, which reads the table once for all: what it believes of a table's size is old, or was made when it was empty.
@@ -26,7 +26,9 @@ func one(table, alias, condition string) string {
 var (
 	selectStart = `SELECT q.ord, ` + ticketColumns + `, ` + clientColumns + `, ` + userColumns("a") + `, va.n, ` + userColumns("b") + `, vb.n, ` + loginColumns + `,
 			EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = q.jti AND g.revoked_at IS NULL), ` + epochArrays + `,
-			(SELECT array_agg(s.id ORDER BY s.seq) FROM impersonation_session s WHERE s.login = k.login AND s.client = k.client AND s.ended_at IS NULL)
+			(SELECT array_agg(s.id ORDER BY s.seq) FROM impersonation_session s WHERE s.login = k.login AND s.login <> '' AND s.client = k.client AND s.ended_at IS NULL),
+			(SELECT count(*) FROM impersonation_session s WHERE s.actor = k.actor AND s.ended_at IS NULL AND s.expires_at > q.now
+				AND NOT (s.login = k.login AND s.login <> '' AND s.client = k.client))
 		FROM ` + unnested("q", startKeyColumns, 1) + one("ticket", "t", "hash = q.ticket") + `
 		CROSS JOIN LATERAL (SELECT coalesce(t.client, q.client) AS client, coalesce(t.actor, q.actor) AS actor,
 			coalesce(t.subject, q.subject) AS subject, coalesce(t.login, q.login) AS login) k` +
@@ -49,10 +51,11 @@ var (
 		epochsJoin("s.client", "s.actor", "s.subject", "a.organisation", "b.organisation")
 )
 
-// startKey is an impersonation.StartKey without its time.
+// startKey is an impersonation.StartKey.
 type startKey struct {
 	ticket                             oauth.Hash
 	client, actor, subject, login, jti string
+	now                                int64 // whole seconds, so that callers of one moment share a read
 }
 
 // startRow is a row of selectStart.
@@ -65,16 +68,17 @@ type startRow struct {
 	held           bool
 	epochs         epochs
 	live           []string // ids
+	elsewhere      int
 }
 
 func (r *startRow) dest(ord *int64) []any {
 	return slices.Concat([]any{ord}, ticketDest(&r.ticket), clientDest(&r.client), userDest(&r.actor), []any{number{&r.na}}, userDest(&r.subject),
-		[]any{number{&r.nb}}, loginDest(&r.login), []any{&r.held}, r.epochs.dest(), []any{&r.live})
+		[]any{number{&r.nb}}, loginDest(&r.login), []any{&r.held}, r.epochs.dest(), []any{&r.live, &r.elsewhere})
 }
 
 // LoadStart implements impersonation.Store.
 func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impersonation.Facts, err error) {
-	key := startKey{k.Ticket, k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI}
+	key := startKey{k.Ticket, k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI, k.Now.Unix()}
 	if !storable(k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI) {
 		return f, nil
 	}
@@ -90,7 +94,7 @@ func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impe
 func (s *Store) readStarts(ctx context.Context, keys []startKey) (map[startKey]*startRow, error) {
 	asked := newTable(startKeyColumns)
 	for _, k := range keys {
-		asked.add(hashed(k.ticket), k.client, k.actor, k.subject, k.login, orNull(k.jti))
+		asked.add(hashed(k.ticket), k.client, k.actor, k.subject, k.login, orNull(k.jti), k.now*1000)
 	}
 	return readMany(ctx, s, selectStart, args(asked), func(rows pgx.Rows, found map[startKey]*startRow) error {
 		r := new(startRow)
@@ -109,7 +113,7 @@ func (r *startRow) facts(k impersonation.StartKey) (f impersonation.Facts) {
 		k.Client, k.Actor, k.Subject, k.Login = t.Client, t.Actor, t.Subject, t.Login
 	}
 	f.Client, f.Actor, f.Subject = registered(&r.client), person(&r.actor), person(&r.subject)
-	f.Login, f.ActorToken, f.Live = found(&r.login), r.login.ID != "" && r.held, r.live
+	f.Login, f.ActorToken, f.Live, f.Elsewhere = found(&r.login), r.held && (k.Login == "" || r.login.ID != ""), r.live, r.elsewhere
 	f.Guard.Authz = versions(f.Actor, r.na, f.Subject, r.nb)
 	f.Guard.Login, f.Guard.ActorJTI = k.Login, k.ActorJTI
 	f.Guard.Epochs = reach(k.Client, k.Actor, k.Subject, f.Actor, f.Subject)

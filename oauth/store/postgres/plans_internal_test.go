@@ -80,7 +80,7 @@ var indexes = strings.Fields(`
 	epoch_killed jti_seen_by_end login_by_end login_by_user
 	oauth_grant_by_client oauth_grant_by_end oauth_grant_by_login oauth_grant_by_user
 	return_token_by_end return_token_open
-	session_by_actor session_by_client session_by_subject session_expiring session_idling session_live
+	session_by_actor session_by_client session_by_subject session_expiring session_idling session_live session_of_actor
 	sign_in_attempt_by_end ticket_by_client ticket_by_end`)
 
 // grown is a connection as the store has them, to a database that has been in use.

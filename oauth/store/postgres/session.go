@@ -11,7 +11,8 @@ import (
 const (
 	sessionColumns = `s.id, s.audit, s.client, s.actor, s.subject, s.login, s.mode, s.scope, s.resource, s.reason, s.ticket_number, s.via, s.jti,
 		s.policy, s.started_at, s.expires_at, s.last_active_at, s.login_expires_at, s.ended_at, s.end_reason, s.ended_by,
-		s.before_jti, s.before_scope, s.before_audience, s.before_left, s.before_issued_at, s.before_expires_at`
+		s.before_jti, s.before_scope, s.before_audience, s.before_left, s.before_issued_at, s.before_expires_at,
+		s.actor_kind, s.jkt, s.consent, s.once`
 
 	selectSession = `SELECT ` + sessionColumns + ` FROM impersonation_session s WHERE s.id = $1`
 )
@@ -21,7 +22,8 @@ func sessionDest(s *impersonation.Session, more ...any) []any {
 	return append([]any{text(&s.ID), text(&s.Audit), text(&s.Client), text(&s.Actor), text(&s.Subject), text(&s.Login), text(&s.Mode), items{&s.Scope},
 		text(&s.Resource), text(&s.Reason), text(&s.TicketNumber), text(&s.Via), text(&s.JTI), text(&s.Policy), at{&s.Started}, at{&s.Expires},
 		at{&s.LastActive}, at{&s.LoginExpires}, at{&s.Ended}, text(&s.EndReason), text(&s.EndedBy),
-		text(&b.JTI), items{&b.Scope}, text(&b.Audience), span{&b.Left}, at{&b.Issued}, at{&b.Expires}}, more...)
+		text(&b.JTI), items{&b.Scope}, text(&b.Audience), span{&b.Left}, at{&b.Issued}, at{&b.Expires},
+		text(&s.ActorKind), text(&s.Key), text(&s.Consent), text(&s.Once)}, more...)
 }
 
 // sessions reads whatever query selects, in its order.

@@ -21,12 +21,13 @@ const (
 const startColumns = guardColumns + `, request text, now bigint, ticket bytea, return bytea, return_ends bigint,
 	id text, audit text, client text, actor text, subject text, session_login text, mode text, scope text, resource text, reason text,
 	ticket_number text, via text, session_jti text, policy text, started_at bigint, expires_at bigint, last_active_at bigint, login_expires_at bigint,
-	before_jti text, before_scope text, before_audience text, before_left bigint, before_issued_at bigint, before_expires_at bigint`
+	before_jti text, before_scope text, before_audience text, before_left bigint, before_issued_at bigint, before_expires_at bigint,
+	actor_kind text, jkt text, consent text, once text, max_live bigint`
 
 // insertStarts is the one write of any number of starts, after lockGuards. What each comes to is decided first, on rows that are
 // locked, so that nothing which is written can fail to be all of it. Without the row of head nothing is written, so that nothing may be 'ok'.
 //
-// Two starts of one login at one app may not share it: neither would see the other.
+// Two starts of one actor may not share it, nor two of what can start only once: neither would see the other.
 var insertStarts = func() string {
 	epochs := 1 + len(newTable(startColumns))
 	entries := epochs + len(newTable(epochColumns)) + len(newTable(versionColumns))
@@ -34,18 +35,22 @@ var insertStarts = func() string {
 	return `WITH verdict AS MATERIALIZED (SELECT w.*, CASE
 		WHEN EXISTS (SELECT 1 FROM impersonation_session s WHERE s.id = w.id AND s.request = w.request) THEN 'done'
 		WHEN w.ticket IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ticket t WHERE t.hash = w.ticket AND t.used_at IS NULL) THEN 'spent'
+		WHEN w.once <> '' AND EXISTS (SELECT 1 FROM impersonation_session s WHERE s.once = w.once AND s.once <> '') THEN 'spent'
 		WHEN w.ord IN (` + anyMoved(epochs) + `) OR ` + isGone + ` OR EXISTS (SELECT 1 FROM impersonation_session s
-			WHERE s.login = w.session_login AND s.client = w.client AND s.ended_at IS NULL AND s.expires_at > w.now) THEN 'changed'
+			WHERE s.login = w.session_login AND s.login <> '' AND s.client = w.client AND s.ended_at IS NULL AND s.expires_at > w.now) THEN 'changed'
+		WHEN w.max_live > 0 AND w.max_live <= (SELECT count(*) FROM impersonation_session s WHERE s.actor = w.actor AND s.ended_at IS NULL
+			AND s.expires_at > w.now AND NOT (s.login = w.session_login AND s.login <> '' AND s.client = w.client)) THEN 'changed'
 		WHEN EXISTS (SELECT 1 FROM installation i WHERE i.id = 1) THEN 'ok'
 		ELSE 'no installation' END AS outcome FROM ` + unnested("w", startColumns, 1) + `),
 	ok AS MATERIALIZED (SELECT v.* FROM verdict v CROSS JOIN ` + head + ` WHERE v.outcome = 'ok'),
 	used AS (UPDATE ticket t SET used_at = ok.now, session = ok.id FROM ok WHERE t.hash = ok.ticket AND ` + among("t.hash", "ticket") + `),
 	opened AS (INSERT INTO impersonation_session (request, id, audit, client, actor, subject, login, mode, scope, resource, reason, ticket_number,
 			via, jti, policy, started_at, expires_at, last_active_at, login_expires_at, before_jti, before_scope, before_audience, before_left,
-			before_issued_at, before_expires_at)
+			before_issued_at, before_expires_at, actor_kind, jkt, consent, once)
 		SELECT ok.request, ok.id, ok.audit, ok.client, ok.actor, ok.subject, ok.session_login, ok.mode, ok.scope::jsonb, ok.resource, ok.reason, ok.ticket_number,
 			ok.via, ok.session_jti, ok.policy, ok.started_at, ok.expires_at, ok.last_active_at, ok.login_expires_at, ok.before_jti, ok.before_scope::jsonb,
-			ok.before_audience, ok.before_left, ok.before_issued_at, ok.before_expires_at
+			ok.before_audience, ok.before_left, ok.before_issued_at, ok.before_expires_at,
+			ok.actor_kind, ok.jkt, ok.consent, ok.once
 		FROM ok ORDER BY ok.ord),
 	back AS (INSERT INTO return_token (hash, session, expires_at) SELECT ok.return, ok.id, ok.return_ends FROM ok WHERE ok.return IS NOT NULL),
 	` + recordOf("ok", entries, events) + `
@@ -74,7 +79,14 @@ type start struct {
 
 // alone are the names of what two starts in one statement may not share.
 func (w start) alone() []string {
-	names := []string{"session " + w.Session.ID, "login " + w.Session.Login + "\x00" + w.Session.Client}
+	s := w.Session
+	names := []string{"session " + s.ID, "actor " + s.Actor}
+	if s.Login != "" {
+		names = append(names, "login "+s.Login+"\x00"+s.Client)
+	}
+	if s.Once != "" {
+		names = append(names, "once "+s.Once)
+	}
 	if !w.Ticket.IsZero() {
 		names = append(names, "ticket "+string(w.Ticket[:]))
 	}
@@ -213,7 +225,7 @@ func planStarts(writes []start) *startPlan {
 		p.starts.add(w.Guard.Login, w.Guard.ActorJTI, w.RequestID, w.Now.UnixMilli(), hashed(w.Ticket), hashed(w.Return), ms(w.ReturnEnds),
 			s.ID, s.Audit, s.Client, s.Actor, s.Subject, s.Login, string(s.Mode), list(s.Scope), s.Resource, s.Reason, s.TicketNumber, string(s.Via), s.JTI,
 			s.Policy, ms(s.Started), ms(s.Expires), ms(s.LastActive), ms(s.LoginExpires),
-			b.JTI, list(b.Scope), b.Audience, b.Left.Milliseconds(), ms(b.Issued), ms(b.Expires))
+			b.JTI, list(b.Scope), b.Audience, b.Left.Milliseconds(), ms(b.Issued), ms(b.Expires), string(s.ActorKind), s.Key, s.Consent, s.Once, w.MaxLive)
 		addRecord(p.entries, p.events, int64(i+1), w.entries, w.Events)
 	}
 	return p

@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	clientColumns = `id, name, public, exchange, scopes, resources, serves, redirect_uris, secret_hash, created_at`
+	clientColumns = `id, name, public, exchange, scopes, resources, serves, redirect_uris, secret_hash, settings, created_at`
 
 	selectClient  = `SELECT ` + clientColumns + ` FROM client WHERE id = ? AND deleted_at IS NULL`
 	selectClients = `SELECT ` + clientColumns + ` FROM client WHERE deleted_at IS NULL ORDER BY id`
-	insertClient  = `INSERT INTO client (` + clientColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertClient  = `INSERT INTO client (` + clientColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	deleteClient       = `UPDATE client SET deleted_at = ?, secret_hash = NULL WHERE id = ? AND deleted_at IS NULL`
 	deleteClientGrants = `DELETE FROM oauth_grant WHERE client = ?`
@@ -22,7 +22,7 @@ const (
 
 func clientDest(c *store.Client) []any {
 	return []any{&c.ID, &c.Name, &c.Public, &c.Exchange, items{&c.Scopes}, items{&c.Resources}, items{&c.Serves}, items{&c.RedirectURIs},
-		hash{&c.SecretHash}, at{&c.Created}}
+		hash{&c.SecretHash}, clientSettings{&c.Settings}, at{&c.Created}}
 }
 
 // client finds by id; sql.ErrNoRows.
@@ -64,7 +64,7 @@ func (s *Store) CreateClient(ctx context.Context, w store.ClientWrite) error {
 	return s.update(ctx, "creating a client", func(ctx context.Context, c *conn) error {
 		n := w.Client
 		if _, err := c.exec(ctx, insertClient, n.ID, n.Name, n.Public, n.Exchange, list(n.Scopes), list(n.Resources), list(n.Serves),
-			list(n.RedirectURIs), hashed(n.SecretHash), ms(n.Created)); err != nil {
+			list(n.RedirectURIs), hashed(n.SecretHash), store.EncodeSettings(n.Settings), ms(n.Created)); err != nil {
 			return exists(err)
 		}
 		return c.record(ctx, w.Entries, w.Events)

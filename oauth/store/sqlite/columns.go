@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/store"
 )
 
 // These turn values into columns and back. An empty value and a missing one are the same: both read as zero.
@@ -115,6 +116,18 @@ func (x pairs) Scan(v any) error {
 		return nil
 	}
 	return json.Unmarshal([]byte(s), x.m)
+}
+
+// clientSettings scans the settings of a client.
+type clientSettings struct{ s *store.Settings }
+
+func (x clientSettings) Scan(v any) (err error) {
+	s, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("settings are stored as %T", v)
+	}
+	*x.s, err = store.DecodeSettings([]byte(s))
+	return err
 }
 
 // orNull is the column of a text that is unique where there is one.

@@ -11,9 +11,9 @@ import (
 
 const (
 	grantColumns = `id, client, user_id, login, redirect_uri, scope, audience, nonce, code_hash, code_challenge, auth_time, acr, amr,
-		created_at, code_expires_at, code_used_at, jti, issued_at, expires_at, revoked_at`
+		created_at, code_expires_at, code_used_at, jti, issued_at, expires_at, revoked_at, jkt`
 
-	insertGrant = `INSERT INTO oauth_grant (` + grantColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertGrant = `INSERT INTO oauth_grant (` + grantColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	selectGrantByCode = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE code_hash = ?`
 	selectGrantByJTI  = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE jti = ?`
@@ -31,7 +31,7 @@ func (s *Store) CreateGrant(ctx context.Context, g store.Grant) error {
 	return s.update(ctx, "creating a grant", func(ctx context.Context, c *conn) error {
 		_, err := c.exec(ctx, insertGrant, g.ID, g.Client, g.User, g.Login, g.RedirectURI, list(g.Scope), g.Audience, g.Nonce, hashed(g.CodeHash),
 			g.CodeChallenge, ms(g.AuthTime), g.ACR, list(g.AMR), ms(g.Created), ms(g.CodeExpires), ms(g.CodeUsed), orNull(g.JTI), ms(g.Issued),
-			ms(g.Expires), ms(g.Revoked))
+			ms(g.Expires), ms(g.Revoked), g.Key)
 		return exists(err)
 	})
 }
@@ -50,7 +50,7 @@ func (s *Store) findGrant(ctx context.Context, query string, key any) (g store.G
 	err = s.look(ctx, "reading a grant", func(ctx context.Context, c *conn) error {
 		return c.row(ctx, query, []any{key}, []any{&g.ID, &g.Client, &g.User, &g.Login, &g.RedirectURI, items{&g.Scope}, &g.Audience, &g.Nonce,
 			hash{&g.CodeHash}, &g.CodeChallenge, at{&g.AuthTime}, &g.ACR, items{&g.AMR}, at{&g.Created}, at{&g.CodeExpires}, at{&g.CodeUsed},
-			text{&g.JTI}, at{&g.Issued}, at{&g.Expires}, at{&g.Revoked}})
+			text{&g.JTI}, at{&g.Issued}, at{&g.Expires}, at{&g.Revoked}, &g.Key})
 	})
 	return g, err
 }

@@ -27,7 +27,7 @@ var (
 
 	// countChangedOrOthers also counts the other living sessions of the same login and client.
 	countChangedOrOthers = countChanged + `
-		+ (SELECT count(*) FROM impersonation_session WHERE login = ? AND client = ? AND ended_at IS NULL AND expires_at > ?)`
+		+ (SELECT count(*) FROM impersonation_session WHERE login = ? AND login <> '' AND client = ? AND ended_at IS NULL AND expires_at > ?)`
 
 	selectEpochs = `SELECT scope, id, n, killed_at, killed_by, reason FROM epoch WHERE ` + anySlot(``)
 )

@@ -14,6 +14,8 @@ import (
 // selectHolder reads a login, and whether a grant that is not revoked has the token jti.
 const selectHolder = `SELECT ` + loginColumns + `, EXISTS (SELECT 1 FROM oauth_grant WHERE jti = ?2 AND revoked_at IS NULL) FROM login WHERE id = ?1`
 
+const selectHeld = `SELECT EXISTS (SELECT 1 FROM oauth_grant WHERE jti = ? AND revoked_at IS NULL)`
+
 // LoadStart implements impersonation.Store.
 func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impersonation.Facts, err error) {
 	err = s.view(ctx, "reading a start", func(ctx context.Context, c *conn) error {
@@ -47,6 +49,9 @@ func (c *conn) loadStart(ctx context.Context, k impersonation.StartKey) (f imper
 	}); err != nil {
 		return f, err
 	}
+	if err := c.row(ctx, countLive, []any{k.Actor, k.Now.UnixMilli(), k.Login, k.Client}, []any{&f.Elsewhere}); err != nil {
+		return f, err
+	}
 	f.Guard.Login, f.Guard.ActorJTI = k.Login, k.ActorJTI
 	f.Guard.Epochs = reach(k.Client, k.Actor, k.Subject, f.Actor, f.Subject)
 	f.Kills, err = c.epochs(ctx, f.Guard.Epochs)
@@ -55,6 +60,10 @@ func (c *conn) loadStart(ctx context.Context, k impersonation.StartKey) (f imper
 
 // holder reads a login, nil if there is none, and whether it still holds the token jti.
 func (c *conn) holder(ctx context.Context, login, jti string) (l *impersonation.Login, held bool, err error) {
+	if login == "" { // a service has tokens and no login
+		err = c.row(ctx, selectHeld, []any{jti}, []any{&held})
+		return nil, held, err
+	}
 	l = new(impersonation.Login)
 	l, err = optional(l, c.row(ctx, selectHolder, []any{login, jti}, append(loginDest(l), &held)))
 	return l, held, err

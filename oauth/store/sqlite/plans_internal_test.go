@@ -93,7 +93,7 @@ func grown(t *testing.T) *sql.DB {
 
 func hotQueries(t *testing.T) []string {
 	queries := []string{
-		countChanged, countChangedOrOthers, selectRequest, selectSession, selectLive, selectExpired, consumeTicket, selectTicket,
+		countChanged, countChangedOrOthers, countLive, countOnce, selectHeld, selectRequest, selectSession, selectLive, selectExpired, consumeTicket, selectTicket,
 		useReturn, stopSession, selectReturn, selectRevoked, selectProof, insertNext, selectUser, selectUserByEmail, walkUsers,
 		walkOwn, countUsers, countOwn, matchUsers, selectPage, selectTerms, selectOrganisations, endUserLogins, revokeUserGrant,
 		selectClient, deleteClientGrants, deleteTickets, selectLogin, selectLoginByCookie, endLogin, revokeLogin, touchLogin,
@@ -127,7 +127,7 @@ func hotQueries(t *testing.T) []string {
 // whole matches a step of a plan that reads a whole table that grows without bound, or a whole index of it that holds more than
 // what is open.
 var whole = regexp.MustCompile(`SCAN (s|w|impersonation_session|audit_entry|oauth_grant|ticket|return_token|login|jti_seen|app_user|user_search|sign_in_attempt)` +
-	`( *$| *\||( USING (COVERING )?INDEX (app_user|login_by|oauth_grant|ticket|jti|audit|session_by|sign_in|return_token_by|sqlite_auto)))`)
+	`( *$| *\||( USING (COVERING )?INDEX (app_user|login_by|oauth_grant|ticket|jti|audit|session_by|session_o|sign_in|return_token_by|sqlite_auto)))`)
 
 // planner asks a database how it would run a query.
 type planner struct {
@@ -170,7 +170,7 @@ func (p planner) indexes() []string {
 	want := strings.Fields(`app_user_by_name app_user_by_organisation
 		audit_entry_by_actor audit_entry_by_client audit_entry_by_kind audit_entry_by_session audit_entry_by_subject audit_entry_by_time
 		jti_seen_by_end login_by_end login_by_user oauth_grant_by_client oauth_grant_by_end oauth_grant_by_login oauth_grant_by_user
-		return_token_by_end return_token_open session_by_actor session_by_client session_by_subject session_expiring session_idling session_live
+		return_token_by_end return_token_open session_by_actor session_by_client session_by_subject session_expiring session_idling session_live session_of_actor session_once
 		sign_in_attempt_by_end ticket_by_client ticket_by_end`)
 	if diff := cmp.Diff(want, names); diff != "" {
 		p.Errorf("the indexes (-want +got):\n%s", diff)

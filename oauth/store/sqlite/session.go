@@ -10,14 +10,18 @@ import (
 const (
 	sessionColumns = `id, audit, client, actor, subject, login, mode, scope, resource, reason, ticket_number, via, jti, policy,
 		started_at, expires_at, last_active_at, login_expires_at, ended_at, end_reason, ended_by,
-		before_jti, before_scope, before_audience, before_left, before_issued_at, before_expires_at`
+		before_jti, before_scope, before_audience, before_left, before_issued_at, before_expires_at, actor_kind, jkt, consent, once`
 
 	insertSession = `INSERT INTO impersonation_session (request, ` + sessionColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '', '', ?, ?, ?, ?, ?, ?)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '', '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	selectSession = `SELECT ` + sessionColumns + ` FROM impersonation_session WHERE id = ?`
 
-	selectLive = `SELECT id FROM impersonation_session WHERE login = ? AND client = ? AND ended_at IS NULL ORDER BY seq`
+	selectLive = `SELECT id FROM impersonation_session WHERE login = ? AND login <> '' AND client = ? AND ended_at IS NULL ORDER BY seq`
+
+	// countLive counts the living sessions of an actor, but for those that a start at the same login and client takes the place of.
+	countLive = `SELECT count(*) FROM impersonation_session WHERE actor = ?1 AND ended_at IS NULL AND expires_at > ?2
+		AND NOT (login = ?3 AND login <> '' AND client = ?4)`
 )
 
 func sessionDest(s *impersonation.Session, more ...any) []any {
@@ -25,14 +29,16 @@ func sessionDest(s *impersonation.Session, more ...any) []any {
 	return append([]any{&s.ID, &s.Audit, &s.Client, &s.Actor, &s.Subject, &s.Login, &s.Mode, items{&s.Scope}, &s.Resource, &s.Reason,
 		&s.TicketNumber, &s.Via, &s.JTI, &s.Policy, at{&s.Started}, at{&s.Expires}, at{&s.LastActive}, at{&s.LoginExpires},
 		at{&s.Ended}, &s.EndReason, &s.EndedBy,
-		&b.JTI, items{&b.Scope}, &b.Audience, span{&b.Left}, at{&b.Issued}, at{&b.Expires}}, more...)
+		&b.JTI, items{&b.Scope}, &b.Audience, span{&b.Left}, at{&b.Issued}, at{&b.Expires},
+		&s.ActorKind, &s.Key, &s.Consent, &s.Once}, more...)
 }
 
 func (c *conn) addSession(ctx context.Context, request string, s impersonation.Session) error {
 	b := s.Before
 	_, err := c.exec(ctx, insertSession, request, s.ID, s.Audit, s.Client, s.Actor, s.Subject, s.Login, string(s.Mode), list(s.Scope), s.Resource,
 		s.Reason, s.TicketNumber, string(s.Via), s.JTI, s.Policy, ms(s.Started), ms(s.Expires), ms(s.LastActive), ms(s.LoginExpires),
-		b.JTI, list(b.Scope), b.Audience, b.Left.Milliseconds(), ms(b.Issued), ms(b.Expires))
+		b.JTI, list(b.Scope), b.Audience, b.Left.Milliseconds(), ms(b.Issued), ms(b.Expires),
+		string(s.ActorKind), s.Key, s.Consent, s.Once)
 	return err
 }
 

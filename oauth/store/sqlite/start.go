@@ -14,6 +14,8 @@ const (
 
 	consumeTicket = `UPDATE ticket SET used_at = ?, session = ? WHERE hash = ? AND used_at IS NULL`
 
+	countOnce = `SELECT count(*) FROM impersonation_session WHERE once = ? AND once <> ''`
+
 	insertReturn = `INSERT INTO return_token (hash, session, expires_at) VALUES (?, ?, ?)`
 )
 
@@ -56,6 +58,9 @@ func (c *conn) start(ctx context.Context, w impersonation.StartWrite, entries []
 	if err := c.hold(ctx, countChangedOrOthers, w.Guard, w.Session.Login, w.Session.Client, w.Now.UnixMilli()); err != nil {
 		return err
 	}
+	if err := c.hasRoom(ctx, w); err != nil {
+		return err
+	}
 	if err := c.addSession(ctx, w.RequestID, w.Session); err != nil {
 		return err
 	}
@@ -67,8 +72,33 @@ func (c *conn) start(ctx context.Context, w impersonation.StartWrite, entries []
 	return c.recordRows(ctx, entries, w.Events)
 }
 
-// consume uses the ticket up, if there is one. A ticket that this very write consumed before is done: nothing is left to write.
+// hasRoom answers impersonation.ErrChanged where the actor has as many sessions as they may.
+func (c *conn) hasRoom(ctx context.Context, w impersonation.StartWrite) error {
+	if w.MaxLive <= 0 {
+		return nil
+	}
+	var n int64
+	s := w.Session
+	if err := c.row(ctx, countLive, []any{s.Actor, w.Now.UnixMilli(), s.Login, s.Client}, []any{&n}); err != nil {
+		return err
+	}
+	if n >= int64(w.MaxLive) {
+		return impersonation.ErrChanged
+	}
+	return nil
+}
+
+// consume uses up the ticket, if there is one, and what can start only once. A ticket that this very write consumed before is done: nothing is left to write.
 func (c *conn) consume(ctx context.Context, w impersonation.StartWrite) (done bool, err error) {
+	if w.Session.Once != "" {
+		var n int64
+		if err := c.row(ctx, countOnce, []any{w.Session.Once}, []any{&n}); err != nil {
+			return false, err
+		}
+		if n > 0 {
+			return false, impersonation.ErrSpent
+		}
+	}
 	if w.Ticket.IsZero() {
 		return false, nil
 	}

@@ -57,6 +57,42 @@ var concurrencyCases = []testCase{
 		}
 		k.end(k.endWrite(impersonation.ScopeInstance, ""))
 	}},
+	{"once/limit", "of many starts of one actor, each on a login of its own, no more happen than are allowed", func(k *kit) {
+		var writes [crowd]impersonation.StartWrite
+		for i := range writes {
+			k.login = k.signIn(ann)
+			t := k.ticket()
+			writes[i] = k.startOn(k.load(k.key()), t)
+			writes[i].Ticket, writes[i].MaxLive = oauth.Hash{}, 3
+		}
+		var won atomic.Int32
+		var all sync.WaitGroup
+		for _, w := range writes {
+			all.Go(func() {
+				switch err := k.store.Start(k.Context(), w); {
+				case err == nil:
+					won.Add(1)
+				case !errors.Is(err, impersonation.ErrChanged):
+					k.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if won.Load() != 3 {
+			k.Errorf("got %d sessions, want 3", won.Load())
+		}
+		k.end(k.endWrite(impersonation.ScopeInstance, ""))
+	}},
+	{"once/once", "of many starts by what can start only once, one happens", func(k *kit) {
+		var writes [crowd]impersonation.StartWrite
+		once := oauth.NewID("tok")
+		for i := range writes {
+			writes[i] = k.startOn(k.load(k.key()), k.ticket())
+			writes[i].Ticket, writes[i].Session.Once = oauth.Hash{}, once
+		}
+		k.one(impersonation.ErrSpent, func(i int) error { return k.store.Start(k.Context(), writes[i]) })
+		k.end(k.endWrite(impersonation.ScopeInstance, ""))
+	}},
 	{"once/replay", "a start that is asked again while it runs happens once, and every asker is told that it did", func(k *kit) {
 		w := k.startWrite(k.issue())
 		k.all(func(int) error { return k.store.Start(k.Context(), w) })

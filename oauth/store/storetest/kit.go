@@ -122,6 +122,7 @@ func (k *kit) session(t impersonation.Ticket) impersonation.Session {
 		ID: oauth.NewID("imp"), Client: t.Client, Actor: t.Actor, Subject: t.Subject, Login: t.Login, Mode: t.Mode, Scope: t.Scope, Resource: t.Resource,
 		Reason: t.Reason, TicketNumber: t.TicketNumber, Via: policy.ViaPage, JTI: oauth.NewID("tok"), Policy: "v1", Started: k.now,
 		Expires: k.now.Add(t.Duration), LastActive: k.now, LoginExpires: k.now.Add(8 * time.Hour),
+		ActorKind: oauth.ActorUser, Key: "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", Consent: "cns_1",
 		Before: impersonation.ActorToken{JTI: oauth.NewID("tok"), Scope: []string{"openid", "impersonate"}, Audience: "https://api.acme.test",
 			Left: 7 * time.Minute, Issued: k.now.Add(-3 * time.Minute), Expires: k.now.Add(7 * time.Minute)},
 	}

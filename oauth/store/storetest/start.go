@@ -167,6 +167,55 @@ var startCases = []testCase{
 		k.login = k.signIn(ann)
 		k.start()
 	}},
+	{"start/once", "what can start only once does, beside any ticket, also after its session has ended", func(k *kit) {
+		w := k.startOn(k.load(k.key()), k.ticket())
+		w.Ticket, w.Session.Once = oauth.Hash{}, "user_id tok_1"
+		k.ok(k.store.Start(k.Context(), w))
+		k.ok(k.store.Start(k.Context(), w)) // the same write again
+		k.end(k.endWrite(impersonation.ScopeSession, w.Session.ID))
+		again := k.startOn(k.load(k.key()), k.ticket())
+		again.Ticket, again.Session.Once = oauth.Hash{}, w.Session.Once
+		k.wantErr("the second start", k.store.Start(k.Context(), again), impersonation.ErrSpent)
+		again.Session.Once = "user_id tok_2"
+		k.ok(k.store.Start(k.Context(), again))
+	}},
+	{"start/limit", "an actor has as many sessions at once as the write allows; those that it takes the place of, or that are over, do not count", func(k *kit) {
+		first := k.start()
+		if n := k.load(k.key()).Elsewhere; n != 0 {
+			k.Errorf("got %d sessions elsewhere, want none: the one of this login and app is to be superseded", n)
+		}
+		k.login = k.signIn(ann)
+		if n := k.load(k.key()).Elsewhere; n != 1 {
+			k.Errorf("got %d sessions elsewhere, want 1", n)
+		}
+		w := k.startWrite(k.issue())
+		w.MaxLive = 1
+		k.wantErr("a second session where one is the limit", k.store.Start(k.Context(), w), impersonation.ErrChanged)
+		w.MaxLive = 2
+		k.ok(k.store.Start(k.Context(), w))
+		k.end(k.endWrite(impersonation.ScopeSession, first.Session.ID))
+		over := k.startWrite(k.issue())
+		over.MaxLive, over.Supersedes = 1, []string{w.Session.ID}
+		k.ok(k.store.Start(k.Context(), over))
+	}},
+	{"start/service", "an actor that is no person has no login: its sessions take nobody's place", func(k *kit) {
+		k.login = ""
+		f := k.load(impersonation.StartKey{Client: app, Actor: "client:" + app, Subject: john, Now: k.now})
+		if f.Actor != nil || f.Login != nil || len(f.Live) > 0 {
+			k.Errorf("got %v, %v, %v; want neither a person nor a login nor sessions", f.Actor, f.Login, f.Live)
+		}
+		for range 2 {
+			t := k.ticket()
+			t.Actor, t.Login = "client:"+app, ""
+			w := k.startOn(k.load(impersonation.StartKey{Client: app, Actor: t.Actor, Subject: john, Now: k.now}), t)
+			w.Ticket, w.Return, w.Session.ActorKind, w.Session.Before = oauth.Hash{}, oauth.Hash{}, oauth.ActorAIAgent, impersonation.ActorToken{}
+			k.ok(k.store.Start(k.Context(), w))
+			k.same("the session", k.stored(w.Session.ID), w.Session)
+		}
+		if n := k.load(impersonation.StartKey{Client: app, Actor: "client:" + app, Subject: john, Now: k.now}).Elsewhere; n != 2 {
+			k.Errorf("got %d sessions elsewhere, want 2", n)
+		}
+	}},
 	{"start/all-or-nothing", "no record, no start: an entry that cannot be written undoes the session and leaves the ticket", func(k *kit) {
 		t := k.issue()
 		w := k.startWrite(t)

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -240,6 +241,9 @@ var clientCases = []testCase{
 	{"client/round-trip", "a client is read as it was registered", func(k *kit) {
 		c := k.client("zebra")
 		c.Public, c.Serves, c.SecretHash = true, []string{"https://api.acme.test"}, oauth.Hash{}
+		c.Settings = store.Settings{Auth: store.AuthPrivateKey, Keys: json.RawMessage(`{"keys":[{"kty":"OKP"}]}`), DPoP: true, RequirePAR: true,
+			IDTokenAlg: "RS256", Refresh: true, Service: oauth.ActorAIAgent, UserID: true, PostLogoutRedirectURIs: []string{"https://app.acme.test/bye"},
+			BackchannelLogoutURI: "https://app.acme.test/logout"}
 		k.ok(k.store.CreateClient(k.Context(), store.ClientWrite{Write: k.recorded(audit.KindClientAdd), Client: c}))
 		got, err := k.store.Client(k.Context(), "zebra")
 		k.ok(err)

@@ -35,7 +35,7 @@ type table struct {
 // comes with the mark of the target.
 var tables = []table{
 	newTable("client", "id", "", `id text, name text, public boolean, exchange boolean, scopes list, resources list, serves list,
-		redirect_uris list, secret_hash bytea, created_at integer, deleted_at integer`),
+		redirect_uris list, secret_hash bytea, settings text, created_at integer, deleted_at integer`),
 	newTable("signing_key", "seq", "seq", `seq integer, id text, algorithm text, sealed bytea, created_at integer`),
 	newTable("app_user", "id", "", `id text, email text, email_key text, name text, search_key text, organisation text, roles list,
 		attributes mapping, enabled boolean, protected boolean, password text, totp bytea, created_at integer, updated_at integer,
@@ -45,7 +45,7 @@ var tables = []table{
 		last_used_at integer, expires_at integer, ended_at integer`),
 	newTable("oauth_grant", "id", "", `id text, client text, user_id text, login text, redirect_uri text, scope list, audience text,
 		nonce text, code_hash bytea, code_challenge text, auth_time integer, acr text, amr list, created_at integer,
-		code_expires_at integer, code_used_at integer, jti text, issued_at integer, expires_at integer, revoked_at integer`),
+		code_expires_at integer, code_used_at integer, jti text, issued_at integer, expires_at integer, revoked_at integer, jkt text`),
 	newTable("ticket", "hash", "", `hash bytea, client text, redirect_uri text, actor text, subject text, login text, mode text,
 		scope list, resource text, duration integer, reason text, ticket_number text, code_challenge text, created_at integer,
 		expires_at integer, used_at integer, session text`),
@@ -53,7 +53,7 @@ var tables = []table{
 		subject text, login text, mode text, scope list, resource text, reason text, ticket_number text, via text, jti text,
 		policy text, started_at integer, expires_at integer, last_active_at integer, login_expires_at integer, ended_at integer,
 		end_reason text, ended_by text, before_jti text, before_scope list, before_audience text, before_left integer,
-		before_issued_at integer, before_expires_at integer`),
+		before_issued_at integer, before_expires_at integer, actor_kind text, jkt text, consent text, once text`),
 	newTable("return_token", "hash", "", `hash bytea, session text, expires_at integer, used_at integer, void_at integer, given text`),
 	newTable("jti_seen", "space, value", "", `space text, value text, until_at integer`),
 	newTable("epoch", "scope, id", "", `scope text, id text, n integer, killed_at integer, killed_by text, reason text`),
