@@ -65,6 +65,10 @@ func (s *TokenSession) Clone() fosite.Session {
 		act := *s.Claims.Act
 		c.Claims.Act = &act
 	}
+	if s.Claims.MayAct != nil {
+		may := *s.Claims.MayAct
+		c.Claims.MayAct = &may
+	}
 	c.expires = maps.Clone(s.expires)
 	return &c
 }

@@ -1,6 +1,8 @@
 package tokens
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,11 +45,25 @@ type Claims struct {
 	Audit string
 	// Act is who is really typing (RFC 8693 §4.1); nil for an ordinary token. Both halves are required.
 	Act *oauth.Party
+	// ActKind is the sub_profile within act, of an actor that is no person: oauth.ActorService or oauth.ActorAIAgent. "" for a person.
+	ActKind oauth.ActorKind
+	// MayAct is who may become the actor (RFC 8693 §4.4); nil for nobody. Never with Act.
+	MayAct *MayAct
+	// Key is the thumbprint (RFC 7638) of the key that the token is bound to, sent as cnf.jkt (RFC 9449 §6.1); "" for a bearer token.
+	Key string
 	// AuthTime, ACR and AMR say how the subject signed in (RFC 9068 §2.2.1); zero leaves them out. Never with Act: it was
 	// not the subject who signed in, and a gate that asks for a fresh sign-in must not open.
 	AuthTime time.Time
 	ACR      string
 	AMR      []string
+}
+
+// MayAct names a party that may act for the subject. An issuer with a subject is a person or a service; every member that is given
+// must match.
+type MayAct struct {
+	oauth.Party
+	// ClientID is the client that may present the actor; "" for any.
+	ClientID string
 }
 
 // clone shares nothing with c that can be changed.
@@ -56,6 +72,10 @@ func (c Claims) clone() Claims {
 	if c.Act != nil {
 		act := *c.Act
 		c.Act = &act
+	}
+	if c.MayAct != nil {
+		may := *c.MayAct
+		c.MayAct = &may
 	}
 	return c
 }
@@ -73,14 +93,22 @@ type wire struct {
 	Session  string   `json:"sid,omitempty"`
 	Audit    string   `json:"txn,omitempty"`
 	Act      *wireAct `json:"act,omitempty"`
+	MayAct   *wireAct `json:"may_act,omitempty"`
+	Key      *wireKey `json:"cnf,omitempty"`
 	AuthTime *int64   `json:"auth_time,omitempty"`
 	ACR      string   `json:"acr,omitempty"`
 	AMR      []string `json:"amr,omitempty"`
 }
 
 type wireAct struct {
-	Issuer  string `json:"iss"`
-	Subject string `json:"sub"`
+	Issuer   string          `json:"iss"`
+	Subject  string          `json:"sub"`
+	ClientID string          `json:"client_id,omitempty"`   // of may_act
+	Kind     oauth.ActorKind `json:"sub_profile,omitempty"` // of act
+}
+
+type wireKey struct {
+	Thumbprint string `json:"jkt"`
 }
 
 // Sign gives c as a JWT in compact form, signed by the Signer, with typ at+jwt. It fails with ErrClaims on what Verify would
@@ -103,7 +131,13 @@ func (c Claims) wire() wire {
 		ACR: c.ACR, AMR: c.AMR,
 	}
 	if c.Act != nil {
-		w.Act = &wireAct{c.Act.Issuer, c.Act.Subject}
+		w.Act = &wireAct{Issuer: c.Act.Issuer, Subject: c.Act.Subject, Kind: c.ActKind}
+	}
+	if c.MayAct != nil {
+		w.MayAct = &wireAct{Issuer: c.MayAct.Issuer, Subject: c.MayAct.Subject, ClientID: c.MayAct.ClientID}
+	}
+	if c.Key != "" {
+		w.Key = &wireKey{c.Key}
 	}
 	if !c.AuthTime.IsZero() {
 		at := c.AuthTime.Unix()
@@ -123,10 +157,36 @@ func (c Claims) check() error {
 	case !c.AuthTime.IsZero() && (c.AuthTime.Unix() < 0 || c.AuthTime.Unix() > maxSeconds):
 		return fmt.Errorf("%w: auth_time out of range", ErrClaims)
 	}
-	if err := c.checkText(); err != nil {
-		return err
+	for _, check := range []func() error{c.checkText, c.checkKey, c.checkMayAct, c.checkAct} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
-	return c.checkAct()
+	return nil
+}
+
+// checkKey wants a SHA-256 as base64url in the one spelling that it has.
+func (c Claims) checkKey() error {
+	if c.Key == "" {
+		return nil
+	}
+	if sum, err := base64.RawURLEncoding.Strict().DecodeString(c.Key); err != nil || len(sum) != sha256.Size {
+		return fmt.Errorf("%w: cnf has no thumbprint", ErrClaims)
+	}
+	return nil
+}
+
+func (c Claims) checkMayAct() error {
+	may := c.MayAct
+	switch {
+	case may == nil:
+		return nil
+	case c.Act != nil:
+		return fmt.Errorf("%w: may_act may not stand beside act", ErrClaims)
+	case may.Issuer == "" || may.Subject == "" || !sound(may.Issuer) || !sound(may.Subject) || !sound(may.ClientID):
+		return fmt.Errorf("%w: may_act needs iss and sub", ErrClaims)
+	}
+	return nil
 }
 
 // checkText refuses what JSON would not carry unchanged.
@@ -158,8 +218,12 @@ func (c Claims) checkAct() error {
 	switch {
 	case c.Act == nil && has(oauth.ScopeImpersonationWrite):
 		return fmt.Errorf("%w: scope %s needs act", ErrClaims, oauth.ScopeImpersonationWrite)
+	case c.Act == nil && c.ActKind != "":
+		return fmt.Errorf("%w: sub_profile needs act", ErrClaims)
 	case c.Act == nil:
 		return nil
+	case c.ActKind != "" && c.ActKind != oauth.ActorService && c.ActKind != oauth.ActorAIAgent:
+		return fmt.Errorf("%w: sub_profile of act is not one that is known", ErrClaims)
 	case c.Act.Issuer == "" || c.Act.Subject == "" || !sound(c.Act.Issuer) || !sound(c.Act.Subject):
 		return fmt.Errorf("%w: act needs iss and sub", ErrClaims)
 	case c.Session == "" || c.Audit == "":

@@ -57,6 +57,20 @@ func impersonating() tokens.Claims {
 	}
 }
 
+// delegable is a user's token that a service may act with, bound to a key; served is what it gets.
+func delegable() tokens.Claims {
+	c := ordinary()
+	c.Scope, c.Key = []string{"orders"}, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+	c.MayAct = &tokens.MayAct{Party: oauth.Party{Issuer: issuer, Subject: "client:agent"}, ClientID: "agent"}
+	return c
+}
+
+func served() tokens.Claims {
+	c := impersonating()
+	c.Act.Subject, c.ActKind, c.Key = "client:agent", oauth.ActorAIAgent, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+	return c
+}
+
 func mustSign(t testing.TB, s *tokens.KeySet, c tokens.Claims) string {
 	t.Helper()
 	token, err := s.Sign(c)

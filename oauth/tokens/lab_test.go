@@ -100,30 +100,36 @@ func TestLAB11Members(t *testing.T) {
 	t.Parallel()
 	const aud = `"aud":"https://api.acme.test"`
 	refusesPayloads(t, map[string]string{
-		"no aud":                   swap(t, aud+`,`, ``),
-		"aud of one in an array":   swap(t, aud, `"aud":["https://api.acme.test"]`),
-		"aud of two":               swap(t, aud, `"aud":["https://api.acme.test","x"]`),
-		"aud null":                 swap(t, aud, `"aud":null`),
-		"aud empty":                swap(t, aud, `"aud":""`),
-		"aud of another":           swap(t, aud, `"aud":"https://api.acme.test/"`),
-		"no iss":                   swap(t, `"iss":"https://id.acme.test","sub":"user-42"`, `"sub":"user-42"`),
-		"iss null":                 swap(t, `"iss":"https://id.acme.test","sub":"user-42"`, `"iss":null,"sub":"user-42"`),
-		"sub a number":             swap(t, `"sub":"user-42"`, `"sub":42`),
-		"no client_id":             swap(t, `"client_id":"rp1",`, ``),
-		"no jti":                   swap(t, `"jti":"jti_2",`, ``),
-		"no sid beside act":        swap(t, `"sid":"ims_1",`, ``),
-		"no txn beside act":        swap(t, `"txn":"aud_1",`, ``),
-		"scope an array":           swap(t, `"scope":"orders"`, `"scope":["orders"]`),
-		"scope with two spaces":    swap(t, `"scope":"orders"`, `"scope":"orders  openid"`),
-		"scope with impersonate":   swap(t, `"scope":"orders"`, `"scope":"orders impersonate"`),
-		"auth_time beside act":     swap(t, `"txn":"aud_1"`, `"txn":"aud_1","auth_time":1800000000`),
-		"auth_time zero":           swap(t, `"txn":"aud_1"`, `"txn":"aud_1","auth_time":0`),
-		"acr beside act":           swap(t, `"txn":"aud_1"`, `"txn":"aud_1","acr":"2"`),
-		"acr empty":                swap(t, `"txn":"aud_1"`, `"txn":"aud_1","acr":""`),
-		"amr beside act":           swap(t, `"txn":"aud_1"`, `"txn":"aud_1","amr":["otp"]`),
-		"amr empty":                swap(t, `"txn":"aud_1"`, `"txn":"aud_1","amr":[]`),
-		"may_act":                  swap(t, `"txn":"aud_1"`, `"txn":"aud_1","may_act":{"sub":"x"}`),
-		"cnf, which we never sign": swap(t, `"txn":"aud_1"`, `"txn":"aud_1","cnf":{"jkt":"x"}`),
+		"no aud":                 swap(t, aud+`,`, ``),
+		"aud of one in an array": swap(t, aud, `"aud":["https://api.acme.test"]`),
+		"aud of two":             swap(t, aud, `"aud":["https://api.acme.test","x"]`),
+		"aud null":               swap(t, aud, `"aud":null`),
+		"aud empty":              swap(t, aud, `"aud":""`),
+		"aud of another":         swap(t, aud, `"aud":"https://api.acme.test/"`),
+		"no iss":                 swap(t, `"iss":"https://id.acme.test","sub":"user-42"`, `"sub":"user-42"`),
+		"iss null":               swap(t, `"iss":"https://id.acme.test","sub":"user-42"`, `"iss":null,"sub":"user-42"`),
+		"sub a number":           swap(t, `"sub":"user-42"`, `"sub":42`),
+		"no client_id":           swap(t, `"client_id":"rp1",`, ``),
+		"no jti":                 swap(t, `"jti":"jti_2",`, ``),
+		"no sid beside act":      swap(t, `"sid":"ims_1",`, ``),
+		"no txn beside act":      swap(t, `"txn":"aud_1",`, ``),
+		"scope an array":         swap(t, `"scope":"orders"`, `"scope":["orders"]`),
+		"scope with two spaces":  swap(t, `"scope":"orders"`, `"scope":"orders  openid"`),
+		"scope with impersonate": swap(t, `"scope":"orders"`, `"scope":"orders impersonate"`),
+		"auth_time beside act":   swap(t, `"txn":"aud_1"`, `"txn":"aud_1","auth_time":1800000000`),
+		"auth_time zero":         swap(t, `"txn":"aud_1"`, `"txn":"aud_1","auth_time":0`),
+		"acr beside act":         swap(t, `"txn":"aud_1"`, `"txn":"aud_1","acr":"2"`),
+		"acr empty":              swap(t, `"txn":"aud_1"`, `"txn":"aud_1","acr":""`),
+		"amr beside act":         swap(t, `"txn":"aud_1"`, `"txn":"aud_1","amr":["otp"]`),
+		"amr empty":              swap(t, `"txn":"aud_1"`, `"txn":"aud_1","amr":[]`),
+		"may_act":                swap(t, `"txn":"aud_1"`, `"txn":"aud_1","may_act":{"sub":"x"}`),
+		"may_act beside act":     swap(t, `"txn":"aud_1"`, `"txn":"aud_1","may_act":{"iss":"https://id.acme.test","sub":"x"}`),
+		"act of an unknown kind": swap(t, `"sub":"admin-17"`, `"sub":"admin-17","sub_profile":"robot"`),
+		"cnf that is no hash":    swap(t, `"txn":"aud_1"`, `"txn":"aud_1","cnf":{"jkt":"x"}`),
+		"cnf of a certificate":   swap(t, `"txn":"aud_1"`, `"txn":"aud_1","cnf":{"x5t#S256":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"}`),
+		"cnf of two": swap(t, `"txn":"aud_1"`,
+			`"txn":"aud_1","cnf":{"jkt":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs","x5t#S256":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"}`),
+		"cnf empty": swap(t, `"txn":"aud_1"`, `"txn":"aud_1","cnf":{}`),
 	}, tokens.ErrClaims)
 }
 
@@ -299,6 +305,33 @@ func TestLAB12SignsLowS(t *testing.T) {
 		}
 		if _, err := set.Verify(token, expect); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestMalformedMayAct: in a token without act, rightly signed, a may_act that is not plainly an identity fails the whole token and
+// widens nothing. Times in it would mean nothing (RFC 8693 §4.4), so that they are refused as any member that is unknown.
+//
+// Covers RFC8693-4.4-01, RFC8693-4.4-05.
+func TestMalformedMayAct(t *testing.T) {
+	t.Parallel()
+	bad := make(map[string]string)
+	for _, v := range []string{
+		`"x"`, `["x"]`, `{}`, `null`, `true`, `{"sub":[]}`, `{"sub":null}`, `{"sub":"x"}`, `{"iss":"https://id.acme.test"}`,
+		`{"iss":"https://id.acme.test","sub":["x"]}`, `{"iss":"https://id.acme.test","sub":"x","exp":1}`,
+		`{"iss":"https://id.acme.test","sub":"x","client_id":""}`, `{"iss":"https://id.acme.test","sub":"x","SUB":"y"}`,
+	} {
+		bad[v] = strings.Replace(payload, `"act":{"iss":"https://id.acme.test","sub":"admin-17"}`, `"may_act":`+v, 1)
+	}
+	key := newKey(t)
+	set := newKeySet(t, key)
+	good := strings.Replace(payload, `"act":{`, `"may_act":{`, 1)
+	if c, err := set.Verify(forge(t, key, header(key), good), expect); err != nil || c.MayAct == nil || c.MayAct.Subject != "admin-17" {
+		t.Errorf("a good one: got %+v, %v", c.MayAct, err)
+	}
+	for name, p := range bad {
+		if c, err := set.Verify(forge(t, key, header(key), p), expect); err == nil {
+			t.Errorf("%s: got %+v, want an error", name, c.MayAct)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 func TestSignVerify(t *testing.T) {
 	t.Parallel()
 	set := newKeySet(t, newKey(t))
-	for name, want := range map[string]tokens.Claims{"ordinary": ordinary(), "impersonating": impersonating()} {
+	for name, want := range map[string]tokens.Claims{"ordinary": ordinary(), "impersonating": impersonating(), "delegable": delegable(), "served": served()} {
 		got, err := set.Verify(mustSign(t, set, want), expect)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -43,6 +43,14 @@ func TestSignSpelling(t *testing.T) {
 		{"impersonating", impersonating(), `{"iss":"https://id.acme.test","sub":"user-42","aud":"https://api.acme.test",` +
 			`"client_id":"rp1","scope":"impersonation:write orders","iat":1800000000,"exp":1800001800,"jti":"jti_2",` +
 			`"sid":"ims_1","txn":"aud_1","act":{"iss":"https://id.acme.test","sub":"admin-17"}}`},
+		{"delegable", delegable(), `{"iss":"https://id.acme.test","sub":"admin-17","aud":"https://api.acme.test","client_id":"rp1",` +
+			`"scope":"orders","iat":1800000000,"exp":1800000600,"jti":"jti_1","sid":"log_1",` +
+			`"may_act":{"iss":"https://id.acme.test","sub":"client:agent","client_id":"agent"},` +
+			`"cnf":{"jkt":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"},"auth_time":1799996460,"acr":"2","amr":["pwd","otp"]}`},
+		{"served", served(), `{"iss":"https://id.acme.test","sub":"user-42","aud":"https://api.acme.test",` +
+			`"client_id":"rp1","scope":"impersonation:write orders","iat":1800000000,"exp":1800001800,"jti":"jti_2",` +
+			`"sid":"ims_1","txn":"aud_1","act":{"iss":"https://id.acme.test","sub":"client:agent","sub_profile":"ai_agent"},` +
+			`"cnf":{"jkt":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"}}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -111,6 +119,15 @@ func TestSignRefuses(t *testing.T) {
 		{"act with amr", impersonating(), func(c *tokens.Claims) { c.AMR = []string{"otp"} }},
 		{"act with impersonate", impersonating(), func(c *tokens.Claims) { c.Scope = []string{"impersonate"} }},
 		{"act with offline_access", impersonating(), func(c *tokens.Claims) { c.Scope = []string{"offline_access"} }},
+		{"may_act beside act", impersonating(), func(c *tokens.Claims) { c.MayAct = delegable().MayAct }},
+		{"may_act without iss", delegable(), func(c *tokens.Claims) { c.MayAct.Issuer = "" }},
+		{"may_act without sub", delegable(), func(c *tokens.Claims) { c.MayAct.Subject = "" }},
+		{"may_act not UTF-8", delegable(), func(c *tokens.Claims) { c.MayAct.ClientID = "\xff" }},
+		{"kind without act", ordinary(), func(c *tokens.Claims) { c.ActKind = oauth.ActorService }},
+		{"kind of a person", impersonating(), func(c *tokens.Claims) { c.ActKind = oauth.ActorUser }},
+		{"kind that is unknown", impersonating(), func(c *tokens.Claims) { c.ActKind = "robot" }},
+		{"key that is no hash", ordinary(), func(c *tokens.Claims) { c.Key = "abc" }},
+		{"key with loose bits", ordinary(), func(c *tokens.Claims) { c.Key = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xt" }},
 		{"longer than is read", ordinary(), func(c *tokens.Claims) { c.Subject = strings.Repeat("a", tokens.MaxLength) }},
 	}
 	for _, tt := range tests {

@@ -116,9 +116,13 @@ func (c *Claims) set(m member) bool {
 	case "auth_time":
 		return m.time(&c.AuthTime)
 	case "act":
-		return m.party(&c.Act)
-	case "nbf", "cnf", "may_act":
-		return false // each narrows or hands on a token, we sign none of them, and to ignore one would widen it
+		return m.act(c)
+	case "may_act":
+		return m.mayAct(&c.MayAct)
+	case "cnf":
+		return m.key(&c.Key)
+	case "nbf":
+		return false // it narrows a token, we sign none, and to ignore one would widen it
 	default:
 		return !disguised(m.name)
 	}
@@ -173,22 +177,32 @@ func (n node) time(to *time.Time) bool {
 	return n.kind == 0 && err == nil
 }
 
-// party takes an object of iss and sub alone, and Claims.check wants both. So a nested act is refused (the depth is 1), and
-// null, {} and a string cannot pass for "nobody".
-func (n node) party(to **oauth.Party) bool {
-	p := new(oauth.Party)
-	*to = p
+// act takes an object of iss, sub and perhaps sub_profile, and Claims.check wants the first two. So a nested act is refused (the
+// depth is 1), and null, {} and a string cannot pass for "nobody".
+func (n node) act(c *Claims) bool {
+	p, kind := new(oauth.Party), ""
+	c.Act = p
+	ok := n.object(map[string]*string{"iss": &p.Issuer, "sub": &p.Subject, "sub_profile": &kind})
+	c.ActKind = oauth.ActorKind(kind)
+	return ok
+}
+
+// mayAct takes an object of iss, sub and perhaps client_id: a member that is not understood could be one that narrows.
+func (n node) mayAct(to **MayAct) bool {
+	m := new(MayAct)
+	*to = m
+	return n.object(map[string]*string{"iss": &m.Issuer, "sub": &m.Subject, "client_id": &m.ClientID})
+}
+
+// key takes an object of jkt alone: there are other ways to bind a token, and to ignore one would widen it.
+func (n node) key(to *string) bool {
+	return n.object(map[string]*string{"jkt": to}) && *to != ""
+}
+
+// object takes an object that has no members but these, each a text.
+func (n node) object(members map[string]*string) bool {
 	for _, m := range n.members {
-		switch m.name {
-		case "iss":
-			if !m.string(&p.Issuer) {
-				return false
-			}
-		case "sub":
-			if !m.string(&p.Subject) {
-				return false
-			}
-		default:
+		if to := members[m.name]; to == nil || !m.string(to) {
 			return false
 		}
 	}
