@@ -25,21 +25,23 @@ const (
 // The sizes of RSA keys, in bits. NIST SP 800-57 gives no less than 2048; more than 4096 makes each verification a load.
 const minRSA, maxRSA = 2048, 4096
 
-// algorithm is how keys of one kind are made, sign and verify. Of each signature one spelling verifies.
+// algorithm is how keys of one kind are made, sign and verify. Of each signature one spelling verifies; verifyAny takes what others may
+// sign too.
 type algorithm struct {
-	name     string
-	generate func() (crypto.Signer, error)
-	sign     func(signer crypto.Signer, input []byte) ([]byte, error)
-	verify   func(public crypto.PublicKey, input string, signature []byte) bool
+	name      string
+	generate  func() (crypto.Signer, error)
+	sign      func(signer crypto.Signer, input []byte) ([]byte, error)
+	verify    func(public crypto.PublicKey, input string, signature []byte) bool
+	verifyAny func(public crypto.PublicKey, input string, signature []byte) bool
 }
 
 var algorithms = map[string]*algorithm{
-	ES256: {ES256, func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }, signES256, verifyES256},
+	ES256: {ES256, func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }, signES256, verifyES256, verifyAnyES256},
 	EdDSA: {EdDSA, func() (crypto.Signer, error) {
 		_, private, err := ed25519.GenerateKey(rand.Reader)
 		return private, err
-	}, signEdDSA, verifyEdDSA},
-	RS256: {RS256, func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, minRSA) }, signRS256, verifyRS256},
+	}, signEdDSA, verifyEdDSA, verifyEdDSA},
+	RS256: {RS256, func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, minRSA) }, signRS256, verifyRS256, verifyRS256},
 }
 
 // algorithmOf gives the one algorithm that a public key has.
@@ -92,9 +94,13 @@ func signES256(signer crypto.Signer, input []byte) ([]byte, error) {
 	return signature, nil
 }
 
-// verifyES256 leaves zero and n to ecdsa.Verify, which refuses them.
 func verifyES256(public crypto.PublicKey, input string, signature []byte) bool {
-	if len(signature) != 64 || bytes.Compare(signature[32:], highestS) > 0 {
+	return len(signature) == 64 && bytes.Compare(signature[32:], highestS) <= 0 && verifyAnyES256(public, input, signature)
+}
+
+// verifyAnyES256 takes the higher s too: half of what other signers give has it. It leaves zero and n to ecdsa.Verify, which refuses them.
+func verifyAnyES256(public crypto.PublicKey, input string, signature []byte) bool {
+	if len(signature) != 64 {
 		return false
 	}
 	digest := sha256.Sum256([]byte(input))

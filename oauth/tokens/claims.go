@@ -16,10 +16,10 @@ import (
 
 // What reading or signing a token answers. Test with errors.Is; no text quotes a token.
 var (
-	// ErrMalformed: not spelled as a token of ours could be.
+	// ErrMalformed: not spelled as a token that is read here could be.
 	ErrMalformed = errors.New("tokens: malformed")
-	// ErrSignature: its header names no key of ours for this kind of token, or the signature is not that key's.
-	ErrSignature = errors.New("tokens: no signature of ours")
+	// ErrSignature: its header names no key and algorithm that may sign this kind of token, or the signature is not that key's.
+	ErrSignature = errors.New("tokens: signature refused")
 	// ErrClaims: a claim is missing, of a wrong form, or not what was expected.
 	ErrClaims = errors.New("tokens: claims refused")
 	// ErrExpired: its time is over, and nothing else is wrong with it.

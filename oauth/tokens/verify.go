@@ -2,6 +2,7 @@ package tokens
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -128,18 +129,18 @@ func (c *Claims) set(m member) bool {
 	}
 }
 
-// disguised reports whether name is not a claim that we know but reads as one to somebody who folds case, as
-// encoding/json does for structs: "SUB", or "ſub" with U+017F.
-func disguised(name string) bool {
-	for _, known := range [...]string{
-		"iss", "sub", "aud", "client_id", "jti", "sid", "txn", "acr", "scope", "amr", "iat", "exp", "auth_time", "act",
-		"nbf", "cnf", "may_act", "nonce", "azp",
-	} {
-		if name != known && strings.EqualFold(name, known) {
-			return true
-		}
-	}
-	return false
+// claimNames are those that we read, and those that we refuse.
+var claimNames = []string{
+	"iss", "sub", "aud", "client_id", "jti", "sid", "txn", "acr", "scope", "amr", "iat", "exp", "auth_time", "act",
+	"nbf", "cnf", "may_act", "nonce", "azp",
+}
+
+func disguised(name string) bool { return folds(name, claimNames) }
+
+// folds reports whether name is none of names but reads as one of them to somebody who folds case, as encoding/json does for
+// structs: "SUB", or "ſub" with U+017F.
+func folds(name string, names []string) bool {
+	return !slices.Contains(names, name) && slices.ContainsFunc(names, func(known string) bool { return strings.EqualFold(name, known) })
 }
 
 // string takes text that is not empty: an empty claim would read like a missing one.
