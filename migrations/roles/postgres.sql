@@ -26,6 +26,7 @@ GRANT SELECT ON goose_db_version, installation TO understudy_app, understudy_aud
 -- What is only ever added. The trail and the outbox number their rows themselves: who could choose a number could put an entry
 -- before others, or take the numbers that are to come and so keep everybody from ending anything.
 GRANT SELECT, INSERT ON policy_version, signing_key TO understudy_app;
+GRANT UPDATE (activates_at, retires_at, revoked_at) ON signing_key TO understudy_app;
 GRANT SELECT, INSERT (id, time_at, kind, actor, subject, client, session, canonical, opening) ON audit_entry TO understudy_app;
 GRANT SELECT, INSERT (kind, session, actor, subject, client, reason, time_at) ON outbox TO understudy_app;
 

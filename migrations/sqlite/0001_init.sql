@@ -28,10 +28,13 @@ CREATE TABLE client (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE signing_key (
-    id         TEXT PRIMARY KEY,
-    algorithm  TEXT NOT NULL,
-    sealed     BLOB NOT NULL,
-    created_at INTEGER
+    id           TEXT PRIMARY KEY,
+    algorithm    TEXT NOT NULL,
+    sealed       BLOB NOT NULL,
+    created_at   INTEGER,
+    activates_at INTEGER, -- it signs from then on
+    retires_at   INTEGER, -- it verifies until then; NULL while no other is to take its place
+    revoked_at   INTEGER
 ) STRICT;
 
 CREATE TABLE app_user (

@@ -101,7 +101,8 @@ func TestEnrolTOTPRefusesKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := store.SigningKey{ID: key.ID, Algorithm: key.Algorithm, Sealed: sealed, Created: time.Now()}
-	if err := b.st.AddSigningKey(t.Context(), k, true, impersonation.Write{Now: time.Now(), RequestID: oauth.NewID("req")}); err != nil {
+	w := store.KeyRotation{Write: impersonation.Write{Now: time.Now(), RequestID: oauth.NewID("req")}, Key: k}
+	if err := b.st.RotateSigningKey(t.Context(), w); err != nil {
 		t.Fatal(err)
 	}
 	before := len(b.entries())

@@ -41,6 +41,7 @@ const (
 	KindLift         Kind = "kill.off"
 	KindPolicy       Kind = "policy.change"
 	KindKey          Kind = "key.create"
+	KindKeyRevoke    Kind = "key.revoke"
 	KindSearch       Kind = "directory.search"
 )
 

@@ -6,6 +6,6 @@ func Kinds() []Kind {
 		KindTicket, KindStart, KindRefused, KindRefusedFolded, KindStop, KindStopRefused, KindEnd, KindAction, KindReuse, KindRevoke,
 		KindSignIn, KindSignOut, KindTOTPEnrolled,
 		KindUserAdd, KindUserPassword, KindUserRole, KindUserDisable, KindUserEnable, KindClientAdd, KindClientRemove,
-		KindKill, KindLift, KindPolicy, KindKey, KindSearch,
+		KindKill, KindLift, KindPolicy, KindKey, KindKeyRevoke, KindSearch,
 	}
 }

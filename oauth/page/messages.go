@@ -166,6 +166,7 @@ var messages = map[string]string{
 	"kind.kill.off":                     "Kill switch off",
 	"kind.policy.change":                "Policy changed",
 	"kind.key.create":                   "Key made",
+	"kind.key.revoke":                   "Key revoked",
 	"kind.directory.search":             "Searched users",
 
 	"end.stopped":    "They pressed Stop",

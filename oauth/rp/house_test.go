@@ -29,6 +29,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/server"
 	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/store/sqlite"
+	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
 // clock is a clock that a test moves.
@@ -169,6 +170,27 @@ func (h *house) must(err error) {
 	}
 }
 
+// anRSAKey is one for all houses: to make one takes longer than many a test.
+var anRSAKey = sync.OnceValues(func() (tokens.Key, error) { return tokens.Generate(tokens.RS256) })
+
+// addKeys gives the issuer's store the first keys that it would make.
+func (h *house) addKeys(box *seal.Box) {
+	h.t.Helper()
+	ec, err := tokens.Generate(tokens.ES256)
+	h.must(err)
+	rsa, err := anRSAKey()
+	h.must(err)
+	now := h.clock.Now().UTC()
+	for _, key := range []tokens.Key{ec, rsa} {
+		sealed, err := key.Seal(box)
+		h.must(err)
+		h.must(h.store.RotateSigningKey(h.t.Context(), store.KeyRotation{
+			Write: impersonation.Write{Now: now},
+			Key:   store.SigningKey{ID: key.ID, Algorithm: key.Algorithm, Sealed: sealed, Created: now, Activates: now},
+		}))
+	}
+}
+
 func (h *house) serveIssuer(ctx context.Context) {
 	st, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(h.t.TempDir(), "issuer.db"), Migrate: true})
 	h.must(err)
@@ -181,6 +203,7 @@ func (h *house) serveIssuer(ctx context.Context) {
 	rand.Read(key)
 	box, err := seal.New(key)
 	h.must(err)
+	h.addKeys(box)
 	s, err := server.New(ctx, server.Config{PublicURL: h.issuer, Store: st, Registry: policy.Default(), Box: box, Now: h.clock.Now, Logger: slog.New(slog.DiscardHandler)})
 	h.must(err)
 	srv.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -202,7 +202,7 @@ func (s *Server) isHinted(login *impersonation.Login, f url.Values) (bool, error
 	if !f.Has("id_token_hint") || login == nil {
 		return true, nil
 	}
-	claims, err := s.keys.VerifyIDToken(f.Get("id_token_hint"), s.issuer)
+	claims, err := s.keys().VerifyIDToken(f.Get("id_token_hint"), s.issuer)
 	if err != nil {
 		return false, invalidRequest("id_token_hint", "is not an ID token of this issuer")
 	}

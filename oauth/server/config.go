@@ -1,11 +1,14 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
@@ -13,6 +16,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/internal/seal"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
 // Lifetimes of everything that the server makes, in one place so that tests can shorten them. A zero field takes its default.
@@ -49,6 +53,14 @@ type Config struct {
 	// RequireSecondFactor refuses an impersonation to an actor who signed in by password alone.
 	RequireSecondFactor bool
 	Lifetimes           Lifetimes
+	// SigningAlgorithm is that of the store's key which signs: ES256, EdDSA or RS256. Empty is ES256. Beside it the store has an RS256
+	// key for ID tokens of clients that are registered for that. Where it changes, the server makes a key that signs ten minutes
+	// later; until then the one of before does.
+	SigningAlgorithm string
+	// Keys are held by the program itself, as in a KMS or an HSM (tokens.FromSigner); every server of the issuer must have the same.
+	// The first of each algorithm signs and the first of all signs access tokens; the others only verify. Bring one for RS256
+	// too: OpenID Connect Discovery §3 demands it. With any, none of the store's signs, and those go on verifying.
+	Keys []tokens.Key
 	// Box seals signing keys, TOTP secrets and short-lived cookies. Must be set.
 	Box *seal.Box
 	// Passwords checks passwords. Nil makes one of the default size.
@@ -77,6 +89,10 @@ func (c *Config) complete() error {
 	case c.Box == nil:
 		return errors.New("server: Box must be set")
 	}
+	c.SigningAlgorithm = cmp.Or(c.SigningAlgorithm, tokens.ES256)
+	if !slices.Contains(tokens.Algorithms(), c.SigningAlgorithm) {
+		return fmt.Errorf("server: SigningAlgorithm must be one of %s", strings.Join(tokens.Algorithms(), ", "))
+	}
 	if c.Passwords == nil {
 		c.Passwords = password.New(password.DefaultWorkers, password.DefaultQueue)
 	}
@@ -88,6 +104,11 @@ func (c *Config) complete() error {
 	}
 	c.Lifetimes = c.Lifetimes.withDefaults()
 	return nil
+}
+
+// LongestToken is how long a token of ours lasts at most: a person's own, or an impersonation.
+func (l Lifetimes) LongestToken() time.Duration {
+	return max(l.withDefaults().AccessToken, policy.MaxDuration)
 }
 
 func (l Lifetimes) withDefaults() Lifetimes {

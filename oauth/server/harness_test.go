@@ -22,6 +22,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/server"
 	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
 // The verifier and challenge of RFC 7636 appendix B.
@@ -102,6 +103,7 @@ func setup(t testing.TB, o options) *house {
 		},
 	}
 	t.Cleanup(h.http.CloseIdleConnections)
+	h.addKeys()
 	h.serve(o)
 	ctx := context.Background()
 	for _, u := range []directory.User{
@@ -155,6 +157,30 @@ func (h *house) replica(o options) *house {
 	other.store = h.base.store(h.t)
 	other.serve(o)
 	return &other
+}
+
+// anRSAKey is one for all houses: to make one takes longer than many a test.
+var anRSAKey = sync.OnceValues(func() (tokens.Key, error) { return tokens.Generate(tokens.RS256) })
+
+// addKeys gives the store the first keys that a server would make.
+func (h *house) addKeys() {
+	h.t.Helper()
+	ec, err := tokens.Generate(tokens.ES256)
+	h.must(err)
+	rsa, err := anRSAKey()
+	h.must(err)
+	for _, key := range []tokens.Key{ec, rsa} {
+		h.must(h.store.RotateSigningKey(context.Background(), store.KeyRotation{Write: h.write(), Key: h.sealed(key)}))
+	}
+}
+
+// sealed is key as a store has it, signing from now on.
+func (h *house) sealed(key tokens.Key) store.SigningKey {
+	h.t.Helper()
+	now := h.clock.Now().UTC()
+	sealed, err := key.Seal(h.box)
+	h.must(err)
+	return store.SigningKey{ID: key.ID, Algorithm: key.Algorithm, Sealed: sealed, Created: now, Activates: now}
 }
 
 func newBox(t testing.TB) *seal.Box {

@@ -40,5 +40,8 @@ func (s *Server) notReady(ctx context.Context) string {
 	if skew := s.clock().Sub(clock); skew > maxSkew || skew < -maxSkew {
 		return "the clock is more than 2 s from the store's"
 	}
+	if s.ring.held.Load().broken != nil { // its tokens, which others give, would be refused here
+		return "a signing key cannot be opened with this sealing key"
+	}
 	return ""
 }

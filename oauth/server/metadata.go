@@ -1,6 +1,9 @@
 package server
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -30,7 +33,7 @@ func (s *Server) discovery() ([]byte, error) {
 		"response_modes_supported":                       []string{"query"},
 		"grant_types_supported":                          []string{"authorization_code", oauth.GrantTypeTokenExchange},
 		"subject_types_supported":                        []string{"public"},
-		"id_token_signing_alg_values_supported":          []string{s.keys.Signer().Algorithm},
+		"id_token_signing_alg_values_supported":          s.keys().Algorithms(),
 		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic", "client_secret_post", "none"},
 		"introspection_endpoint_auth_methods_supported":  []string{"client_secret_basic", "client_secret_post"},
 		"revocation_endpoint_auth_methods_supported":     []string{"client_secret_basic", "client_secret_post", "none"},
@@ -49,14 +52,25 @@ func (s *Server) discovery() ([]byte, error) {
 	})
 }
 
-func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) { public(w, s.metadata) }
-func (s *Server) serveJWKS(w http.ResponseWriter, _ *http.Request)     { public(w, s.keys.JWKS()) }
+func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
+	document, err := s.discovery()
+	if err != nil {
+		s.writeError(w, r, err)
+		return
+	}
+	public(w, r, document)
+}
 
-// public answers with a document that is the same for everybody. Five minutes: a new key is published well before it signs.
-func public(w http.ResponseWriter, document []byte) {
+func (s *Server) serveJWKS(w http.ResponseWriter, r *http.Request) { public(w, r, s.keys().JWKS()) }
+
+// public answers with a document that is the same for everybody, or that it is the one which the client has (RFC 9110 §13.1.2). Five
+// minutes: a new key is published well before it signs.
+func public(w http.ResponseWriter, r *http.Request, document []byte) {
+	sum := sha256.Sum256(document)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "public, max-age=300")
 	h.Set("Access-Control-Allow-Origin", "*")
-	w.Write(document) // the client is gone, and nobody is left to tell
+	h.Set("ETag", `"`+base64.RawURLEncoding.EncodeToString(sum[:16])+`"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(document))
 }

@@ -7,7 +7,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -39,11 +38,12 @@ type Server struct {
 	proxies   proxies
 	rules     *policy.Rules
 
-	keys      *tokens.KeySet
+	algorithm string       // of all but the ID tokens of clients that want another
+	ownKeys   []tokens.Key // that sign in place of the store's
+	ring      keyring
 	service   *impersonation.Service
 	provider  *fosite.Fosite
 	pages     *page.Pages
-	metadata  []byte
 	strangers *rate.Limiter // log lines about requests without client authentication
 	searches  *limits
 	acts      *limits // actions, by session
@@ -52,7 +52,7 @@ type Server struct {
 	private   http.Handler
 }
 
-// New makes a server: it puts the registry on record, makes the first signing key where there is none, and opens the keys.
+// New makes a server: it puts the registry on record, makes the first signing keys where there are none, and opens the keys.
 func New(ctx context.Context, c Config) (*Server, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	s := &Server{
 		issuer: c.PublicURL, store: c.Store, registry: c.Registry, life: c.Lifetimes, box: c.Box, passwords: c.Passwords, log: c.Logger,
-		now: c.Now, proxies: c.TrustedProxies, rules: rules,
+		now: c.Now, proxies: c.TrustedProxies, rules: rules, algorithm: c.SigningAlgorithm, ownKeys: c.Keys,
 		strangers: rate.NewLimiter(1, 10), // one line a second tells as much as a thousand
 		searches:  newLimits(searchesPerMinute),
 		acts:      newLimits(actionsPerMinute),
@@ -81,14 +81,11 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if err := s.putPolicy(ctx); err != nil {
 		return nil, fmt.Errorf("putting the policy on record: %w", err)
 	}
-	if s.keys, err = s.openKeys(ctx); err != nil {
+	if err := s.holdFirstKeys(ctx); err != nil {
 		return nil, fmt.Errorf("opening signing keys: %w", err)
 	}
 	s.provider = newProvider(s)
 	if s.pages, err = page.New(s.pageConfig(rules, c.SupportURL)); err != nil {
-		return nil, err
-	}
-	if s.metadata, err = s.discovery(); err != nil {
 		return nil, err
 	}
 	s.handler, s.private = s.routes(), s.privateRoutes()
@@ -136,7 +133,7 @@ func (s *Server) routes() http.Handler {
 	return s.pipeline(mux)
 }
 
-// Run ends sessions whose time is up, writes the folded refusals and deletes what is long over, until ctx ends; then it
+// Run looks for new signing keys and revoked ones, ends sessions whose time is up, writes the folded refusals and deletes what is long over, until ctx ends; then it
 // writes the last folded refusals. It returns nil when ctx ended.
 func (s *Server) Run(ctx context.Context) error {
 	second, minute := time.NewTicker(time.Second), time.NewTicker(time.Minute)
@@ -150,6 +147,7 @@ func (s *Server) Run(ctx context.Context) error {
 			s.service.Flush(last, true)
 			return nil
 		case <-second.C:
+			s.lookForKeys()
 			s.service.Flush(ctx, false)
 			if _, err := s.service.Sweep(ctx); err != nil && ctx.Err() == nil {
 				s.log.WarnContext(ctx, "sweeping sessions failed", "error", err)
@@ -190,47 +188,4 @@ func (s *Server) logPolicy(ctx context.Context) {
 	default:
 		s.log.WarnContext(ctx, "the policy changed: every server must have the same", "was", page[1].Entry.Policy, "version", s.rules.Version())
 	}
-}
-
-// openKeys opens the signing keys, and makes one where there is none. Two processes that start together agree on one.
-func (s *Server) openKeys(ctx context.Context) (*tokens.KeySet, error) {
-	sealed, err := s.store.SigningKeys(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if len(sealed) == 0 {
-		if err := s.makeKey(ctx); err != nil && !errors.Is(err, store.ErrExists) {
-			return nil, err
-		}
-		if sealed, err = s.store.SigningKeys(ctx); err != nil {
-			return nil, err
-		}
-	}
-	keys := make([]tokens.Key, 0, len(sealed))
-	for _, k := range sealed {
-		key, err := tokens.OpenKey(s.box, k.ID, k.Algorithm, k.Sealed)
-		if err != nil {
-			return nil, fmt.Errorf("key %s cannot be opened with this sealing key: %w", k.ID, err)
-		}
-		keys = append(keys, key)
-	}
-	return tokens.NewKeySet(keys...)
-}
-
-func (s *Server) makeKey(ctx context.Context) error {
-	key, err := tokens.Generate(tokens.ES256)
-	if err != nil {
-		return err
-	}
-	sealed, err := key.Seal(s.box)
-	if err != nil {
-		return err
-	}
-	now := s.clock()
-	e := audit.New(audit.KindKey, now)
-	e.Actor.Issuer, e.Actor.Subject = "cli", "serve"
-	e.Set("kid", key.ID)
-	e.Set("alg", key.Algorithm)
-	return s.store.AddSigningKey(ctx, store.SigningKey{ID: key.ID, Algorithm: key.Algorithm, Sealed: sealed, Created: now}, true,
-		impersonation.Write{Entries: []audit.Entry{e}, Now: now})
 }

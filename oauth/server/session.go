@@ -17,9 +17,10 @@ type TokenSession struct {
 	Claims tokens.Claims
 	Nonce  string
 
-	id      jwt.IDTokenClaims
-	headers jwt.Headers
-	expires map[fosite.TokenType]time.Time
+	accessToken string // once it is made, for the at_hash: fosite's own knows the algorithms whose names end in a number
+	id          jwt.IDTokenClaims
+	headers     jwt.Headers
+	expires     map[fosite.TokenType]time.Time
 }
 
 var (
@@ -44,7 +45,7 @@ func (s *TokenSession) GetUsername() string { return "" }
 // GetSubject implements fosite.Session.
 func (s *TokenSession) GetSubject() string { return s.Claims.Subject }
 
-// IDTokenClaims implements openid.Session. fosite looks at the subject and leaves the at_hash; times are left out, since it
+// IDTokenClaims implements openid.Session. fosite looks at the subject and leaves an at_hash, which is not used; times are left out, since it
 // would judge them by its own clock.
 func (s *TokenSession) IDTokenClaims() *jwt.IDTokenClaims {
 	s.id.Subject = s.Claims.Subject

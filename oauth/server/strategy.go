@@ -46,7 +46,8 @@ func (t strategy) GenerateAccessToken(_ context.Context, r fosite.Requester) (to
 		c.Issuer, c.ClientID, c.Scope = t.s.issuer, r.GetClient().GetID(), r.GetGrantedScopes()
 		c.ID, c.IssuedAt, c.Expires = oauth.NewID("tok"), now, now.Add(t.s.life.AccessToken)
 	}
-	token, err = t.s.keys.Sign(*c)
+	token, err = t.s.keys().Sign(*c)
+	session.accessToken = token
 	return token, c.ID, err
 }
 
@@ -58,7 +59,7 @@ func (t strategy) ValidateAccessToken(_ context.Context, _ fosite.Requester, tok
 
 // verify accepts an access token of ours that has not expired. Whether it still counts is the store's to say.
 func (s *Server) verify(token string) (tokens.Claims, error) {
-	return s.keys.Verify(token, tokens.Expect{Issuer: s.issuer, Now: s.clock()})
+	return s.verifyToken(token, tokens.Expect{Issuer: s.issuer, Now: s.clock()})
 }
 
 // AuthorizeCodeSignature is the key of a code in the store: the SHA-256 of its 256 random bits, in hex.
@@ -97,6 +98,14 @@ func (strategy) ValidateRefreshToken(context.Context, fosite.Requester, string) 
 
 var errNoRefresh = errors.New("refresh tokens are not issued")
 
+// idTokenAlg is the algorithm that c's ID tokens are registered for, "" for that of all else.
+func idTokenAlg(c fosite.Client) string {
+	if c, ok := c.(*client); ok {
+		return c.Settings.IDTokenAlg
+	}
+	return ""
+}
+
 // GenerateIDToken signs an ID token for the code flow (OpenID Connect Core §3.1.3.6). A token that acts never gets one: it
 // would say that the subject signed in.
 func (t strategy) GenerateIDToken(_ context.Context, _ time.Duration, r fosite.Requester) (string, error) {
@@ -112,8 +121,9 @@ func (t strategy) GenerateIDToken(_ context.Context, _ time.Duration, r fosite.R
 	if session.Nonce != "" {
 		claims["nonce"] = session.Nonce
 	}
-	if hash := session.id.AccessTokenHash; hash != "" {
-		claims["at_hash"] = hash
+	keys, algorithm := t.s.keys(), idTokenAlg(r.GetClient())
+	if session.accessToken != "" {
+		claims["at_hash"] = keys.AccessTokenHash(algorithm, session.accessToken)
 	}
-	return t.s.keys.SignIDToken(claims)
+	return keys.SignIDToken(algorithm, claims)
 }

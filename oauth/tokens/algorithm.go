@@ -22,6 +22,9 @@ const (
 	RS256 = "RS256" // RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 §3.3)
 )
 
+// Algorithms lists the algorithms that a key can have, the usual first.
+func Algorithms() []string { return []string{ES256, EdDSA, RS256} }
+
 // The sizes of RSA keys, in bits. NIST SP 800-57 gives no less than 2048; more than 4096 makes each verification a load.
 const minRSA, maxRSA = 2048, 4096
 

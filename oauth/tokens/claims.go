@@ -20,6 +20,8 @@ var (
 	ErrMalformed = errors.New("tokens: malformed")
 	// ErrSignature: its header names no key and algorithm that may sign this kind of token, or the signature is not that key's.
 	ErrSignature = errors.New("tokens: signature refused")
+	// ErrUnknownKey is the ErrSignature of a token whose header is none that our keys write: perhaps those of another set do.
+	ErrUnknownKey = fmt.Errorf("%w: a header of no key", ErrSignature)
 	// ErrClaims: a claim is missing, of a wrong form, or not what was expected.
 	ErrClaims = errors.New("tokens: claims refused")
 	// ErrExpired: its time is over, and nothing else is wrong with it.
@@ -111,8 +113,8 @@ type wireKey struct {
 	Thumbprint string `json:"jkt"`
 }
 
-// Sign gives c as a JWT in compact form, signed by the Signer, with typ at+jwt. It fails with ErrClaims on what Verify would
-// refuse, and then says which claim.
+// Sign gives c as a JWT in compact form, signed by the first of the Signers, with typ at+jwt. It fails with ErrKey where none signs, and with ErrClaims
+// on what Verify would refuse, and then says which claim.
 func (s *KeySet) Sign(c Claims) (string, error) {
 	if err := c.check(); err != nil {
 		return "", err
@@ -121,7 +123,7 @@ func (s *KeySet) Sign(c Claims) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("writing claims: %w", err)
 	}
-	return s.sign(s.access, payload)
+	return s.sign(s.access, "", payload)
 }
 
 func (c Claims) wire() wire {

@@ -1,14 +1,19 @@
 package tokens
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 )
 
-// SignIDToken gives claims as an ID token (OpenID Connect Core §2) with typ JWT, members sorted by name. Beside iss and sub,
-// which it requires, what stands in claims is the caller's affair. It fails with ErrClaims or ErrMalformed on what
-// VerifyIDToken would refuse: a name twice in another case, and act, since an impersonation gets no ID token.
-func (s *KeySet) SignIDToken(claims map[string]any) (string, error) {
+// SignIDToken gives claims as an ID token (OpenID Connect Core §2) with typ JWT, members sorted by name, signed as algorithm says, or
+// as access tokens are where it is "". Beside iss and sub, which it requires, what stands in claims is the caller's affair. It fails
+// with ErrKey where no key signs algorithm, and with ErrClaims or ErrMalformed on what VerifyIDToken would refuse: a name twice in
+// another case, and act, since an impersonation gets no ID token.
+func (s *KeySet) SignIDToken(algorithm string, claims map[string]any) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", fmt.Errorf("writing claims: %w", err)
@@ -17,7 +22,19 @@ func (s *KeySet) SignIDToken(claims map[string]any) (string, error) {
 	if err := checkIDToken(payload, issuer); err != nil {
 		return "", err
 	}
-	return s.sign(s.idToken, payload)
+	return s.sign(s.idToken, algorithm, payload)
+}
+
+// AccessTokenHash is the at_hash of an ID token that comes with accessToken and is signed as algorithm says, or as access tokens are
+// where it is "" (OpenID Connect Core §3.1.3.6): base64url of the left half of the hash that the algorithm uses, which for EdDSA is the
+// SHA-512 of Ed25519.
+func (s *KeySet) AccessTokenHash(algorithm, accessToken string) string {
+	if cmp.Or(algorithm, s.first) == EdDSA {
+		sum := sha512.Sum512([]byte(accessToken))
+		return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
+	}
+	sum := sha256.Sum256([]byte(accessToken))
+	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
 // VerifyIDToken reads an ID token of ours, as id_token_hint: signed by one of the keys, with issuer as iss and a sub. Numbers

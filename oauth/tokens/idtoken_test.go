@@ -23,7 +23,7 @@ func TestIDToken(t *testing.T) {
 	t.Parallel()
 	key := newKey(t)
 	set := newKeySet(t, key)
-	token, err := set.SignIDToken(idClaims())
+	token, err := set.SignIDToken("", idClaims())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,14 +60,14 @@ func TestIDTokenRefuses(t *testing.T) {
 	} {
 		claims := idClaims()
 		maps.Copy(claims, change)
-		if token, err := set.SignIDToken(claims); err == nil || token != "" {
+		if token, err := set.SignIDToken("", claims); err == nil || token != "" {
 			t.Errorf("%s: got %q, want an error", name, token)
 		}
 	}
-	if _, err := set.SignIDToken(map[string]any{"iss": issuer}); !errors.Is(err, tokens.ErrClaims) {
+	if _, err := set.SignIDToken("", map[string]any{"iss": issuer}); !errors.Is(err, tokens.ErrClaims) {
 		t.Errorf("no sub at all: got %v, want ErrClaims", err)
 	}
-	if _, err := set.SignIDToken(map[string]any{"iss": issuer, "sub": "x", "f": func() {}}); err == nil {
+	if _, err := set.SignIDToken("", map[string]any{"iss": issuer, "sub": "x", "f": func() {}}); err == nil {
 		t.Error("a function as claim: no error")
 	}
 }
@@ -81,7 +81,7 @@ func TestKindsDoNotMix(t *testing.T) {
 	}
 	claims := idClaims()
 	maps.Copy(claims, map[string]any{"aud": expect.Audience, "client_id": "rp1", "jti": "j", "scope": "openid"})
-	token, err := set.SignIDToken(claims)
+	token, err := set.SignIDToken("", claims)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestKindsDoNotMix(t *testing.T) {
 func TestVerifyIDTokenIssuer(t *testing.T) {
 	t.Parallel()
 	set := newKeySet(t, newKey(t))
-	token, err := set.SignIDToken(idClaims())
+	token, err := set.SignIDToken("", idClaims())
 	if err != nil {
 		t.Fatal(err)
 	}

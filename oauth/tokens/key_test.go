@@ -7,11 +7,14 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -118,9 +121,6 @@ func TestRotation(t *testing.T) {
 	t.Parallel()
 	old, fresh := newKey(t), newKey(t)
 	before, during, after := newKeySet(t, old), newKeySet(t, fresh, old), newKeySet(t, fresh)
-	if got := during.Signer().ID; got != fresh.ID {
-		t.Errorf("signer %s, want %s", got, fresh.ID)
-	}
 	if _, err := during.Verify(mustSign(t, before, ordinary()), expect); err != nil {
 		t.Errorf("signed before, read during: %v", err)
 	}
@@ -129,6 +129,117 @@ func TestRotation(t *testing.T) {
 	}
 	if _, err := after.Verify(mustSign(t, before, ordinary()), expect); !errors.Is(err, tokens.ErrSignature) {
 		t.Errorf("signed before, read after: got %v, want ErrSignature", err)
+	}
+}
+
+// Each signer signs what is asked for its algorithm, and the first what is asked for none. What only verifies is published and signs
+// nothing; what is for hints is neither.
+func TestSigners(t *testing.T) {
+	t.Parallel()
+	es, ed, rs, next, gone := newKey(t), keyOf(t, tokens.EdDSA), keyOf(t, tokens.RS256), newKey(t), newKey(t)
+	set, err := tokens.Keys{Signers: []tokens.Key{es, rs}, Verifiers: []tokens.Key{next, ed}, Hints: []tokens.Key{gone}}.Set()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := set.Algorithms(), []string{tokens.ES256, tokens.RS256}; !slices.Equal(got, want) {
+		t.Errorf("Algorithms: got %v, want %v", got, want)
+	}
+	for algorithm, want := range map[string]string{"": es.ID, tokens.ES256: es.ID, tokens.RS256: rs.ID} {
+		token, err := set.SignIDToken(algorithm, idClaims())
+		if err != nil || kid(t, token) != want {
+			t.Errorf("%q: signed by %s, %v; want %s", algorithm, kid(t, token), err, want)
+		}
+		if _, err := set.VerifyIDToken(token, issuer); err != nil {
+			t.Errorf("%q: %v", algorithm, err)
+		}
+	}
+	if got := kid(t, mustSign(t, set, ordinary())); got != es.ID {
+		t.Errorf("an access token: signed by %s, want the first signer %s", got, es.ID)
+	}
+	for _, algorithm := range []string{tokens.EdDSA, "none", "HS256"} {
+		if token, err := set.SignIDToken(algorithm, idClaims()); !errors.Is(err, tokens.ErrKey) || token != "" {
+			t.Errorf("%s: got %q, %v; want ErrKey", algorithm, token, err)
+		}
+	}
+	for name, key := range map[string]tokens.Key{"that is to sign": next, "of another algorithm": ed} {
+		if _, err := set.Verify(mustSign(t, newKeySet(t, key), ordinary()), expect); err != nil {
+			t.Errorf("one %s: %v", name, err)
+		}
+	}
+	hint, err := newKeySet(t, gone).SignIDToken("", idClaims())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := set.VerifyIDToken(hint, issuer); err != nil {
+		t.Errorf("a hint: %v", err)
+	}
+	if _, err := set.Verify(mustSign(t, newKeySet(t, gone), ordinary()), expect); !errors.Is(err, tokens.ErrUnknownKey) || !errors.Is(err, tokens.ErrSignature) {
+		t.Errorf("an access token by a key for hints: got %v, want ErrUnknownKey", err)
+	}
+	if jwks := string(set.JWKS()); strings.Contains(jwks, gone.ID) || !strings.Contains(jwks, next.ID) {
+		t.Errorf("got %s; want what verifies, and not what is for hints", jwks)
+	}
+}
+
+func kid(t *testing.T, token string) string {
+	t.Helper()
+	head, _, _ := strings.Cut(token, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(head)
+	var header struct{ Kid string }
+	if err := errors.Join(err, json.Unmarshal(raw, &header)); err != nil {
+		t.Fatal(err)
+	}
+	return header.Kid
+}
+
+func TestKeysRefuse(t *testing.T) {
+	t.Parallel()
+	one, two := newKey(t), newKey(t)
+	for name, keys := range map[string]tokens.Keys{
+		"two sign one algorithm":   {Signers: []tokens.Key{one, two}},
+		"it signs and verifies":    {Signers: []tokens.Key{one}, Verifiers: []tokens.Key{one}},
+		"it verifies and is hints": {Verifiers: []tokens.Key{one}, Hints: []tokens.Key{one}},
+		"a zero key for hints":     {Signers: []tokens.Key{one}, Hints: []tokens.Key{{}}},
+	} {
+		if _, err := keys.Set(); !errors.Is(err, tokens.ErrKey) {
+			t.Errorf("%s: got %v, want ErrKey", name, err)
+		}
+	}
+}
+
+// Without a key that signs, what was signed still verifies, and nothing is signed.
+func TestNoSigner(t *testing.T) {
+	t.Parallel()
+	key := newKey(t)
+	set, err := tokens.Keys{Verifiers: []tokens.Key{key}}.Set()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := set.Verify(mustSign(t, newKeySet(t, key), ordinary()), expect); err != nil {
+		t.Error(err)
+	}
+	if _, err := set.Sign(ordinary()); !errors.Is(err, tokens.ErrKey) {
+		t.Errorf("got %v, want ErrKey", err)
+	}
+	none, err := tokens.Keys{}.Set()
+	if err != nil || string(none.JWKS()) != `{"keys":[]}` {
+		t.Errorf("no key at all: got %s, %v; want an empty JWKS", none.JWKS(), err)
+	}
+}
+
+// TestAccessTokenHash: the hash is of the size that the algorithm of the ID token has. The values are OpenSSL's:
+// printf %s TOKEN | openssl dgst -sha256 -binary | head -c 16 | basenc --base64url, and -sha512 and 32 for EdDSA.
+func TestAccessTokenHash(t *testing.T) {
+	t.Parallel()
+	const token, sha256, sha512 = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y", "77QmUPtjPfzWtF2AnpK9RQ", "q7nS86GgvvFaZkzALLWqJYaJIKw2wCDAVfCAsm5CrBM"
+	set := newKeySet(t, newKey(t))
+	for algorithm, want := range map[string]string{"": sha256, tokens.ES256: sha256, tokens.RS256: sha256, tokens.EdDSA: sha512} {
+		if got := set.AccessTokenHash(algorithm, token); got != want {
+			t.Errorf("%q: got %s, want %s", algorithm, got, want)
+		}
+	}
+	if got := newKeySet(t, keyOf(t, tokens.EdDSA)).AccessTokenHash("", token); got != sha512 {
+		t.Errorf("where access tokens are EdDSA: got %s, want %s", got, sha512)
 	}
 }
 

@@ -81,7 +81,7 @@ func TestDiscovery(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("endpoints, -want +got:\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"ES256"}, d.IDTokenSigningAlgValuesSupported); diff != "" {
+	if diff := cmp.Diff([]string{"ES256", "RS256"}, d.IDTokenSigningAlgValuesSupported); diff != "" {
 		t.Errorf("id_token_signing_alg_values_supported, -want +got:\n%s", diff)
 	}
 	for _, path := range []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"} {

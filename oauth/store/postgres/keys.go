@@ -1,11 +1,13 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/store"
 )
@@ -14,9 +16,17 @@ const (
 	// lockInstallation lets those who look for the newest before they add one go one by one.
 	lockInstallation = `SELECT id FROM installation WHERE id = 1 FOR NO KEY UPDATE`
 
-	selectKeys = `SELECT id, algorithm, sealed, created_at FROM signing_key ORDER BY created_at DESC NULLS LAST, seq DESC`
-	countKeys  = `SELECT count(*) FROM signing_key`
-	insertKey  = `INSERT INTO signing_key (id, algorithm, sealed, created_at) VALUES ($1, $2, $3, $4)`
+	selectKeys = `SELECT id, algorithm, sealed, created_at, activates_at, retires_at, revoked_at FROM signing_key ORDER BY created_at DESC NULLS LAST, seq DESC`
+	selectKey  = `SELECT algorithm FROM signing_key WHERE id = $1`
+	insertKey  = `INSERT INTO signing_key (id, algorithm, sealed, created_at, activates_at) VALUES ($1, $2, $3, $4, $5)`
+	revokeKey  = `UPDATE signing_key SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL`
+
+	isCurrent     = `algorithm = $1 AND retires_at IS NULL AND revoked_at IS NULL`
+	selectCurrent = `SELECT id FROM signing_key WHERE ` + isCurrent
+	retireCurrent = `UPDATE signing_key SET retires_at = $2 WHERE ` + isCurrent
+	// hastenCurrent lets it sign now where nothing else does.
+	hastenCurrent = `UPDATE signing_key SET activates_at = $2 WHERE ` + isCurrent + ` AND activates_at > $2
+		AND NOT EXISTS (SELECT 1 FROM signing_key WHERE algorithm = $1 AND revoked_at IS NULL AND activates_at <= $2 AND retires_at >= $3)`
 
 	selectNewestPolicy = `SELECT version FROM policy_version ORDER BY seq DESC LIMIT 1`
 	insertPolicy       = `INSERT INTO policy_version (version, document, created_at) VALUES ($1, $2, $3)`
@@ -31,7 +41,7 @@ func (s *Store) SigningKeys(ctx context.Context) (out []store.SigningKey, err er
 		out = nil
 		return each(ctx, q, selectKeys, nil, func(r pgx.Rows) error {
 			var k store.SigningKey
-			err := r.Scan(&k.ID, &k.Algorithm, &k.Sealed, at{&k.Created})
+			err := r.Scan(&k.ID, &k.Algorithm, &k.Sealed, at{&k.Created}, at{&k.Activates}, at{&k.Retires}, at{&k.Revoked})
 			out = append(out, k)
 			return err
 		})
@@ -39,23 +49,71 @@ func (s *Store) SigningKeys(ctx context.Context) (out []store.SigningKey, err er
 	return out, err
 }
 
-// AddSigningKey implements store.Keys.
-func (s *Store) AddSigningKey(ctx context.Context, k store.SigningKey, onlyFirst bool, w impersonation.Write) error {
-	return s.update(ctx, "adding a signing key", func(ctx context.Context, t *tx) error {
+// RotateSigningKey implements store.Keys.
+func (s *Store) RotateSigningKey(ctx context.Context, w store.KeyRotation) error {
+	return s.update(ctx, "rotating a signing key", func(ctx context.Context, t *tx) error {
 		if _, err := exec(ctx, t, lockInstallation); err != nil {
 			return err
 		}
-		var keys int64
-		if err := row(ctx, t, countKeys, nil, []any{&keys}); err != nil {
+		current, err := t.currentKey(ctx, w.Key.Algorithm)
+		if err != nil {
 			return err
 		}
-		if onlyFirst && keys > 0 {
-			return store.ErrExists
+		if current != w.Was {
+			return impersonation.ErrChanged
+		}
+		if _, err := exec(ctx, t, retireCurrent, w.Key.Algorithm, ms(w.WasRetires)); err != nil {
+			return err
 		}
 		t.record(w.Entries, w.Events)
-		_, err := exec(ctx, t, insertKey, k.ID, k.Algorithm, k.Sealed, ms(k.Created))
-		return exists(err)
+		return t.addKey(ctx, w.Key)
 	})
+}
+
+// currentKey gives the id of the one key of algorithm that nothing takes the place of, "" if there is none.
+func (t *tx) currentKey(ctx context.Context, algorithm string) (id string, err error) {
+	err = row(ctx, t, selectCurrent, []any{algorithm}, []any{&id})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	return id, err
+}
+
+func (t *tx) addKey(ctx context.Context, k store.SigningKey) error {
+	_, err := exec(ctx, t, insertKey, k.ID, k.Algorithm, k.Sealed, ms(k.Created), ms(k.Activates))
+	return exists(err)
+}
+
+// RevokeSigningKey implements store.Keys.
+func (s *Store) RevokeSigningKey(ctx context.Context, w store.KeyRevocation) (replaced bool, err error) {
+	err = s.update(ctx, "revoking a signing key", func(ctx context.Context, t *tx) (err error) {
+		replaced, err = t.revokeKey(ctx, w)
+		return err
+	})
+	return err == nil && replaced, err
+}
+
+func (t *tx) revokeKey(ctx context.Context, w store.KeyRevocation) (replaced bool, err error) {
+	if _, err := exec(ctx, t, lockInstallation); err != nil {
+		return false, err
+	}
+	var algorithm string
+	if err := row(ctx, t, selectKey, []any{w.ID}, []any{&algorithm}); err != nil {
+		return false, missing(err)
+	}
+	if n, err := exec(ctx, t, revokeKey, ms(w.Now), w.ID); err != nil || n == 0 {
+		return false, cmp.Or(err, impersonation.ErrChanged)
+	}
+	if _, err := exec(ctx, t, hastenCurrent, algorithm, ms(w.Now), ms(w.Outlives)); err != nil {
+		return false, err
+	}
+	t.record(w.Entries, w.Events)
+	current, err := t.currentKey(ctx, algorithm)
+	if err != nil || current != "" || w.Replacement.ID == "" {
+		return false, err
+	}
+	t.record([]audit.Entry{w.Replaced}, nil)
+	return true, t.addKey(ctx, w.Replacement)
 }
 
 // errSame: the policy is the newest already.

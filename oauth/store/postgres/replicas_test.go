@@ -52,8 +52,8 @@ func (r replicas) UseOnce(ctx context.Context, space, value string, now, until t
 	return r.next().UseOnce(ctx, space, value, now, until)
 }
 
-func (r replicas) AddSigningKey(ctx context.Context, k store.SigningKey, onlyFirst bool, w impersonation.Write) error {
-	return r.next().AddSigningKey(ctx, k, onlyFirst, w)
+func (r replicas) RotateSigningKey(ctx context.Context, w store.KeyRotation) error {
+	return r.next().RotateSigningKey(ctx, w)
 }
 
 func (r replicas) Failed(ctx context.Context, key oauth.Hash, now time.Time, window time.Duration, limit int, lock time.Duration) (store.Attempt, error) {

@@ -132,14 +132,16 @@ var concurrencyCases = []testCase{
 		value := oauth.NewID("jti")
 		k.one(store.ErrSpent, func(int) error { return k.store.UseOnce(k.Context(), "jti", value, k.now, k.now) })
 	}},
-	{"once/first-key", "of many first keys, one is", func(k *kit) {
+	{"once/rotation", "of many who put a key in the place of one, or make the first, one does", func(k *kit) {
 		keys, err := k.store.SigningKeys(k.Context())
 		k.ok(err)
+		was := "" // in the first round
 		if len(keys) > 0 {
-			return // a store has one first key: this case has one round
+			was = keys[0].ID
 		}
-		k.one(store.ErrExists, func(i int) error {
-			return k.store.AddSigningKey(k.Context(), store.SigningKey{ID: fmt.Sprint("k", i), Sealed: []byte{1}, Created: k.now}, true, k.write())
+		k.one(impersonation.ErrChanged, func(i int) error {
+			key := store.SigningKey{ID: fmt.Sprint("k", len(keys), "-", i), Algorithm: "ES256", Sealed: []byte{1}, Created: k.now, Activates: k.now}
+			return k.store.RotateSigningKey(k.Context(), store.KeyRotation{Write: k.write(), Key: key, Was: was, WasRetires: k.now})
 		})
 	}},
 	{"count/failures", "no failure of a sign-in is lost", func(k *kit) {

@@ -319,36 +319,3 @@ var grantCases = []testCase{
 		k.wantErr("the start", k.store.Start(k.Context(), w), impersonation.ErrChanged)
 	}},
 }
-
-var keyCases = []testCase{
-	{"key/first", "two processes that start together agree on one key; later keys come first", func(k *kit) {
-		one := store.SigningKey{ID: "k1", Algorithm: "ES256", Sealed: []byte{0, 1, 2}, Created: k.now}
-		two := store.SigningKey{ID: "k2", Algorithm: "EdDSA", Sealed: []byte{3}, Created: k.now.Add(time.Hour)}
-		k.ok(k.store.AddSigningKey(k.Context(), one, true, k.recorded(audit.KindKey)))
-		k.wantErr("the second first key", k.store.AddSigningKey(k.Context(), two, true, k.recorded(audit.KindKey)), store.ErrExists)
-		k.wantErr("the same id", k.store.AddSigningKey(k.Context(), one, false, k.recorded(audit.KindKey)), store.ErrExists)
-		k.ok(k.store.AddSigningKey(k.Context(), two, false, k.recorded(audit.KindKey)))
-		got, err := k.store.SigningKeys(k.Context())
-		k.ok(err)
-		k.same("SigningKeys", got, []store.SigningKey{two, one})
-		if n := len(k.entries(store.EntryQuery{Kind: audit.KindKey})); n != 2 {
-			k.Errorf("got %d entries, want one for each key that was added", n)
-		}
-	}},
-	{"policy/newest", "a policy is written when it differs from the newest, also when it is an old one again", func(k *kit) {
-		for _, c := range []struct {
-			version string
-			want    bool
-		}{{"a", true}, {"a", false}, {"b", true}, {"a", true}} {
-			before := k.authz()
-			wrote, err := k.store.PutPolicy(k.Context(), c.version, []byte("{}"), k.recorded(audit.KindPolicy))
-			k.ok(err)
-			if moved := k.authz()["globex"] != before["globex"]; wrote != c.want || moved != c.want {
-				k.Errorf("%s: got wrote %v, versions moved %v; want %v", c.version, wrote, moved, c.want)
-			}
-		}
-		if n := len(k.entries(store.EntryQuery{Kind: audit.KindPolicy})); n != 3 {
-			k.Errorf("got %d entries, want 3", n)
-		}
-	}},
-}

@@ -135,7 +135,13 @@ func (s *scene) addKey(st store.Store) (id string) {
 	s.ok(err)
 	sealed, err := key.Seal(box)
 	s.ok(err)
-	s.ok(st.AddSigningKey(s.Context(), store.SigningKey{ID: key.ID, Algorithm: key.Algorithm, Sealed: sealed, Created: now}, false, write()))
+	w := store.KeyRotation{Write: write(), Key: store.SigningKey{ID: key.ID, Algorithm: key.Algorithm, Sealed: sealed, Created: now, Activates: now}}
+	was, err := st.SigningKeys(s.Context())
+	s.ok(err)
+	if len(was) > 0 {
+		w.Was, w.WasRetires = was[0].ID, now.Add(time.Hour)
+	}
+	s.ok(st.RotateSigningKey(s.Context(), w))
 	return key.ID
 }
 

@@ -36,7 +36,8 @@ type table struct {
 var tables = []table{
 	newTable("client", "id", "", `id text, name text, public boolean, exchange boolean, scopes list, resources list, serves list,
 		redirect_uris list, secret_hash bytea, settings text, created_at integer, deleted_at integer`),
-	newTable("signing_key", "seq", "seq", `seq integer, id text, algorithm text, sealed bytea, created_at integer`),
+	newTable("signing_key", "seq", "seq", `seq integer, id text, algorithm text, sealed bytea, created_at integer,
+		activates_at integer, retires_at integer, revoked_at integer`),
 	newTable("app_user", "id", "", `id text, email text, email_key text, name text, search_key text, organisation text, roles list,
 		attributes mapping, enabled boolean, protected boolean, password text, totp bytea, created_at integer, updated_at integer,
 		last_sign_in_at integer`),
