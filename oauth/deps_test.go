@@ -69,6 +69,7 @@ var walls = []struct{ pkg, never, why string }{
 	{"oauth/directory", "net/http database/sql github.com/ory oauth/policy", "it says who there is, not what they may do"},
 	{"oauth/impersonation", "net/http database/sql github.com/ory oauth/store", "the same, and the store is whatever keeps its small interface"},
 	{"oauth/tokens", "database/sql github.com/ory", "what we sign and accept must not change with a framework"},
+	{"oauth/tokens", "net/http", "no header of a token can make it fetch anything: not jku, not x5u"},
 	{"oauth/tokenexchange", "oauth/impersonation oauth/policy oauth/audit oauth/store oauth/server oauth/page database/sql", "anyone with a fosite provider can use it"},
 	{"oauth/page", "github.com/ory oauth/store oauth/server database/sql", "pages ask small interfaces: they serve any backend and any provider"},
 	{"oauth/admin", "github.com/ory oauth/server oauth/page oauth/store/sqlite oauth/store/postgres database/sql", "the command line works without a server, on any backend"},

@@ -1,6 +1,10 @@
 package tokens_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/understudy-id/understudy/oauth/tokens"
+)
 
 func BenchmarkSign(b *testing.B) {
 	set, claims := newKeySet(b, newKey(b)), impersonating()
@@ -48,5 +52,37 @@ func BenchmarkVerify(b *testing.B) {
 		if _, err := set.Verify(token, expect); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkVerifyAssertion is all that is done to one: the client is read, then what it signed.
+func BenchmarkVerifyAssertion(b *testing.B) {
+	for algorithm, k := range clientKeys() {
+		b.Run(algorithm, func(b *testing.B) {
+			expect, token := expectAssertion(b, k), compact(b, k, assertionHeader(k), assertionPayload)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := tokens.AssertionClient(token); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := tokens.VerifyAssertion(token, expect); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkVerifyProof(b *testing.B) {
+	for algorithm, k := range clientKeys() {
+		b.Run(algorithm, func(b *testing.B) {
+			proof := compact(b, k, proofHeader(b, k), proofPayload)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := tokens.VerifyProof(proof, expectProof); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

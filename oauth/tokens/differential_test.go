@@ -123,18 +123,22 @@ func FuzzParseObject(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if tokens.ParseObject([]byte(s)) != nil {
+		ours, err := tokens.ParseObject([]byte(s))
+		if err != nil {
 			return
 		}
 		var first, second map[string]any
 		if err := json.Unmarshal([]byte(s), &first); err != nil {
 			t.Fatalf("encoding/json refuses it: %v", err)
 		}
+		if diff := cmp.Diff(first, ours); diff != "" {
+			t.Fatalf("read otherwise than by encoding/json (-it +ours):\n%s", diff)
+		}
 		again, err := json.Marshal(first)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := tokens.ParseObject(again); err != nil {
+		if _, err := tokens.ParseObject(again); err != nil {
 			t.Fatalf("refused after a round trip: %v", err)
 		}
 		if err := json.Unmarshal(again, &second); err != nil || !reflect.DeepEqual(first, second) {

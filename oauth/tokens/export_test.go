@@ -3,6 +3,7 @@ package tokens
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"encoding/json"
 	"hash/maphash"
 )
 
@@ -12,10 +13,43 @@ func (k Key) Private() *ecdsa.PrivateKey { return k.held().signer.(*ecdsa.Privat
 // Signer lets it do so with any.
 func (k Key) Signer() crypto.Signer { return k.held().signer }
 
-// ParseObject lets a test compare the strict reader with others.
-func ParseObject(b []byte) error {
-	_, err := parseObject(b)
-	return err
+// ParseObject lets a test compare what the strict reader reads with what others do.
+func ParseObject(b []byte) (map[string]any, error) {
+	members, err := parseObject(b)
+	if err != nil {
+		return nil, err
+	}
+	return node{kind: '{', members: members}.value().(map[string]any), nil
+}
+
+// value is n as encoding/json would give it.
+func (n node) value() (v any) {
+	switch n.kind {
+	case '{':
+		object := make(map[string]any)
+		for _, m := range n.members {
+			object[m.name] = m.value()
+		}
+		return object
+	case '[':
+		array := make([]any, 0)
+		for _, item := range n.items {
+			array = append(array, item.value())
+		}
+		return array
+	case '"':
+		return n.text
+	}
+	if err := json.Unmarshal([]byte(n.text), &v); err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// ParseJWS lets a test see what the header's reader takes, whoever signed.
+func ParseJWS(token string) (payload []byte, err error) {
+	j, err := parseAnyJWS(token)
+	return j.payload, err
 }
 
 // Remembered counts the tokens that verified and are remembered.
