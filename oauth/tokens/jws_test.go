@@ -454,7 +454,7 @@ func TestKindsOfJWTAreApart(t *testing.T) {
 	t.Parallel()
 	k := clientKey()
 	set := newKeySet(t, k)
-	idToken, err := set.SignIDToken(map[string]any{"iss": issuer, "sub": "client-1", "aud": "client-1", "exp": 1800000120})
+	idToken, err := set.SignIDToken("", map[string]any{"iss": issuer, "sub": "client-1", "aud": "client-1", "exp": 1800000120})
 	if err != nil {
 		t.Fatal(err)
 	}
