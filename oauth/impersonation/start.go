@@ -34,7 +34,9 @@ type StartRequest struct {
 	Actor        ActorProof
 	Resource     string   // "": the ticket's
 	Scope        []string // nil: the ticket's
-	RequestID    string
+	// Key is the thumbprint of the key that the client proved to hold, and that the token will be bound to; "" for none.
+	Key       string
+	RequestID string
 }
 
 // Started is a session that is on record. Sign what Delegation says with JTI.
@@ -160,8 +162,8 @@ func (s *Service) plan(f Facts, r StartRequest, d policy.Decision, now time.Time
 		ID: oauth.NewID("imp"), Audit: e.ID, Client: r.Client, Actor: f.Actor.Subject, Subject: f.Subject.Subject, Login: f.Login.ID,
 		Mode: d.Mode, Scope: tokenScope(d), Resource: d.Resource, Reason: f.Ticket.Reason, TicketNumber: f.Ticket.TicketNumber, Via: policy.ViaPage,
 		JTI: oauth.NewID("tok"), Policy: d.Version, Started: now, Expires: expires, LastActive: now, LoginExpires: f.Login.Expires,
-		ActorKind: oauth.ActorUser,
-		Before:    ActorToken{JTI: r.Actor.JTI, Scope: r.Actor.Scope, Audience: r.Actor.Audience, Left: r.Actor.Expires.Sub(now), Expires: r.Actor.Expires},
+		ActorKind: oauth.ActorUser, Key: r.Key,
+		Before: ActorToken{JTI: r.Actor.JTI, Scope: r.Actor.Scope, Audience: r.Actor.Audience, Left: r.Actor.Expires.Sub(now), Expires: r.Actor.Expires},
 	}
 	s.describeStart(&e, f, session, r.RequestID)
 	secret := oauth.NewSecret()
@@ -189,6 +191,7 @@ func (s *Service) describeStart(e *audit.Entry, f Facts, session Session, reques
 	e.Set("via", string(session.Via))
 	e.Set("jti", session.JTI)
 	e.Set("login", session.Login)
+	e.Set("jkt", session.Key)
 	e.Set("auth_time", f.Login.AuthTime.UTC().Format(time.RFC3339))
 	e.Set("amr", oauth.JoinScope(f.Login.AMR))
 	e.SetPersonal("reason", session.Reason)

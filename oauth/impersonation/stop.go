@@ -17,8 +17,10 @@ var ErrNothingLeft = errors.New("impersonation: stopped, with nothing to give ba
 // StopRequest redeems a return token. The client is authenticated.
 type StopRequest struct {
 	// Return is the exact string that Start returned.
-	Return    oauth.Secret
-	Client    string
+	Return oauth.Secret
+	Client string
+	// Key is the thumbprint of the key that the client proved to hold, "" for none. A session with a Key wants that very one.
+	Key       string
 	RequestID string
 }
 
@@ -34,7 +36,7 @@ type Stopped struct {
 // next token has the client, scope and audience that the actor's token had at the start, and lives as long as that had
 // left then, at most until the login ends: the clock was only paused.
 //
-// Stop answers a *Refusal for a token that is unknown, spent, void, expired or another client's, ErrNothingLeft as said
+// Stop answers a *Refusal for a token that is unknown, spent, void, expired, another client's or another key's, ErrNothingLeft as said
 // there, and anything else if the store failed; then the session may still be alive and the caller must try again.
 func (s *Service) Stop(ctx context.Context, r StopRequest) (*Stopped, error) {
 	for range attempts {
@@ -84,6 +86,8 @@ func (s *Service) mayStop(f StopFacts, r StopRequest, now time.Time) *Refusal {
 	switch {
 	case f.Session.Client != r.Client:
 		return deny("return_token.client")
+	case f.Session.Key != "" && f.Session.Key != r.Key:
+		return deny("return_token.key")
 	case f.Void:
 		return deny("return_token.void")
 	case !f.Used.IsZero():

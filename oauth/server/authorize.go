@@ -111,7 +111,7 @@ func (s *Server) authorization(r *http.Request, c *client, f url.Values) (url.Va
 	}
 	req.GrantAudience(resource)
 	session := &TokenSession{Claims: tokens.Claims{
-		Subject: user.ID, Audience: resource, Session: login.ID, AuthTime: login.AuthTime, ACR: login.ACR, AMR: login.AMR,
+		Subject: user.ID, Audience: resource, Session: login.ID, AuthTime: login.AuthTime, ACR: login.ACR, AMR: login.AMR, Key: f.Get("dpop_jkt"),
 	}}
 	resp, err := s.provider.NewAuthorizeResponse(r.Context(), req, session)
 	if err != nil {
@@ -135,6 +135,8 @@ func checkAuthorize(c *client, f url.Values) (resource string, err error) {
 		return "", invalidRequest("code_challenge", "43 characters of base64url are required (RFC 7636 section 4.2)")
 	case f.Get("code_challenge_method") != "S256":
 		return "", invalidRequest("code_challenge_method", "must be S256 (RFC 9700 section 2.1.1)")
+	case f.Has("dpop_jkt") && !isThumbprint(f.Get("dpop_jkt")):
+		return "", invalidRequest("dpop_jkt", "must be a thumbprint: 43 characters of base64url (RFC 9449 section 10)")
 	case f.Has("prompt") && f.Get("prompt") != "none" && f.Get("prompt") != "login":
 		return "", invalidRequest("prompt", "must be none or login")
 	case f.Has(oauth.ParamNotImpersonating) && f.Get(oauth.ParamNotImpersonating) != "true":
@@ -213,7 +215,7 @@ func (s *Server) isHinted(login *impersonation.Login, f url.Values) (bool, error
 // this endpoint does not know, such as a secret sent to the wrong place.
 func returnTo(r *http.Request, f url.Values) string {
 	q := make(url.Values)
-	for _, name := range []string{"client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge", "code_challenge_method", "resource", "max_age", oauth.ParamNotImpersonating} {
+	for _, name := range []string{"client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge", "code_challenge_method", "resource", "dpop_jkt", "max_age", oauth.ParamNotImpersonating} {
 		if f.Has(name) {
 			q[name] = f[name]
 		}

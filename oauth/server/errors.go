@@ -40,9 +40,9 @@ var (
 	errUnavailable   = &wireError{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "The service cannot answer now. Nobody knows whether it was done.", RetryAfter: time.Second}
 	errBusy          = &wireError{Status: http.StatusTooManyRequests, Code: "invalid_request", Description: "Too many at once; try again in a moment.", RetryAfter: time.Second}
 	errGrant         = &wireError{Status: http.StatusBadRequest, Code: "invalid_grant", Description: "The authorization code, the redirect_uri or the code_verifier is not valid."}
-	errToken         = &wireError{Status: http.StatusUnauthorized, Code: "invalid_token", Description: "The access token is not valid.", Challenge: `Bearer realm="understudy", error="invalid_token"`}
-	errNoToken       = &wireError{Status: http.StatusUnauthorized, Code: "invalid_token", Description: "An access token is required.", Challenge: `Bearer realm="understudy"`}
-	errTokenScope    = &wireError{Status: http.StatusForbidden, Code: "insufficient_scope", Description: "The access token lacks the scope openid.", Challenge: `Bearer realm="understudy", error="insufficient_scope", scope="openid"`}
+	errToken         = &wireError{Status: http.StatusUnauthorized, Code: "invalid_token", Description: "The access token is not valid."}
+	errNoToken       = &wireError{Status: http.StatusUnauthorized, Code: "invalid_token", Description: "An access token is required."}
+	errTokenScope    = &wireError{Status: http.StatusForbidden, Code: "insufficient_scope", Description: "The access token lacks the scope openid."}
 	errTokenInQuery  = invalidRequest("access_token", "goes into the Authorization header only (RFC 9700 section 4.3.2)")
 	errTwoClientAuth = invalidRequest("client_secret", "use one way of client authentication, not two (RFC 6749 section 2.3)")
 )

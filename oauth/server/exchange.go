@@ -31,7 +31,7 @@ func (x exchange) Resolve(_ context.Context, t oauth.TokenType, token string, _ 
 		}
 		return tokenexchange.Input{
 			Type: t, Subject: oauth.Party{Issuer: c.Issuer, Subject: c.Subject}, Client: c.ClientID, Login: c.Session, ID: c.ID, Act: c.Act,
-			Scope: c.Scope, Audience: c.Audience, Expires: c.Expires,
+			Scope: c.Scope, Audience: c.Audience, Expires: c.Expires, Key: c.Key,
 		}, nil
 	}
 	return tokenexchange.Input{}, tokenexchange.ErrRefused
@@ -51,7 +51,7 @@ func (x exchange) Commit(ctx context.Context, p tokenexchange.Plan) (tokenexchan
 func (x exchange) start(ctx context.Context, p tokenexchange.Plan) (tokenexchange.Result, error) {
 	a := p.Actor
 	started, err := x.s.service.Start(ctx, impersonation.StartRequest{
-		Ticket: p.Subject.Token, CodeVerifier: p.Form.Get("code_verifier"), Client: p.Client.GetID(), Resource: p.Resource, Scope: p.Scope, RequestID: requestID(ctx),
+		Ticket: p.Subject.Token, CodeVerifier: p.Form.Get("code_verifier"), Client: p.Client.GetID(), Resource: p.Resource, Scope: p.Scope, Key: p.Key, RequestID: requestID(ctx),
 		Actor: impersonation.ActorProof{User: a.Subject.Subject, Login: a.Login, JTI: a.ID, Scope: a.Scope, Audience: a.Audience, Expires: a.Expires},
 	})
 	if err != nil {
@@ -59,10 +59,10 @@ func (x exchange) start(ctx context.Context, p tokenexchange.Plan) (tokenexchang
 	}
 	d, now := started.Delegation, started.Started
 	return tokenexchange.Result{
-		ID: d.Session, Scope: d.Scope, Audience: d.Audience, ExpiresIn: d.Expires.Sub(now),
+		ID: d.Session, Scope: d.Scope, Audience: d.Audience, ExpiresIn: d.Expires.Sub(now), Key: started.Session.Key,
 		Session: &TokenSession{Claims: tokens.Claims{
 			Issuer: d.Subject.Issuer, Subject: d.Subject.Subject, Audience: d.Audience, ClientID: d.Client, Scope: d.Scope, IssuedAt: now, Expires: d.Expires,
-			ID: started.JTI, Session: d.Session, Audit: d.Audit, Act: &d.Actor.Party,
+			ID: started.JTI, Session: d.Session, Audit: d.Audit, Act: &d.Actor.Party, Key: started.Session.Key,
 		}},
 		Extra: map[string]any{
 			"understudy_return_token":            string(started.Return),
@@ -73,16 +73,16 @@ func (x exchange) start(ctx context.Context, p tokenexchange.Plan) (tokenexchang
 }
 
 func (x exchange) stop(ctx context.Context, p tokenexchange.Plan) (tokenexchange.Result, error) {
-	stopped, err := x.s.service.Stop(ctx, impersonation.StopRequest{Return: p.Subject.Token, Client: p.Client.GetID(), RequestID: requestID(ctx)})
+	stopped, err := x.s.service.Stop(ctx, impersonation.StopRequest{Return: p.Subject.Token, Client: p.Client.GetID(), Key: p.Key, RequestID: requestID(ctx)})
 	if err != nil {
 		return tokenexchange.Result{}, exchangeError(ctx, err)
 	}
 	next, login := stopped.Next, stopped.Login
 	return tokenexchange.Result{
-		ID: next.Grant, Scope: next.Scope, Audience: next.Audience, ExpiresIn: next.Expires.Sub(next.Issued),
+		ID: next.Grant, Scope: next.Scope, Audience: next.Audience, ExpiresIn: next.Expires.Sub(next.Issued), Key: p.Key,
 		Session: &TokenSession{Claims: tokens.Claims{
 			Issuer: x.s.issuer, Subject: stopped.Actor.Subject, Audience: next.Audience, ClientID: stopped.Session.Client, Scope: next.Scope,
-			IssuedAt: next.Issued, Expires: next.Expires, ID: next.JTI, Session: login.ID, AuthTime: login.AuthTime, ACR: login.ACR, AMR: login.AMR,
+			IssuedAt: next.Issued, Expires: next.Expires, ID: next.JTI, Session: login.ID, AuthTime: login.AuthTime, ACR: login.ACR, AMR: login.AMR, Key: p.Key,
 		}},
 	}, nil
 }

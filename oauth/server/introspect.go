@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/directory"
@@ -40,6 +39,12 @@ type introspection struct {
 	ACR       string   `json:"acr,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
 	Act       *act     `json:"act,omitempty"`
+	Key       *confirm `json:"cnf,omitempty"`
+}
+
+// confirm is the key that a token is bound to (RFC 9449 §6.2).
+type confirm struct {
+	Thumbprint string `json:"jkt"`
 }
 
 // introspect is POST /oauth2/introspect. Only the client that a token was issued to and the server of its resource get an active
@@ -77,7 +82,7 @@ func (s *Server) introspection(ctx context.Context, c *client, token string) (in
 	}
 	answer := introspection{
 		Active: true, Issuer: claims.Issuer, Subject: claims.Subject, Audience: claims.Audience, ClientID: claims.ClientID,
-		Scope: oauth.JoinScope(claims.Scope), TokenType: "Bearer", IssuedAt: claims.IssuedAt.Unix(), Expires: claims.Expires.Unix(),
+		Scope: oauth.JoinScope(claims.Scope), TokenType: tokenType(claims.Key), IssuedAt: claims.IssuedAt.Unix(), Expires: claims.Expires.Unix(),
 		ID: claims.ID, Session: claims.Session, Audit: claims.Audit, ACR: claims.ACR, AMR: claims.AMR,
 	}
 	if !claims.AuthTime.IsZero() {
@@ -85,6 +90,9 @@ func (s *Server) introspection(ctx context.Context, c *client, token string) (in
 	}
 	if claims.Act != nil {
 		answer.Act = &act{Issuer: claims.Act.Issuer, Subject: claims.Act.Subject}
+	}
+	if claims.Key != "" {
+		answer.Key = &confirm{claims.Key}
 	}
 	return answer, nil
 }
@@ -154,23 +162,14 @@ func (s *Server) aliveSession(ctx context.Context, c tokens.Claims) (*holder, er
 // userinfo is GET and POST /userinfo (OpenID Connect Core §5.3). An impersonation token opens the subject's claims, with act: the
 // only place beside the token endpoint where the actor's name is told.
 func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
-	token, err := bearer(w, r)
+	shown, err := present(w, r)
 	if err != nil {
-		s.writeError(w, r, err)
+		s.refuseToken(w, r, shown, err)
 		return
 	}
-	claims, err := s.verify(token)
+	h, claims, err := s.holderOf(r, shown)
 	if err != nil {
-		s.writeError(w, r, errToken)
-		return
-	}
-	h, err := s.alive(r.Context(), claims)
-	switch {
-	case err != nil:
-		s.writeError(w, r, err)
-		return
-	case h == nil:
-		s.writeError(w, r, errToken)
+		s.refuseToken(w, r, shown, err)
 		return
 	}
 	granted := make(map[string]bool)
@@ -178,7 +177,7 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
 		granted[scope] = true
 	}
 	if !granted[oauth.ScopeOpenID] {
-		s.writeError(w, r, errTokenScope)
+		s.refuseToken(w, r, shown, errTokenScope)
 		return
 	}
 	noStore(w.Header())
@@ -204,42 +203,4 @@ func (s *Server) describeUser(h *holder, granted map[string]bool) map[string]any
 		out["act"] = act{Issuer: s.issuer, Subject: a.Subject, Name: a.Name, Email: a.Email}
 	}
 	return out
-}
-
-// bearer reads the token from the Authorization header and from nowhere else: fosite's own reader falls back to the query, where
-// every log would keep it.
-func bearer(w http.ResponseWriter, r *http.Request) (string, error) {
-	if r.Method != http.MethodGet && r.Method != http.MethodPost && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD, POST")
-		return "", &wireError{Status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "This endpoint takes GET and POST only."}
-	}
-	q, err := form.Query(r, form.Rules{})
-	if err != nil {
-		return "", err
-	}
-	if q.Has("access_token") {
-		return "", errTokenInQuery
-	}
-	if r.Method == http.MethodPost && r.ContentLength != 0 {
-		b, err := form.PageBody(w, r, form.Rules{})
-		if err != nil {
-			return "", err
-		}
-		if b.Has("access_token") {
-			return "", errTokenInQuery
-		}
-	}
-	headers := r.Header.Values("Authorization")
-	switch len(headers) {
-	case 0:
-		return "", errNoToken
-	case 1:
-	default:
-		return "", invalidRequest("Authorization", "is given more than once")
-	}
-	scheme, token, _ := strings.Cut(headers[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return "", errNoToken
-	}
-	return token, nil
 }

@@ -38,6 +38,7 @@ func (s *Server) discovery() ([]byte, error) {
 		"introspection_endpoint_auth_methods_supported":  []string{"client_secret_basic", "client_secret_post"},
 		"revocation_endpoint_auth_methods_supported":     []string{"client_secret_basic", "client_secret_post", "none"},
 		"code_challenge_methods_supported":               []string{"S256"},
+		"dpop_signing_alg_values_supported":              proofAlgorithms,
 		"prompt_values_supported":                        []string{"none", "login"},
 		"claims_supported":                               []string{"sub", "name", "email", "roles", "organisation", "act", "auth_time", "amr", "sid"},
 		"authorization_response_iss_parameter_supported": true,

@@ -33,11 +33,12 @@ var (
 // redemption is what one request to the token endpoint knows of the code that it redeems: fosite asks four times for it.
 type redemption struct {
 	grant *store.Grant
-	spent bool // by this request
+	spent bool   // by this request
+	key   string // that the client proved to hold (RFC 9449), "" for none
 }
 
-func withRedemption(ctx context.Context) (context.Context, *redemption) {
-	red := new(redemption)
+func withRedemption(ctx context.Context, key string) (context.Context, *redemption) {
+	red := &redemption{key: key}
 	return context.WithValue(ctx, redemptionKey, red), red
 }
 
@@ -75,11 +76,12 @@ func (st storage) CreateAuthorizeCodeSession(ctx context.Context, signature stri
 	return st.s.store.CreateGrant(ctx, store.Grant{
 		ID: r.GetID(), Client: r.GetClient().GetID(), User: c.Subject, Login: c.Session, RedirectURI: f.Get("redirect_uri"), Scope: r.GetGrantedScopes(),
 		Audience: c.Audience, Nonce: f.Get("nonce"), CodeHash: hash, CodeChallenge: f.Get("code_challenge"), AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
-		Created: now, CodeExpires: now.Add(st.s.life.Code),
+		Created: now, CodeExpires: now.Add(st.s.life.Code), Key: c.Key,
 	})
 }
 
-// GetAuthorizeCodeSession finds the grant once a request. A code of another client is not found: its reuse is no sign of anything.
+// GetAuthorizeCodeSession finds the grant once a request. A code of another client, or without the key that it is bound to, is not found:
+// its reuse is no sign of anything.
 func (st storage) GetAuthorizeCodeSession(ctx context.Context, signature string, _ fosite.Session) (fosite.Requester, error) {
 	hash, red := codeHash(signature), redemptionOf(ctx)
 	if red.grant == nil {
@@ -92,6 +94,9 @@ func (st storage) GetAuthorizeCodeSession(ctx context.Context, signature string,
 		}
 		if c, ok := ctx.Value(clientKey).(*client); !ok || c.ID != g.Client {
 			return nil, fosite.ErrNotFound
+		}
+		if err := checkKey(g.Key, red.key); err != nil {
+			return nil, err
 		}
 		if alive, err := st.s.loginAlive(ctx, g.Login); err != nil {
 			return nil, err

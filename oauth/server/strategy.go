@@ -35,7 +35,7 @@ func (t strategy) AccessTokenSignature(_ context.Context, token string) string {
 
 // GenerateAccessToken signs what the requester's TokenSession says. For a code it is completed here; an exchange comes with
 // everything on record already.
-func (t strategy) GenerateAccessToken(_ context.Context, r fosite.Requester) (token, signature string, err error) {
+func (t strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) (token, signature string, err error) {
 	session, ok := r.GetSession().(*TokenSession)
 	if !ok {
 		return "", "", errors.New("the session is not ours")
@@ -43,7 +43,7 @@ func (t strategy) GenerateAccessToken(_ context.Context, r fosite.Requester) (to
 	c := &session.Claims
 	if c.ID == "" {
 		now := t.s.clock().Truncate(time.Second)
-		c.Issuer, c.ClientID, c.Scope = t.s.issuer, r.GetClient().GetID(), r.GetGrantedScopes()
+		c.Issuer, c.ClientID, c.Scope, c.Key = t.s.issuer, r.GetClient().GetID(), r.GetGrantedScopes(), redemptionOf(ctx).key
 		c.ID, c.IssuedAt, c.Expires = oauth.NewID("tok"), now, now.Add(t.s.life.AccessToken)
 	}
 	token, err = t.s.keys().Sign(*c)

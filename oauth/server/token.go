@@ -9,6 +9,7 @@ import (
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/internal/form"
+	"github.com/understudy-id/understudy/oauth/tokenexchange"
 )
 
 // exchangeRules lets the two parameters through that RFC 8693 §2.1 allows to repeat: the handler answers invalid_target for them.
@@ -30,8 +31,13 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.writeError(w, r, &wireError{Status: http.StatusBadRequest, Code: "unsupported_grant_type", Description: "grant_type: is not supported here."})
 		return
 	}
-	ctx := context.WithValue(r.Context(), clientKey, c)
-	ctx, red := withRedemption(ctx)
+	key, err := s.provenKey(r, c)
+	if err != nil {
+		s.writeError(w, r, err)
+		return
+	}
+	ctx := tokenexchange.WithKey(context.WithValue(r.Context(), clientKey, c), key)
+	ctx, red := withRedemption(ctx, key)
 	ctx, rec := withRecorded(ctx)
 	answer, err := s.grant(ctx, r)
 	if err != nil {
@@ -60,7 +66,7 @@ func (s *Server) grant(ctx context.Context, r *http.Request) (fosite.AccessRespo
 	if !ok {
 		return nil, errors.New("the session is not ours")
 	}
-	resp.SetTokenType("Bearer")
+	resp.SetTokenType(tokenType(session.Claims.Key))
 	resp.SetExpiresIn(session.Claims.Expires.Sub(s.clock())) // fosite reckons by its own clock
 	return resp, nil
 }

@@ -26,6 +26,8 @@ var (
 	ErrScope = errors.New("tokenexchange: scope refused")
 	// ErrClient: this client may not exchange: unauthorized_client.
 	ErrClient = errors.New("tokenexchange: client refused")
+	// ErrProof: a token is bound to a key, and no proof of one came with it: invalid_dpop_proof (RFC 9449 §5).
+	ErrProof = errors.New("tokenexchange: proof of possession required")
 	// ErrUnavailable: nobody knows; nothing was issued. 503 with Retry-After.
 	ErrUnavailable = errors.New("tokenexchange: unavailable")
 )
@@ -57,6 +59,9 @@ type Input struct {
 	Scope    []string
 	Audience string
 	Expires  time.Time
+	// Key is the thumbprint of the key that the token is bound to, its cnf.jkt (RFC 9449 §6); "" for none. The handler holds an actor
+	// token to Plan.Key, and exchanges a bound subject token for nothing less.
+	Key string
 }
 
 // Plan is an exchange that passed every check of the handler.
@@ -69,6 +74,8 @@ type Plan struct {
 	Resource      string   // "": the default
 	Scope         []string // nil: all that can be had
 	Form          url.Values
+	// Key is the thumbprint that WithKey gave to the context: what is issued must be bound to it. "" for none.
+	Key string
 }
 
 // Result is an exchange on record.
@@ -80,6 +87,8 @@ type Result struct {
 	Scope     []string
 	Audience  string
 	ExpiresIn time.Duration
+	// Key is the thumbprint that the token is bound to, Plan.Key and no other, "" for none: it makes the token_type.
+	Key string
 	// Extra are further members of the answer (RFC 6749 §8.2).
 	Extra map[string]any
 }

@@ -65,7 +65,7 @@ func (h *Handler) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 	if err != nil {
 		return err
 	}
-	plan := Plan{Client: c, RequestedType: p.requestedType, Resource: p.resource, Scope: p.scope, Form: r.GetRequestForm()}
+	plan := Plan{Client: c, RequestedType: p.requestedType, Resource: p.resource, Scope: p.scope, Form: r.GetRequestForm(), Key: keyOf(ctx)}
 	if p.actorToken != "" {
 		actor, err := h.resolve(ctx, p.actorType, p.actorToken, c)
 		if err != nil {
@@ -74,6 +74,9 @@ func (h *Handler) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 		plan.Actor = &actor
 	}
 	if plan.Subject, err = h.resolve(ctx, p.subjectType, p.subjectToken, c); err != nil {
+		return wire(err)
+	}
+	if err := plan.checkKey(); err != nil {
 		return wire(err)
 	}
 	r.SetSession(&planned{Session: r.GetSession(), plan: plan})
@@ -116,7 +119,7 @@ func (h *Handler) PopulateTokenEndpointResponse(ctx context.Context, r fosite.Ac
 		return fosite.ErrServerError.WithWrap(err).WithDebug(err.Error())
 	}
 	resp.SetAccessToken(token)
-	resp.SetTokenType("Bearer")
+	resp.SetTokenType(tokenType(result.Key))
 	resp.SetExpiresIn(result.ExpiresIn.Truncate(time.Second))
 	resp.SetScopes(result.Scope)
 	resp.SetExtra("issued_token_type", string(p.plan.RequestedType))
@@ -137,6 +140,8 @@ func wire(err error) error {
 		return say(fosite.ErrInvalidScope, "No scope that was asked for can be had.").WithWrap(err).WithDebug(err.Error())
 	case errors.Is(err, ErrClient):
 		return say(fosite.ErrUnauthorizedClient, "This client may not use token exchange.").WithWrap(err).WithDebug(err.Error())
+	case errors.Is(err, ErrProof):
+		return ErrInvalidProof.WithWrap(err).WithDebug(err.Error())
 	case errors.Is(err, ErrUnavailable):
 		return say(fosite.ErrTemporarilyUnavailable, "The service cannot answer now; nothing was issued.").WithWrap(err).WithDebug(err.Error())
 	}
