@@ -17,12 +17,21 @@ func (p Party) IsZero() bool { return p == Party{} }
 // ActorKind tells what sort of actor is typing. The zero value is not valid.
 type ActorKind string
 
-// The kinds of actor. Only ActorUser can start an impersonation today.
+// The kinds of actor. Those that are no person act only with a grant of the subject.
 const (
 	ActorUser    ActorKind = "user"
 	ActorService ActorKind = "service"
 	ActorAIAgent ActorKind = "ai_agent"
 )
+
+// Machine reports whether k is a client that acts for itself rather than a person.
+func (k ActorKind) Machine() bool { return k == ActorService || k == ActorAIAgent }
+
+// ClientPrefix begins the sub of a client that has tokens of its own; no user's ID begins so.
+const ClientPrefix = "client:"
+
+// ClientSubject is the sub of the client with this id where it is a principal itself (RFC 9068 §2.2: by client_credentials).
+func ClientSubject(id string) string { return ClientPrefix + id }
 
 // Actor is the party behind an act claim (RFC 8693 §4.1).
 type Actor struct {

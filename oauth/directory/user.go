@@ -46,7 +46,7 @@ func NormalEmail(email string) (string, error) {
 // NormalEmail gives. Times are not looked at.
 func (u User) Validate() error {
 	if !validID(u.ID) {
-		return fmt.Errorf("id: must be 1 to %d printable ASCII characters without space", MaxID)
+		return fmt.Errorf("id: must be 1 to %d printable ASCII characters without space, and not begin with %s", MaxID, oauth.ClientPrefix)
 	}
 	if normal, err := NormalEmail(u.Email); err != nil {
 		return fmt.Errorf("email: %w", err)
@@ -87,7 +87,7 @@ func validID(id string) bool {
 			return false
 		}
 	}
-	return id != "" && len(id) <= MaxID
+	return id != "" && len(id) <= MaxID && !strings.HasPrefix(id, oauth.ClientPrefix) // which a client's own sub has
 }
 
 func label(s string) bool { return s != "" && len(s) <= maxLabel && clean(s) }

@@ -61,34 +61,56 @@ func (r *Rules) Options() Options { return r.options }
 // Registry gives what New was given.
 func (r *Rules) Registry() Registry { return r.registry }
 
-// Decide answers q in four steps, and the first that refuses ends it: the nevers, which no registry lifts; what the
-// client and its resource allow; the actor's roles, of which the first that covers the request decides; and the scopes
-// that are left. It is arithmetic over its arguments, never blocks, and calls nothing that could panic, so there is no recover:
+// Decide answers q in five steps, and the first that refuses ends it: what the client and its resource allow, which comes
+// first since it tells nothing of the subject; the nevers, which no registry lifts; what the way in asks; the actor's roles, of which
+// the first that covers the request decides, or for an actor that is no person the subject's consent alone; and the scopes that are left. It is arithmetic over its arguments, never blocks, and calls nothing that could panic, so there is no recover:
 // that would turn a mistake of ours into a denial that nobody looks into.
 func (r *Rules) Decide(ctx context.Context, q Request) Decision {
 	if ctx.Err() != nil {
 		return r.deny(&errContext)
 	}
-	if refused := r.never(&q); refused != nil {
-		return r.deny(refused)
-	}
 	resource, refused := r.target(&q)
 	if refused != nil {
 		return r.deny(refused)
 	}
-	role, refused := r.decidingRole(&q)
+	if refused := r.never(&q); refused != nil {
+		return r.deny(refused)
+	}
+	if refused := r.door(&q); refused != nil {
+		return r.deny(refused)
+	}
+	bounds, allowed, refused := r.bounds(&q)
 	if refused != nil {
 		return r.deny(refused)
 	}
-	scopes := r.scopes(&q, resource, role.Impersonate)
+	scopes := r.scopes(&q, resource, bounds)
 	if len(scopes) == 0 {
 		return r.deny(&scopeNone)
 	}
-	return Decision{
-		Allow: true, Mode: q.Mode, Scopes: scopes, Resource: resource.URI,
-		MaxDuration: min(q.Duration, role.Impersonate.longest()),
-		Version:     r.version, Rules: []string{allowRole + role.Name},
+	d := Decision{
+		Allow: true, Mode: q.Mode, Scopes: scopes, Resource: resource.URI, MaxDuration: min(q.Duration, bounds.longest()),
+		Version: r.version, Rules: allowed,
 	}
+	if q.Via == ViaToken {
+		d.ValidUntil = q.Consent.Until
+	}
+	return d
+}
+
+// bounds gives what the actor may do, and the rules that say so.
+func (r *Rules) bounds(q *Request) (m *Impersonate, allowed []string, refused *rule) {
+	if q.ActorKind.Machine() {
+		m, refused = r.machine(q)
+	} else {
+		var role *Role
+		if role, refused = r.decidingRole(q); refused == nil {
+			m, allowed = role.Impersonate, []string{allowRole + role.Name}
+		}
+	}
+	if q.Via == ViaToken && refused == nil {
+		allowed = append(allowed, allowConsent+q.Consent.ID)
+	}
+	return m, allowed, refused
 }
 
 func (r *Rules) deny(why *rule) Decision {

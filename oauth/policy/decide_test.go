@@ -70,6 +70,23 @@ func request() policy.Request {
 	}
 }
 
+// consented makes q one by the subject's own token.
+func consented(q *policy.Request) {
+	q.Via = policy.ViaToken
+	q.Consent = &policy.Consent{
+		ID: "cns_1", Subject: q.Subject.Party, Actor: q.Actor.Party, ActorKind: q.ActorKind, Client: q.Client.ID,
+		Scopes: []string{"openid", "app:read", "app:write", "money"}, Mode: oauth.ModeRead, Until: now.Add(time.Hour),
+	}
+}
+
+// agent makes q one of an agent that acts for John with his consent.
+func agent(q *policy.Request) {
+	q.ActorKind, q.Client.Service = oauth.ActorAIAgent, oauth.ActorAIAgent
+	q.Actor = policy.Person{Party: oauth.Party{Issuer: issuer, Subject: "client:" + q.Client.ID}, Enabled: true}
+	q.AuthTime, q.AMR = time.Time{}, nil
+	consented(q)
+}
+
 func TestDecideAllows(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -106,6 +123,9 @@ func TestDecideAllows(t *testing.T) {
 		{"a reason of many lines", func(q *policy.Request) { q.Reason = "first\n\tsecond" }, "support", []string{"app:read", "openid", "profile"}},
 		{"a reason of 500 characters", func(q *policy.Request) { q.Reason = " " + strings.Repeat("é", 500) + " " }, "support",
 			[]string{"app:read", "openid", "profile"}},
+		{"a sign-in of a minute and a user id", func(q *policy.Request) {
+			q.Via, q.Client.UserID, q.AuthTime = policy.ViaUserID, true, now.Add(-time.Minute)
+		}, "support", []string{"app:read", "openid", "profile"}},
 		{"people without an e-mail address", func(q *policy.Request) { q.Actor.Email, q.Subject.Email = "", "" }, "support",
 			[]string{"app:read", "openid", "profile"}},
 	} {
@@ -121,6 +141,38 @@ func TestDecideAllows(t *testing.T) {
 			want := policy.Decision{
 				Allow: true, Mode: q.Mode, Scopes: tt.want, Resource: resource, MaxDuration: q.Duration,
 				Version: r.Version(), Rules: []string{"role.allow:" + tt.role},
+			}
+			if diff := cmp.Diff(want, r.Decide(t.Context(), q)); diff != "" {
+				t.Errorf("Decide (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A consent is a bound like the others: of scopes, and of time.
+func TestDecideByConsent(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		edit  func(*policy.Request)
+		want  []string
+		rules []string
+	}{
+		{"an agent looks", agent, []string{"app:read", "openid"}, []string{"consent.allow:cns_1"}},
+		{"an agent acts", func(q *policy.Request) { agent(q); q.Mode, q.Consent.Mode = oauth.ModeWrite, oauth.ModeWrite },
+			[]string{"app:read", "app:write", "openid"}, []string{"consent.allow:cns_1"}},
+		{"a person looks", consented, []string{"app:read", "openid"}, []string{"role.allow:support", "consent.allow:cns_1"}},
+		{"a person for longer than the role: it is cut", func(q *policy.Request) { consented(q); q.Duration = time.Hour },
+			[]string{"app:read", "openid"}, []string{"role.allow:support", "consent.allow:cns_1"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			q := request()
+			tt.edit(&q)
+			r := rules(t, policy.Options{RequireSecondFactor: true, MaxAuthAge: 10 * time.Minute})
+			want := policy.Decision{
+				Allow: true, Mode: q.Mode, Scopes: tt.want, Resource: policy.DefaultResource, MaxDuration: 30 * time.Minute, ValidUntil: now.Add(time.Hour),
+				Version: r.Version(), Rules: tt.rules,
 			}
 			if diff := cmp.Diff(want, r.Decide(t.Context(), q)); diff != "" {
 				t.Errorf("Decide (-want +got):\n%s", diff)
@@ -168,7 +220,44 @@ var denials = []struct {
 	{"longer resource", func(q *policy.Request) { q.Resource = "https://books.example/" }, "target.unknown"},
 	{"another client's resource", func(q *policy.Request) { q.Resource = "https://other.example" }, "target.client"},
 	{"resource that knows no act", func(q *policy.Request) { q.Resource = "https://old.example" }, "target.accepts_act"},
-	{"without the page", func(q *policy.Request) { q.Via = policy.ViaUserID }, "never.via"},
+	{"a client that may not start by a user id", func(q *policy.Request) { q.Via, q.Client.UserID = policy.ViaUserID, false }, "client.user_id"},
+	{"full access by a user id", func(q *policy.Request) {
+		q.Via, q.Client.UserID, q.Actor.Roles, q.Mode = policy.ViaUserID, true, []string{"admin"}, oauth.ModeWrite
+	}, "door.mode"},
+	{"a user id, a sign-in of six minutes", func(q *policy.Request) {
+		q.Via, q.Client.UserID, q.AuthTime = policy.ViaUserID, true, now.Add(-policy.MaxUserIDAge-1)
+	}, "need.fresh_sign_in"},
+	{"a user id without a role", func(q *policy.Request) { q.Via, q.Client.UserID, q.Actor.Roles = policy.ViaUserID, true, nil }, "role.none"},
+	{"a service at the page", func(q *policy.Request) { agent(q); q.Via = policy.ViaPage }, "never.actor_kind"},
+	{"a service with a user id", func(q *policy.Request) { agent(q); q.Via, q.Client.UserID = policy.ViaUserID, true }, "never.actor_kind"},
+	{"another client's service", func(q *policy.Request) {
+		agent(q)
+		q.Actor.Party.Subject, q.Consent.Actor.Subject = "client:else", "client:else"
+	}, "never.actor_kind"},
+	{"a client that is no service", func(q *policy.Request) { agent(q); q.Client.Service = "" }, "never.actor_kind"},
+	{"a service of another kind", func(q *policy.Request) { agent(q); q.Client.Service = oauth.ActorService }, "never.actor_kind"},
+	{"an agent for a protected subject", func(q *policy.Request) { agent(q); q.Subject.Protected = true }, "never.protected"},
+	{"an agent for a disabled subject", func(q *policy.Request) { agent(q); q.Subject.Enabled = false }, "never.subject_disabled"},
+	{"an agent for a privileged subject", func(q *policy.Request) { agent(q); q.Subject.Roles = []string{"admin"} }, "role.privileged"},
+	{"an agent at a client for looking only", func(q *policy.Request) {
+		q.Client.ID = "kiosk"
+		agent(q)
+		q.Mode, q.Consent.Mode = oauth.ModeWrite, oauth.ModeWrite
+	}, "client.mode"},
+	{"no consent", func(q *policy.Request) { agent(q); q.Consent = nil }, "consent.none"},
+	{"a person without consent", func(q *policy.Request) { q.Via = policy.ViaToken }, "consent.none"},
+	{"another subject's consent", func(q *policy.Request) { agent(q); q.Consent.Subject.Subject = "usr_eve" }, "consent.other"},
+	{"consent to another actor", func(q *policy.Request) { agent(q); q.Consent.Actor.Issuer = "https://else.example" }, "consent.other"},
+	{"consent to another kind", func(q *policy.Request) { agent(q); q.Consent.ActorKind = oauth.ActorService }, "consent.other"},
+	{"consent at another client", func(q *policy.Request) { agent(q); q.Consent.Client = "else" }, "consent.other"},
+	{"consent that is over", func(q *policy.Request) { agent(q); q.Consent.Until = q.Now }, "consent.over"},
+	{"consent that never began", func(q *policy.Request) { agent(q); q.Consent.Until = time.Time{} }, "consent.over"},
+	{"consent to look", func(q *policy.Request) { agent(q); q.Mode = oauth.ModeWrite }, "consent.mode"},
+	{"consent to nothing", func(q *policy.Request) { agent(q); q.Consent.Scopes = nil }, "scope.none"},
+	{"a person with consent and no role", func(q *policy.Request) { consented(q); q.Actor.Roles = nil }, "role.none"},
+	{"a person with consent in another organisation", func(q *policy.Request) { consented(q); q.Subject.Organisation = "globex" }, "role.organisation"},
+	{"a person with consent, no second factor", func(q *policy.Request) { consented(q); q.AMR = nil }, "need.second_factor"},
+	{"a trusted issuer", func(q *policy.Request) { q.Via = policy.ViaIssuer }, "never.via"},
 	{"no door", func(q *policy.Request) { q.Via = "" }, "never.via"},
 	{"no second factor", func(q *policy.Request) { q.AMR = []string{"pwd", "mfa2"} }, "need.second_factor"},
 	{"sign-in too old", func(q *policy.Request) { q.AuthTime = now.Add(-10*time.Minute - 1) }, "need.fresh_sign_in"},
@@ -210,11 +299,12 @@ var denials = []struct {
 // What the wire and the page make of a denial, where it is not a plain one.
 var (
 	refusals = map[string]policy.Refusal{
-		"never.client": policy.RefusalClient, "scope.none": policy.RefusalScope,
+		"never.client": policy.RefusalClient, "client.user_id": policy.RefusalClient, "scope.none": policy.RefusalScope,
 		"target.unknown": policy.RefusalTarget, "target.client": policy.RefusalTarget, "target.accepts_act": policy.RefusalTarget,
 	}
 	needs = map[string][]policy.Need{
 		"need.second_factor": {policy.NeedStepUp}, "need.fresh_sign_in": {policy.NeedStepUp}, "role.ticket_number": {policy.NeedTicketNumber},
+		"consent.none": {policy.NeedConsent}, "consent.other": {policy.NeedConsent}, "consent.over": {policy.NeedConsent},
 	}
 )
 
@@ -257,7 +347,7 @@ func TestEveryRuleHasACase(t *testing.T) {
 // An actor must not learn from the answer why somebody is out of reach.
 func TestAdviceTellsNothingOfTheSubject(t *testing.T) {
 	t.Parallel()
-	about := []string{"never.subject_disabled", "never.protected", "role.organisation", "role.subjects", "role.privileged"}
+	about := []string{"consent.none", "consent.other", "consent.over", "never.subject_disabled", "never.protected", "role.organisation", "role.subjects", "role.privileged"}
 	for _, tt := range denials {
 		if !slices.Contains(about, tt.want) {
 			continue

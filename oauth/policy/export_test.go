@@ -6,7 +6,7 @@ func RuleIDs() []string {
 	for _, r := range []*rule{
 		&errContext, &neverIdentity, &neverSelf, &neverActorDisabled, &neverSubjectDisabled, &neverProtected, &neverActorKind,
 		&neverMode, &neverDuration, &neverReason, &neverTicketNumber, &neverClient, &targetUnknown, &targetClient, &targetAct,
-		&neverVia, &needSecondFactor, &needFreshSignIn, &roleNone, &roleOrganisation, &roleSubjects, &rolePrivileged,
+		&clientUserID, &neverVia, &doorMode, &consentNone, &consentOther, &consentOver, &consentMode, &needSecondFactor, &needFreshSignIn, &roleNone, &roleOrganisation, &roleSubjects, &rolePrivileged,
 		&clientMode, &roleMode, &roleDuration, &roleTicketNumber, &scopeNone,
 	} {
 		ids = append(ids, r.id)

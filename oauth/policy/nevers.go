@@ -26,7 +26,7 @@ func (r *Rules) never(q *Request) *rule {
 		return &neverSubjectDisabled
 	case q.Subject.Protected:
 		return &neverProtected
-	case q.ActorKind != oauth.ActorUser:
+	case q.ActorKind != oauth.ActorUser && !machineItself(q):
 		return &neverActorKind
 	case !q.Mode.Valid():
 		return &neverMode
@@ -40,10 +40,19 @@ func (r *Rules) never(q *Request) *rule {
 	return nil
 }
 
-// target gives the resource that the token would be for, or why there can be none, and what else the door asks.
+// machineItself reports whether the actor is the very client that asks, as the kind that it is registered as, by the one door that is
+// open to what is no person.
+func machineItself(q *Request) bool {
+	return q.Via == ViaToken && q.ActorKind.Machine() && q.ActorKind == q.Client.Service && q.Actor.Subject == oauth.ClientSubject(q.Client.ID)
+}
+
+// target gives the resource that the token would be for, or why there can be none.
 func (r *Rules) target(q *Request) (Resource, *rule) {
-	if q.Client.Public || !q.Client.Exchange {
+	switch {
+	case q.Client.Public || !q.Client.Exchange:
 		return Resource{}, &neverClient
+	case q.Via == ViaUserID && !q.Client.UserID:
+		return Resource{}, &clientUserID
 	}
 	uri := q.Resource
 	if uri == "" && len(q.Client.Resources) > 0 {
@@ -57,14 +66,6 @@ func (r *Rules) target(q *Request) (Resource, *rule) {
 		return Resource{}, &targetClient
 	case !resource.AcceptsAct:
 		return Resource{}, &targetAct
-	case q.Via != ViaPage: // the other doors need rules of their own
-		return Resource{}, &neverVia
-	case q.Preview: // the actor signs in again when it is known for whom
-		return resource, nil
-	case r.options.RequireSecondFactor && !slices.Contains(q.AMR, "mfa"):
-		return Resource{}, &needSecondFactor
-	case r.options.MaxAuthAge > 0 && !fresh(q, r.options.MaxAuthAge):
-		return Resource{}, &needFreshSignIn
 	}
 	return resource, nil
 }

@@ -38,6 +38,9 @@ type Client struct {
 	Exchange  bool     // may use the token-exchange grant
 	Scopes    []string // registered for it
 	Resources []string // what it may ask for; the first is the default
+	UserID    bool     // may start by a bare user id
+	// Service is what the client is where it has tokens of its own; "" where it has none.
+	Service oauth.ActorKind
 }
 
 // Via is by which door a start comes.
@@ -46,15 +49,20 @@ type Via string
 // The doors.
 const (
 	ViaPage   Via = "page"
-	ViaUserID Via = "user_id"
+	ViaUserID Via = "user_id" // a bare user id
+	ViaToken  Via = "token"   // the subject's own token, with may_act
 	ViaIssuer Via = "issuer"
 )
 
-// Consent is the subject's own permission. Not used yet by the default Decider.
+// Consent is the subject's own permission: Actor may act for Subject at Client.
 type Consent struct {
-	ID     string
-	Until  time.Time
-	Scopes []string
+	ID             string
+	Subject, Actor oauth.Party
+	ActorKind      oauth.ActorKind
+	Client         string
+	Scopes         []string // the ceiling
+	Mode           oauth.Mode
+	Until          time.Time // never zero
 }
 
 // Approval is a second person's permission. Not used yet by the default Decider.

@@ -83,12 +83,37 @@ func drawRequest(t *rapid.T) policy.Request {
 	q.Mode = rapid.SampledFrom(allModes).Draw(t, "mode")
 	q.Duration = rapid.SampledFrom([]time.Duration{1, time.Minute, 30 * time.Minute, time.Hour}).Draw(t, "duration")
 	q.TicketNumber = rapid.SampledFrom([]string{"#7", "#7", ""}).Draw(t, "ticket number")
+	drawDoor(t, &q)
 	return q
+}
+
+// drawDoor draws by which way the request comes, and the consent that goes with it, which does not always fit.
+func drawDoor(t *rapid.T, q *policy.Request) {
+	q.Client.UserID = rapid.Bool().Draw(t, "client starts by user id")
+	q.Via = rapid.SampledFrom([]policy.Via{policy.ViaPage, policy.ViaUserID, policy.ViaToken, policy.ViaToken}).Draw(t, "via")
+	if q.Via == policy.ViaPage {
+		return
+	}
+	q.AuthTime = now.Add(-time.Minute)
+	if q.Via == policy.ViaUserID {
+		return
+	}
+	if rapid.Bool().Draw(t, "an agent") {
+		agent(q)
+	} else {
+		consented(q)
+	}
+	q.Consent.Scopes = some(allScopes).Draw(t, "consent")
+	q.Consent.Mode = rapid.SampledFrom(allModes).Draw(t, "consent mode")
+	q.Consent.Until = now.Add(time.Duration(rapid.IntRange(-1, 5).Draw(t, "until")) * time.Minute)
+	if rapid.IntRange(0, 9).Draw(t, "consent of another") == 0 {
+		q.Consent.Subject.Subject = "usr_eve"
+	}
 }
 
 func TestWhatIsGrantedIsWithinEveryBound(t *testing.T) {
 	t.Parallel()
-	allowed := 0
+	allowed := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		g, q := drawRegistry(t), drawRequest(t)
 		d := decide(t, g, q)
@@ -98,9 +123,21 @@ func TestWhatIsGrantedIsWithinEveryBound(t *testing.T) {
 			}
 			return
 		}
-		allowed++
-		role := decider(t, g, q, d)
-		bounds := map[string][]string{"client": q.Client.Scopes, "subject": g.ScopesOf(q.Subject), "ceiling": role.Impersonate.Scopes}
+		allowed[string(q.Via)+" "+string(q.ActorKind)]++
+		bounds := map[string][]string{"client": q.Client.Scopes, "subject": g.ScopesOf(q.Subject)}
+		longest := policy.DefaultDuration
+		if !q.ActorKind.Machine() {
+			role := decider(t, g, q, d)
+			bounds["ceiling"] = role.Impersonate.Scopes
+			longest = max(time.Duration(role.Impersonate.Minutes)*time.Minute, 0)
+		}
+		if q.Via == policy.ViaToken {
+			bounds["consent"] = q.Consent.Scopes
+			checkConsent(t, q, d)
+		}
+		if q.Via == policy.ViaUserID && (q.Mode != oauth.ModeRead || !q.Client.UserID) {
+			t.Fatalf("Decide: allowed by a user id: %+v", q)
+		}
 		if q.Scopes != nil {
 			bounds["requested"] = q.Scopes
 		}
@@ -120,20 +157,31 @@ func TestWhatIsGrantedIsWithinEveryBound(t *testing.T) {
 		if !slices.IsSorted(d.Scopes) || len(d.Scopes) == 0 || d.Mode != q.Mode {
 			t.Fatalf("Decide: got %+v, want sorted scopes, some, and mode %s", d, q.Mode)
 		}
-		if longest := time.Duration(role.Impersonate.Minutes) * time.Minute; d.MaxDuration > q.Duration || longest > 0 && d.MaxDuration > longest {
+		if d.MaxDuration > q.Duration || longest > 0 && d.MaxDuration > longest {
 			t.Fatalf("Decide: got MaxDuration %v of %v asked for and %v at most", d.MaxDuration, q.Duration, longest)
 		}
 	})
-	t.Logf("%d requests were allowed", allowed)
-	if allowed == 0 {
-		t.Error("no request was allowed: nothing was tested")
+	t.Logf("requests that were allowed: %v", allowed)
+	for _, way := range []string{"page user", "user_id user", "token user", "token ai_agent"} {
+		if allowed[way] == 0 {
+			t.Errorf("no request by %s was allowed: nothing was tested", way)
+		}
+	}
+}
+
+// checkConsent holds that what was allowed by a consent is within it.
+func checkConsent(t *rapid.T, q policy.Request, d policy.Decision) {
+	c := q.Consent
+	fits := c.Subject == q.Subject.Party && c.Actor == q.Actor.Party && c.ActorKind == q.ActorKind && c.Client == q.Client.ID
+	if !fits || !q.Now.Before(c.Until) || d.ValidUntil != c.Until || q.Mode == oauth.ModeWrite && c.Mode != oauth.ModeWrite {
+		t.Fatalf("Decide: allowed %+v by the consent %+v", d, c)
 	}
 }
 
 // decider finds the role that d names and holds that it covers q, told once more in other words.
 func decider(t *rapid.T, g policy.Registry, q policy.Request, d policy.Decision) policy.Role {
 	for _, r := range g.RolesOf(q.Actor) {
-		if !slices.Equal(d.Rules, []string{"role.allow:" + r.Name}) || r.Impersonate == nil {
+		if d.Rules[0] != "role.allow:"+r.Name || r.Impersonate == nil {
 			continue
 		}
 		if r.Impersonate.Organisations != "any" && q.Actor.Organisation != q.Subject.Organisation {
@@ -161,7 +209,7 @@ func TestPrivilegedSubjectsAreOutOfReach(t *testing.T) {
 			own[r.Name] = true
 		}
 		for _, r := range g.RolesOf(q.Subject) {
-			if r.Privileged && (!own[r.Name] || !decider(t, g, q, d).Impersonate.Privileged) {
+			if r.Privileged && (q.ActorKind.Machine() || !own[r.Name] || !decider(t, g, q, d).Impersonate.Privileged) {
 				t.Fatalf("Decide: allowed to reach a holder of %s, by %v", r.Name, d.Rules)
 			}
 		}
@@ -174,7 +222,8 @@ func TestNeversHoldWhateverTheRegistry(t *testing.T) {
 	for _, tt := range denials {
 		switch tt.want {
 		case "never.identity", "never.self", "never.actor_disabled", "never.subject_disabled", "never.protected", "never.actor_kind",
-			"never.mode", "never.duration", "never.reason", "never.ticket_number", "never.client", "never.via":
+			"never.mode", "never.duration", "never.reason", "never.ticket_number", "never.client", "never.via",
+			"consent.none", "consent.other", "consent.over", "client.user_id":
 			nevers[tt.name] = tt.edit
 		}
 	}

@@ -87,3 +87,6 @@ const (
 	MaxReason       = 500 // characters
 	MaxTicketNumber = 64  // characters
 )
+
+// MaxUserIDAge is how long ago the actor may have signed in who starts by a bare user id: no page asked them anything since.
+const MaxUserIDAge = 5 * time.Minute

@@ -38,7 +38,7 @@ func (r *Rules) covers(m *Impersonate, q *Request) (step int, failed *rule) {
 		return 3, &clientMode
 	case !m.allows(q.Mode):
 		return 4, &roleMode
-	case q.Duration > m.longest():
+	case q.Via == ViaPage && q.Duration > m.longest(): // nobody chose it at another door: there it is cut
 		return 5, &roleDuration
 	case m.TicketNumber && !q.Preview && strings.TrimSpace(q.TicketNumber) == "":
 		return 6, &roleTicketNumber

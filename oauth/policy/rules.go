@@ -11,12 +11,21 @@ type rule struct {
 // it whether they are disabled, protected, privileged or of another organisation.
 const notThem = "You cannot impersonate this user."
 
-// allowRole begins the id of the rule that allowed: the name of the deciding role follows.
-const allowRole = "role.allow:"
+// How the ids of the rules that allowed begin: the name of the deciding role follows, and the id of the consent.
+const (
+	allowRole    = "role.allow:"
+	allowConsent = "consent.allow:"
+)
 
 // All rules, in the order in which Decide asks.
 var (
 	errContext = rule{id: "error.context", advice: "That took too long. Try again."}
+
+	neverClient   = rule{id: "never.client", advice: "This application may not impersonate.", refusal: RefusalClient}
+	clientUserID  = rule{id: "client.user_id", advice: "This application may not start by a user id.", refusal: RefusalClient}
+	targetUnknown = rule{id: "target.unknown", advice: "This application asks for a resource that is not registered.", refusal: RefusalTarget}
+	targetClient  = rule{id: "target.client", advice: "This application asks for a resource that is not its own.", refusal: RefusalTarget}
+	targetAct     = rule{id: "target.accepts_act", advice: "The resource behind this application does not accept impersonation.", refusal: RefusalTarget}
 
 	neverIdentity        = rule{id: "never.identity", advice: notThem}
 	neverSelf            = rule{id: "never.self", advice: "You cannot impersonate yourself."}
@@ -28,13 +37,15 @@ var (
 	neverDuration        = rule{id: "never.duration", advice: "Choose a time of at most 60 minutes."}
 	neverReason          = rule{id: "never.reason", advice: "Say why, in 10 to 500 characters."}
 	neverTicketNumber    = rule{id: "never.ticket_number", advice: "A ticket number has at most 64 characters, on one line."}
-	neverClient          = rule{id: "never.client", advice: "This application may not impersonate.", refusal: RefusalClient}
-	targetUnknown        = rule{id: "target.unknown", advice: "This application asks for a resource that is not registered.", refusal: RefusalTarget}
-	targetClient         = rule{id: "target.client", advice: "This application asks for a resource that is not its own.", refusal: RefusalTarget}
-	targetAct            = rule{id: "target.accepts_act", advice: "The resource behind this application does not accept impersonation.", refusal: RefusalTarget}
-	neverVia             = rule{id: "never.via", advice: "Start from the impersonate page."}
-	needSecondFactor     = rule{id: "need.second_factor", advice: "Sign in again with your second factor.", need: NeedStepUp}
-	needFreshSignIn      = rule{id: "need.fresh_sign_in", advice: "You signed in too long ago. Sign in again.", need: NeedStepUp}
+
+	neverVia         = rule{id: "never.via", advice: "Start from the impersonate page."}
+	doorMode         = rule{id: "door.mode", advice: "Full access starts from the impersonate page."}
+	consentNone      = rule{id: "consent.none", advice: notThem, need: NeedConsent}
+	consentOther     = rule{id: "consent.other", advice: notThem, need: NeedConsent}
+	consentOver      = rule{id: "consent.over", advice: notThem, need: NeedConsent}
+	consentMode      = rule{id: "consent.mode", advice: "You may look, but not change anything."}
+	needSecondFactor = rule{id: "need.second_factor", advice: "Sign in again with your second factor.", need: NeedStepUp}
+	needFreshSignIn  = rule{id: "need.fresh_sign_in", advice: "You signed in too long ago. Sign in again.", need: NeedStepUp}
 
 	roleNone         = rule{id: "role.none", advice: "You have no role that allows impersonation."}
 	roleOrganisation = rule{id: "role.organisation", advice: notThem}

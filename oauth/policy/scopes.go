@@ -28,6 +28,8 @@ func (r *Rules) grants(q *Request, resource Resource, scope string) bool {
 		return false
 	case resource.Scopes != nil && !slices.Contains(resource.Scopes, scope):
 		return false
+	case q.Via == ViaToken && !slices.Contains(q.Consent.Scopes, scope):
+		return false
 	}
 	return slices.Contains(q.Client.Scopes, scope) && r.couldGet(&q.Subject, scope)
 }
