@@ -15,6 +15,7 @@ import (
 	"github.com/understudy-id/understudy/cmd/understudy/internal/config"
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/admin"
+	"github.com/understudy-id/understudy/oauth/server"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
@@ -142,8 +143,9 @@ func (a *app) withAdmin(ctx context.Context, create bool, f func(*admin.Admin) e
 func newAdmin(l *config.Loaded, st store.Store) (*admin.Admin, error) {
 	return admin.New(admin.Config{
 		Store: st, Registry: l.Registry(), Issuer: l.PublicURL, Now: time.Now,
-		SealingKey: func(ctx context.Context) ([]byte, error) { return sealingKey(ctx, l, st) },
-		By:         oauth.Party{Issuer: "cli", Subject: osUser()},
+		SealingKey:       func(ctx context.Context) ([]byte, error) { return sealingKey(ctx, l, st) },
+		SigningAlgorithm: l.Signing.Algorithm, LongestToken: server.Lifetimes(l.Lifetimes).LongestToken(),
+		By: oauth.Party{Issuer: "cli", Subject: osUser()},
 	})
 }
 

@@ -1,4 +1,4 @@
-// Package admin is what an operator may do: users, clients, ends and the kill switch. Start with [New]; then
+// Package admin is what an operator may do: users, clients, signing keys, ends and the kill switch. Start with [New]; then
 // [Admin.AddUser], [Admin.AddClient] and [Admin.Kill]. Each act is one write of the store together with its audit entry
 // and with the ends that it causes, so nothing is done unrecorded. The package authenticates nobody: whoever holds an
 // [Admin] is the operator. It parses no flags, writes no pages and knows no backend.
@@ -20,6 +20,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/internal/password"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
 // Config is what New needs.
@@ -34,9 +35,13 @@ type Config struct {
 	By oauth.Party
 	// Passwords hashes passwords; nil makes a pool of its own.
 	Passwords *password.Pool
-	// SealingKey gives the server's own, 32 bytes, once there is something to seal: the secrets of second factors. Nil
-	// refuses EnrolTOTP.
+	// SealingKey gives the server's own, 32 bytes, once there is something to seal: signing keys and the secrets of second factors.
+	// Nil refuses EnrolTOTP and RotateKey.
 	SealingKey func(context.Context) ([]byte, error)
+	// SigningAlgorithm is the server's: ES256, EdDSA or RS256. Empty is ES256.
+	SigningAlgorithm string
+	// LongestToken is how long a token of the server's lasts at most; zero is policy.MaxDuration.
+	LongestToken time.Duration
 	// Now defaults to time.Now.
 	Now func() time.Time
 	// Logger gets one INFO line an act; it defaults to none.
@@ -67,6 +72,8 @@ func New(c Config) (*Admin, error) {
 	if c.Passwords == nil {
 		c.Passwords = password.New(0, 0)
 	}
+	c.SigningAlgorithm = cmp.Or(c.SigningAlgorithm, tokens.ES256)
+	c.LongestToken = cmp.Or(c.LongestToken, policy.MaxDuration)
 	return &Admin{Config: c}, nil
 }
 

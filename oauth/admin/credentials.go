@@ -112,7 +112,7 @@ func (a *Admin) EnrolTOTP(ctx context.Context, userID string) (secret oauth.Secr
 // box is the server's own. One of another key would lock the user out unseen: the server could not open what it sealed.
 func (a *Admin) box(ctx context.Context) (*seal.Box, error) {
 	if a.SealingKey == nil {
-		return nil, invalid("SealingKey", "must be set to enrol a second factor")
+		return nil, invalid("SealingKey", "must be set to seal what the store keeps")
 	}
 	key, err := a.SealingKey(ctx)
 	if err != nil {
@@ -127,6 +127,9 @@ func (a *Admin) box(ctx context.Context) (*seal.Box, error) {
 		return nil, fmt.Errorf("reading signing keys: %w", err)
 	}
 	for _, k := range sealed {
+		if !k.Revoked.IsZero() { // perhaps because it does not open
+			continue
+		}
 		if _, err := tokens.OpenKey(box, k.ID, k.Algorithm, k.Sealed); err != nil {
 			return nil, fmt.Errorf("the sealing key is not the server's: %w", err)
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -22,10 +23,10 @@ func (s *Server) algorithms() []string {
 }
 
 // makeKeys makes the keys that rows has none of, and reports whether there is a new one, also by another process that did the same.
-// The first of all sign at once. One that joins others waits, so that every server and reader has seen it.
+// Where nothing signs they do at once. One that joins others waits, so that every server and reader has seen it.
 func (s *Server) makeKeys(ctx context.Context, rows []store.SigningKey) (made bool, err error) {
 	activates := s.clock()
-	if slices.ContainsFunc(rows, store.SigningKey.Current) {
+	if len(store.Signers(rows, activates, s.life.LongestToken())) > 0 {
 		activates = activates.Add(tokens.KeyOverlap)
 	}
 	for _, algorithm := range s.algorithms() {
@@ -132,14 +133,13 @@ func own(keys []tokens.Key) (signers, verifiers []tokens.Key) {
 	return signers, verifiers
 }
 
-// signing gives the one key of each algorithm that signs at now: the server's own algorithm first, RS256 last, since it is there for
-// those who can read no other. So where the own one has no key yet that signs, the one of before goes on.
-func (s *Server) signing(rows []store.SigningKey, now time.Time) (out []store.SigningKey) {
-	rows = slices.DeleteFunc(slices.Clone(rows), func(k store.SigningKey) bool { return !s.maySign(k, now) })
-	slices.SortStableFunc(rows, func(a, b store.SigningKey) int {
-		return cmp.Or(s.rank(a.Algorithm)-s.rank(b.Algorithm), cmp.Compare(a.Algorithm, b.Algorithm), compareBool(b.Current(), a.Current()), b.Activates.Compare(a.Activates))
+// signing gives the keys that sign at now: the server's own algorithm first, RS256 last, since it is there for those who can read no
+// other. So where the own one has no key yet that signs, the one of before goes on.
+func (s *Server) signing(rows []store.SigningKey, now time.Time) []store.SigningKey {
+	signers := store.Signers(rows, now, s.life.LongestToken())
+	return slices.SortedFunc(maps.Values(signers), func(a, b store.SigningKey) int {
+		return cmp.Or(s.rank(a.Algorithm)-s.rank(b.Algorithm), cmp.Compare(a.Algorithm, b.Algorithm))
 	})
-	return slices.CompactFunc(rows, func(a, b store.SigningKey) bool { return a.Algorithm == b.Algorithm })
 }
 
 func (s *Server) rank(algorithm string) int {
@@ -150,21 +150,6 @@ func (s *Server) rank(algorithm string) int {
 		return 2
 	}
 	return 1
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
-	}
-	return -1
-}
-
-// maySign reports whether the key's time has come, and it will outlive what it signs.
-func (s *Server) maySign(k store.SigningKey, now time.Time) bool {
-	return k.Revoked.IsZero() && !now.Before(k.Activates) && (k.Retires.IsZero() || !k.Retires.Before(now.Add(s.life.LongestToken())))
 }
 
 // nextChange is when the same rows are for something else.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
 // SealingKeySize is the length of the sealing key in bytes.
@@ -192,6 +193,7 @@ func (c *Config) Key() ([]byte, error) {
 }
 
 func (c *checker) words() {
+	c.oneOf("signing.algorithm", c.l.Signing.Algorithm, tokens.Algorithms()...)
 	c.oneOf("sign_in.second_factor", c.l.SignIn.SecondFactor, SecondFactorRequired, SecondFactorOptional)
 	c.oneOf("log.level", c.l.Log.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", c.l.Log.Format, "text", "json")

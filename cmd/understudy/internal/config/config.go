@@ -9,6 +9,7 @@ import (
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/server"
+	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
 // DefaultFile is read if it exists and no other file is named.
@@ -29,6 +30,7 @@ type Config struct {
 	TrustedProxies       []string          `yaml:"trusted_proxies" doc:"networks (CIDR) whose X-Forwarded-* headers are believed"`
 	SealingKey           oauth.Secret      `yaml:"sealing_key" secret:"true" doc:"base64 of the 32 bytes that seal private keys in the database; on localhost a file beside the database"`
 	SealingKeyFile       string            `yaml:"sealing_key_file" doc:"a file that holds sealing_key"`
+	Signing              Signing           `yaml:"signing"`
 	SignIn               SignIn            `yaml:"sign_in"`
 	Lifetimes            Lifetimes         `yaml:"lifetimes"`
 	Resources            []policy.Resource `yaml:"resources" file:"only" doc:"APIs that tokens may be for"`
@@ -43,6 +45,11 @@ type Config struct {
 type TLS struct {
 	CertFile string `yaml:"cert_file" doc:"PEM file with the certificate chain"`
 	KeyFile  string `yaml:"key_file" doc:"PEM file with the private key"`
+}
+
+// Signing is how tokens are signed.
+type Signing struct {
+	Algorithm string `yaml:"algorithm" doc:"ES256, EdDSA or RS256: what tokens are signed with, but for ID tokens of clients that want another"`
 }
 
 // SignIn is how people sign in.
@@ -86,6 +93,7 @@ func Default() Config {
 	r := policy.Default()
 	return Config{
 		PublicURL: "http://localhost:8080", Listen: "127.0.0.1:8080", PrivateListen: "127.0.0.1:8081", Database: "understudy.db",
+		Signing:   Signing{Algorithm: tokens.ES256},
 		SignIn:    SignIn{SecondFactor: SecondFactorRequired},
 		Lifetimes: Lifetimes(server.DefaultLifetimes()),
 		Resources: r.Resources, Scopes: r.Scopes, Roles: r.Roles, Clients: Clients{Modes: r.Modes},
