@@ -22,7 +22,7 @@ CREATE TABLE client (
     serves        TEXT    NOT NULL,
     redirect_uris TEXT    NOT NULL,
     secret_hash   BLOB,
-    settings      TEXT    NOT NULL, -- what no query looks for: JSON
+    settings      TEXT    NOT NULL, -- JSON; of it a query asks only whether there is a backchannel_logout_uri
     created_at    INTEGER,
     deleted_at    INTEGER -- the row stays, so that the id is not free again
 ) STRICT, WITHOUT ROWID;
@@ -268,6 +268,17 @@ CREATE TABLE outbox (
     reason   TEXT NOT NULL,
     time_at  INTEGER
 ) STRICT;
+
+CREATE TABLE logout_notice (
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    client     TEXT    NOT NULL, -- who is to be told
+    sid        TEXT    NOT NULL, -- of the session or login that ended
+    created_at INTEGER NOT NULL,
+    next_at    INTEGER NOT NULL -- when to try
+) STRICT;
+
+CREATE INDEX logout_notice_due ON logout_notice (next_at);
+CREATE INDEX logout_notice_by_client ON logout_notice (client, next_at);
 
 CREATE TABLE sign_in_attempt (
     key       BLOB PRIMARY KEY,

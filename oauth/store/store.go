@@ -43,6 +43,7 @@ type Store interface {
 	Grants
 	Keys
 	Policies
+	Notices
 	Trail
 
 	// Ready reports nil if a write would work, and otherwise why not (ErrUnavailable). It also gives the store's own clock.

@@ -35,7 +35,9 @@ var endings = map[impersonation.EpochScope]endQueries{
 }
 
 const (
-	endSessions = `UPDATE impersonation_session SET ended_at = $2, end_reason = $3, ended_by = $4 WHERE id = ANY ($1::text[])`
+	endSessions = `WITH ended AS (UPDATE impersonation_session SET ended_at = $2, end_reason = $3, ended_by = $4 WHERE id = ANY ($1::text[])
+			RETURNING client, id AS sid, ended_at AS at)
+		` + noticeEnded
 
 	killEpoch = `INSERT INTO epoch AS e (scope, id, n, killed_at, killed_by, reason) VALUES ($1, $2, 1, $3, $4, $5)
 		ON CONFLICT (scope, id) DO UPDATE SET n = e.n + 1, killed_at = excluded.killed_at, killed_by = excluded.killed_by, reason = excluded.reason`

@@ -25,8 +25,9 @@ const (
 	touchLogin  = `UPDATE login SET last_used_at = $2 WHERE id = $1 AND ended_at IS NULL AND coalesce(last_used_at, 0) < $2`
 	markSignIn  = `UPDATE app_user SET last_sign_in_at = $1 WHERE id = $2`
 	endLogin    = `UPDATE login SET ended_at = $1 WHERE id = $2 AND ended_at IS NULL`
-	revokeLogin = `UPDATE oauth_grant SET revoked_at = $1 WHERE id = ANY (ARRAY(
-		SELECT id FROM oauth_grant WHERE login = $2 AND revoked_at IS NULL ORDER BY id FOR NO KEY UPDATE))`
+	revokeLogin = `WITH ended AS (UPDATE oauth_grant SET revoked_at = $1 WHERE id = ANY (ARRAY(
+			SELECT id FROM oauth_grant WHERE login = $2 AND revoked_at IS NULL ORDER BY id FOR NO KEY UPDATE)) ` + returnNotices + `)
+		` + noticeEnded
 )
 
 func loginDest(l *impersonation.Login) []any {

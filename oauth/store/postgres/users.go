@@ -52,8 +52,9 @@ const (
 	// Many rows are locked in order first, and then found by their keys as an array: a subquery could become a join with all.
 	endUserLogins = `UPDATE login SET ended_at = $1 WHERE id = ANY (ARRAY(
 		SELECT id FROM login WHERE user_id = $2 AND ended_at IS NULL ORDER BY id FOR NO KEY UPDATE))`
-	revokeUserGrant = `UPDATE oauth_grant SET revoked_at = $1 WHERE id = ANY (ARRAY(
-		SELECT id FROM oauth_grant WHERE user_id = $2 AND revoked_at IS NULL ORDER BY id FOR NO KEY UPDATE))`
+	revokeUserGrant = `WITH ended AS (UPDATE oauth_grant SET revoked_at = $1 WHERE id = ANY (ARRAY(
+			SELECT id FROM oauth_grant WHERE user_id = $2 AND revoked_at IS NULL ORDER BY id FOR NO KEY UPDATE)) ` + returnNotices + `)
+		` + noticeEnded
 )
 
 // folded is text as it is compared: without case, in every script that has one.

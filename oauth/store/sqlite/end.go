@@ -132,6 +132,7 @@ func (c *conn) endLive(ctx context.Context, q endQueries, w impersonation.EndWri
 		return nil, err
 	}
 	ended := make([]impersonation.Ended, 0, len(live))
+	ids := make([]string, 0, len(live))
 	for _, s := range live {
 		if _, err := c.exec(ctx, endSession, w.Now.UnixMilli(), string(w.Reason), endedBy(w), s.ID); err != nil {
 			return nil, err
@@ -142,11 +143,12 @@ func (c *conn) endLive(ctx context.Context, q endQueries, w impersonation.EndWri
 		if err := c.record(ctx, nil, []impersonation.Event{impersonation.EndEvent(w, s)}); err != nil {
 			return nil, err
 		}
+		ids = append(ids, s.ID)
 		at{&s.Ended}.Scan(w.Now.UnixMilli()) // as it will be read back
 		s.EndReason, s.EndedBy = w.Reason, endedBy(w)
 		ended = append(ended, impersonation.Ended{Session: s})
 	}
-	return ended, nil
+	return ended, c.noticeSessions(ctx, w.Now, ids...)
 }
 
 // queriesFor refuses what would reach nothing or, by an empty id, something else than was meant.

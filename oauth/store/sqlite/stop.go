@@ -45,8 +45,13 @@ func (c *conn) stop(ctx context.Context, w impersonation.StopWrite, entries [][]
 	if n == 0 {
 		return impersonation.ErrSpent
 	}
-	if _, err := c.exec(ctx, stopSession, w.Now.UnixMilli(), string(impersonation.EndStopped), w.Session); err != nil {
+	if n, err = c.exec(ctx, stopSession, w.Now.UnixMilli(), string(impersonation.EndStopped), w.Session); err != nil {
 		return err
+	}
+	if n > 0 {
+		if err := c.noticeSessions(ctx, w.Now, w.Session); err != nil {
+			return err
+		}
 	}
 	if next := w.Next; next != nil {
 		var revoked bool

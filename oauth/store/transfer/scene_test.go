@@ -111,11 +111,14 @@ func (s *scene) fill(entries int) {
 		s.ok(err)
 	}
 	s.ok(ad.RemoveClient(ctx, "gone"))
+	s.ok(st.CreateClient(ctx, store.ClientWrite{Write: write(), Client: store.Client{Client: policy.Client{ID: "listener"}, Name: "The listener", Created: now,
+		Settings: store.Settings{BackchannelLogoutURI: "https://app.acme.test/logout"}}}))
 	_, err = ad.Kill(ctx, impersonation.ScopeClient, "other", "a leak")
 	s.ok(err)
 	_, err = st.PutPolicy(ctx, "v1", nil, write())
 	s.ok(err)
 	s.sessions(st)
+	s.notice(st)
 	for i := range 5 { // the last one locks, and its list of failures is empty
 		_, err := st.Failed(ctx, oauth.Secret("a").Hash(), now, time.Hour, 5, time.Hour)
 		s.ok(err)
@@ -187,6 +190,17 @@ func (s *scene) sessions(st store.Store) {
 			s.ok(st.Stop(s.Context(), impersonation.StopWrite{Write: recorded(audit.KindStop, w.Session.ID, login.ID), Return: w.Return, Session: w.Session.ID, Next: next}))
 		}
 	}
+}
+
+// notice ends a login of which a client is to hear.
+func (s *scene) notice(st store.Store) {
+	s.Helper()
+	login := impersonation.Login{ID: oauth.NewID("lgn"), User: "john", AuthTime: now, Created: now, LastUsed: now, Expires: now.Add(8 * time.Hour)}
+	s.ok(st.CreateLogin(s.Context(), store.LoginWrite{Write: write(), Login: login, Cookie: oauth.NewSecret().Hash()}))
+	s.ok(st.CreateGrant(s.Context(), store.Grant{ID: oauth.NewID("grt"), Client: "listener", User: "john", Login: login.ID, CodeHash: oauth.NewSecret().Hash(),
+		Created: now, JTI: oauth.NewID("tok"), Issued: now, Expires: now.Add(time.Minute)}))
+	_, err := st.EndLogin(s.Context(), impersonation.EndWrite{Write: write(), ID: login.ID, Reason: impersonation.EndSignedOut})
+	s.ok(err)
 }
 
 // recorded is a write with an entry and an event.

@@ -64,6 +64,7 @@ var tables = []table{
 		session text, canonical bytea, opening bytea`),
 	newTable("outbox", "position", "position", `position integer, kind text, session text, actor text, subject text, client text,
 		reason text, time_at integer`),
+	newTable("logout_notice", "seq", "seq", `seq integer, client text, sid text, created_at integer, next_at integer`),
 	newTable("sign_in_attempt", "key", "", `key bytea, counting times, locked_at integer, forget_at integer`),
 }
 
