@@ -105,6 +105,7 @@ func (p *prover) heard(r reply) reply {
 // learns asks for the nonce first, so that what follows has one.
 func (p *prover) learns() *prover {
 	p.h.t.Helper()
+	p.nonce = ""
 	r := p.heard(p.h.sent("/oauth2/token", "app", redeem("x"), p.proof("POST", "/oauth2/token", "")))
 	if r.str("error") != "use_dpop_nonce" || p.nonce == "" {
 		p.h.t.Fatalf("asking for a nonce: got %d %s", r.status, r.body)
