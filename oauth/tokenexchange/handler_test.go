@@ -61,7 +61,7 @@ func (f *fixed) Commit(_ context.Context, p tokenexchange.Plan) (tokenexchange.R
 		f.plans = append(f.plans, p)
 	}
 	return tokenexchange.Result{
-		Session: new(fosite.DefaultSession), ID: "imp_1", Scope: []string{"openid"}, Audience: "https://api.example/", ExpiresIn: 1799500 * time.Millisecond,
+		Session: new(fosite.DefaultSession), ID: "imp_1", Scope: []string{"openid"}, Audience: "https://api.example/", ExpiresIn: 1799500 * time.Millisecond, Key: p.Key,
 		Extra: map[string]any{"understudy_return_token": "secret"},
 	}, nil
 }
@@ -122,13 +122,17 @@ func startForm() url.Values {
 }
 
 func exchange(p *fosite.Fosite, form url.Values) (fosite.AccessResponder, error) {
+	return exchangeIn(context.Background(), p, form)
+}
+
+func exchangeIn(ctx context.Context, p *fosite.Fosite, form url.Values) (fosite.AccessResponder, error) {
 	r := httptest.NewRequest(http.MethodPost, "/token", strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req, err := p.NewAccessRequest(context.Background(), r, new(fosite.DefaultSession))
+	req, err := p.NewAccessRequest(ctx, r, new(fosite.DefaultSession))
 	if err != nil {
 		return nil, err
 	}
-	return p.NewAccessResponse(context.Background(), req)
+	return p.NewAccessResponse(ctx, req)
 }
 
 func TestStart(t *testing.T) {
@@ -242,6 +246,7 @@ func TestErrorTable(t *testing.T) {
 		tokenexchange.ErrTarget:      {"invalid_target", 400},
 		tokenexchange.ErrScope:       {"invalid_scope", 400},
 		tokenexchange.ErrClient:      {"unauthorized_client", 400},
+		tokenexchange.ErrProof:       {"invalid_dpop_proof", 400},
 		tokenexchange.ErrUnavailable: {"temporarily_unavailable", 503},
 		errors.New("secret detail"):  {"server_error", 500},
 	} {
