@@ -116,6 +116,17 @@ CREATE INDEX oauth_grant_by_user ON oauth_grant (user_id);
 CREATE INDEX oauth_grant_by_login ON oauth_grant (login);
 CREATE INDEX oauth_grant_by_end ON oauth_grant (coalesce(expires_at, code_expires_at));
 
+CREATE TABLE pushed_request (
+    hash       bytea NOT NULL PRIMARY KEY,
+    client     text  NOT NULL COLLATE "C",
+    form       text  NOT NULL COLLATE "C", -- the parameters, as application/x-www-form-urlencoded
+    created_at bigint,
+    expires_at bigint,
+    used_at    bigint
+);
+
+CREATE INDEX pushed_request_by_end ON pushed_request (expires_at);
+
 CREATE TABLE ticket (
     hash           bytea  NOT NULL PRIMARY KEY,
     client         text   NOT NULL COLLATE "C",

@@ -35,7 +35,7 @@ GRANT SELECT, INSERT, UPDATE ON client, app_user, impersonation_session, epoch, 
 GRANT UPDATE (marker) ON installation TO understudy_app;
 
 -- What is swept.
-GRANT SELECT, INSERT, UPDATE, DELETE ON user_group, login, oauth_grant, ticket, return_token, jti_seen, logout_notice, sign_in_attempt TO understudy_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON user_group, login, oauth_grant, pushed_request, ticket, return_token, jti_seen, logout_notice, sign_in_attempt TO understudy_app;
 
 GRANT SELECT ON audit_entry TO understudy_auditor;
 

@@ -110,6 +110,17 @@ CREATE INDEX oauth_grant_by_user ON oauth_grant (user_id) WHERE revoked_at IS NU
 CREATE INDEX oauth_grant_by_login ON oauth_grant (login) WHERE revoked_at IS NULL;
 CREATE INDEX oauth_grant_by_end ON oauth_grant (coalesce(expires_at, code_expires_at));
 
+CREATE TABLE pushed_request (
+    hash       BLOB PRIMARY KEY,
+    client     TEXT NOT NULL,
+    form       TEXT NOT NULL, -- the parameters, as application/x-www-form-urlencoded
+    created_at INTEGER,
+    expires_at INTEGER,
+    used_at    INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX pushed_request_by_end ON pushed_request (expires_at);
+
 CREATE TABLE ticket (
     hash           BLOB PRIMARY KEY,
     client         TEXT NOT NULL,

@@ -41,6 +41,7 @@ type Store interface {
 	Clients
 	Logins
 	Grants
+	Pushed
 	Keys
 	Policies
 	Notices

@@ -34,6 +34,7 @@ const grow = `
 		SELECT 'imp_' || i, '', '', CASE i % 5000 WHEN 7 THEN 'rare' ELSE 'app' || i % 100 END, 'usr_' || i % 1000, 'usr_' || i % :n, 'lgn_' || i, '', '[]', '', '', '', '', '', '',
 			i, i, CASE WHEN i % 100 > 0 THEN i END, CASE WHEN i % 100 > 0 THEN 'stopped' ELSE '' END, '', '[]', '', 0 FROM generate_series(1, :m) i;
 	INSERT INTO return_token (hash, session, expires_at, used_at) SELECT int4send(i), 'imp_' || i, i, CASE WHEN i % 100 > 0 THEN i END FROM generate_series(1, :m) i;
+	INSERT INTO pushed_request (hash, client, form, expires_at) SELECT int4send(i), '', '', i FROM generate_series(1, :m) i;
 	INSERT INTO jti_seen SELECT 'totp', i::text, i FROM generate_series(1, :m) i;
 	INSERT INTO logout_notice (client, sid, created_at, next_at) SELECT 'app' || i % 100, 'imp_' || i, i, i FROM generate_series(1, :m) i;
 	INSERT INTO sign_in_attempt SELECT int4send(i), '{}', NULL, i FROM generate_series(1, :m) i;
@@ -80,7 +81,7 @@ var indexes = strings.Fields(`
 	audit_entry_by_actor audit_entry_by_client audit_entry_by_kind audit_entry_by_session audit_entry_by_subject audit_entry_by_time
 	epoch_killed jti_seen_by_end login_by_end login_by_user logout_notice_by_client logout_notice_due
 	oauth_grant_by_client oauth_grant_by_end oauth_grant_by_login oauth_grant_by_user
-	return_token_by_end return_token_open
+	pushed_request_by_end return_token_by_end return_token_open
 	session_by_actor session_by_client session_by_subject session_expiring session_idling session_live session_of_actor
 	sign_in_attempt_by_end ticket_by_client ticket_by_end`)
 
@@ -122,6 +123,7 @@ func fixedQueries() (out []filter) {
 		selectLoginByCookie, selectProof, touchLogin, endLogin, revokeLogin, selectGrantByCode, selectGrantByJTI, spendCode, lockHolderUser, lockHolderLogin,
 		setToken, revokeGrant, selectAttempt, sweepAttempts, sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepSeen, selectEntry, selectOutbox,
 		selectKills, countCode, lockAttempt, deleteAttempt, deleteGroups, updatePassword, updateTOTP, anyNotice, leaseNotices, delayNotice, dropNotice, dropOldNotices,
+		selectPushed, usePushed, countUsed, sweepPushed,
 	}
 	out = append(out, filter{selectExpired, []any{100, 50, 1000}}) // for few, as at each second
 	for scope, q := range endings {

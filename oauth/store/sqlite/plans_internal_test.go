@@ -34,6 +34,7 @@ const grow = `
 		SELECT 'imp_' || i, '', '', CASE i % 5000 WHEN 7 THEN 'rare' ELSE 'app' || i % 100 END, 'usr_' || i % 1000, 'usr_' || i % :n, 'lgn_' || i, '', '', '', '', '',
 			'', '', '', i, i, CASE WHEN i % 100 > 0 THEN i END, '', '', '', 0 FROM upto;
 	INSERT INTO return_token (hash, session, expires_at, used_at) SELECT CAST(i AS BLOB), 'imp_' || i, i, CASE WHEN i % 100 > 0 THEN i END FROM upto;
+	INSERT INTO pushed_request (hash, client, form, expires_at) SELECT CAST(i AS BLOB), '', '', i FROM upto;
 	INSERT INTO jti_seen SELECT 'totp', CAST(i AS TEXT), i FROM upto;
 	INSERT INTO logout_notice (client, sid, created_at, next_at) SELECT 'app' || i % 100, 'imp_' || i, i, i FROM upto;
 	INSERT INTO sign_in_attempt SELECT CAST(i AS BLOB), '[]', NULL, i FROM upto;
@@ -102,6 +103,7 @@ func hotQueries(t *testing.T) []string {
 		sweepAttempts, sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepSeen, selectEntry, selectOutbox, touchSession,
 		touchItsLogin, selectKills, countCode, deleteAttempt, deleteGroups, updatePassword, updateTOTP,
 		noticeSessions, noticeLogin, noticeUser, anyNotice, dueNotices, delayNotice, dropNotice, dropOldNotices,
+		selectPushed, usePushed, countUsed, sweepPushed,
 	}
 	for _, q := range endings {
 		queries = append(queries, q.live, q.void)
@@ -128,8 +130,8 @@ func hotQueries(t *testing.T) []string {
 
 // whole matches a step of a plan that reads a whole table that grows without bound, or a whole index of it that holds more than
 // what is open.
-var whole = regexp.MustCompile(`SCAN (s|w|impersonation_session|audit_entry|oauth_grant|ticket|return_token|login|jti_seen|app_user|user_search|sign_in_attempt|logout_notice|n|x)` +
-	`( *$| *\||( USING (COVERING )?INDEX (app_user|login_by|oauth_grant|ticket|jti|audit|session_by|session_o|sign_in|logout|return_token_by|sqlite_auto)))`)
+var whole = regexp.MustCompile(`SCAN (s|w|impersonation_session|audit_entry|oauth_grant|ticket|return_token|login|pushed_request|jti_seen|app_user|user_search|sign_in_attempt|logout_notice|n|x)` +
+	`( *$| *\||( USING (COVERING )?INDEX (app_user|login_by|oauth_grant|ticket|jti|audit|session_by|session_o|sign_in|logout|pushed|return_token_by|sqlite_auto)))`)
 
 // planner asks a database how it would run a query.
 type planner struct {
@@ -172,7 +174,7 @@ func (p planner) indexes() []string {
 	want := strings.Fields(`app_user_by_name app_user_by_organisation
 		audit_entry_by_actor audit_entry_by_client audit_entry_by_kind audit_entry_by_session audit_entry_by_subject audit_entry_by_time
 		jti_seen_by_end login_by_end login_by_user logout_notice_by_client logout_notice_due oauth_grant_by_client oauth_grant_by_end oauth_grant_by_login oauth_grant_by_user
-		return_token_by_end return_token_open session_by_actor session_by_client session_by_subject session_expiring session_idling session_live session_of_actor session_once
+		pushed_request_by_end return_token_by_end return_token_open session_by_actor session_by_client session_by_subject session_expiring session_idling session_live session_of_actor session_once
 		sign_in_attempt_by_end ticket_by_client ticket_by_end`)
 	if diff := cmp.Diff(want, names); diff != "" {
 		p.Errorf("the indexes (-want +got):\n%s", diff)

@@ -126,6 +126,7 @@ func (s *scene) fill(entries int) {
 		s.ok(err)
 	}
 	s.ok(st.UseOnce(ctx, "nonce", "jti_1", now, now.Add(time.Hour)))
+	s.ok(st.PushRequest(ctx, store.PushedRequest{Hash: oauth.Secret("b").Hash(), Client: "app", Form: "scope=openid&state=%C3%A4", Created: now, Expires: now.Add(time.Hour)}))
 	s.record(st, entries)
 	s.ok(st.Close())
 }

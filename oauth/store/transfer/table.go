@@ -47,6 +47,7 @@ var tables = []table{
 	newTable("oauth_grant", "id", "", `id text, client text, user_id text, login text, redirect_uri text, scope list, audience text,
 		nonce text, code_hash bytea, code_challenge text, auth_time integer, acr text, amr list, created_at integer,
 		code_expires_at integer, code_used_at integer, jti text, issued_at integer, expires_at integer, revoked_at integer, jkt text`),
+	newTable("pushed_request", "hash", "", `hash bytea, client text, form text, created_at integer, expires_at integer, used_at integer`),
 	newTable("ticket", "hash", "", `hash bytea, client text, redirect_uri text, actor text, subject text, login text, mode text,
 		scope list, resource text, duration integer, reason text, ticket_number text, code_challenge text, created_at integer,
 		expires_at integer, used_at integer, session text`),
