@@ -21,6 +21,17 @@ const (
 	TokenTypeUserID TokenType = "urn:understudy:params:oauth:token-type:user_id"
 )
 
+// How a person signed in here: the authentication context class references (acr, OpenID Connect Core §2). The values are our
+// own, since those that others have registered promise what a password and a one-time code do not keep: phr and phrh of OpenID's
+// EAP profile that nobody can be phished, and the assurance levels of RFC 6711's registry who the person is. MFA contains
+// Password.
+const (
+	// ACRPassword is a sign-in by password.
+	ACRPassword = "urn:understudy:acr:password"
+	// ACRMFA is one by password and a second factor.
+	ACRMFA = "urn:understudy:acr:mfa"
+)
+
 // ParamNotImpersonating at the authorization endpoint, with the value true, asks for an answer only while this login
 // impersonates nobody at this client: otherwise the person is asked first, and prompt=none gives interaction_required. An
 // app that holds an actor's sign-in sends it, since script in a page can make a browser forget that it is held.

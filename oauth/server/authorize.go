@@ -1,21 +1,15 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
-
-	"github.com/ory/fosite"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
-	"github.com/understudy-id/understudy/oauth/internal/form"
-	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
@@ -26,36 +20,24 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, &wireError{Status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "This address takes GET only."})
 		return
 	}
-	f, err := form.Query(r, form.Rules{Repeatable: []string{"resource"}})
-	if err != nil {
+	a, err := s.readAuthRequest(r)
+	if err != nil { // before anything is ever sent to the redirect_uri
 		s.errorPage(w, r, err)
 		return
 	}
-	c, err := s.client(r.Context(), f.Get("client_id"))
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		s.errorPage(w, r, invalidRequest("client_id", "no such client"))
-		return
-	case err != nil:
-		s.errorPage(w, r, err)
-		return
-	case !c.registered(f.Get("redirect_uri")): // before anything is ever sent there
-		s.errorPage(w, r, invalidRequest("redirect_uri", "is not registered for this client, byte by byte"))
-		return
-	}
-	answer, err := s.authorization(r, c, f)
+	answer, err := s.authorization(r, a)
 	switch {
 	case errors.Is(err, errSignIn):
-		http.Redirect(w, r, s.signInURL(returnTo(r, f)), http.StatusSeeOther)
+		http.Redirect(w, r, s.signInURL(a.again(r.URL.Path)), http.StatusSeeOther)
 	case errors.Is(err, errActing):
-		seeOther(w, s.actingURL(returnTo(r, f)))
-	case err != nil && toWire(err).Status >= 500:
+		seeOther(w, s.actingURL(a.again(r.URL.Path)))
+	case errors.Is(err, errPushed), err != nil && toWire(err).Status >= 500:
 		s.errorPage(w, r, err)
 	case err != nil:
 		e := toWire(err)
-		s.redirectBack(w, r, f, url.Values{"error": {e.Code}, "error_description": {describe(e.Description)}})
+		s.redirectBack(w, r, a.form, url.Values{"error": {e.Code}, "error_description": {describe(e.Description)}})
 	default:
-		s.redirectBack(w, r, f, answer)
+		s.redirectBack(w, r, a.form, answer)
 	}
 }
 
@@ -63,106 +45,77 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 var errSignIn = errors.New("sign in first")
 
 // authorization gives the parameters of the answer.
-func (s *Server) authorization(r *http.Request, c *client, f url.Values) (url.Values, error) {
-	resource, err := checkAuthorize(c, f)
-	if err != nil {
+func (s *Server) authorization(r *http.Request, a *authRequest) (url.Values, error) {
+	ctx := r.Context()
+	if a.client.Settings.RequirePAR && a.pushed == nil {
+		return nil, invalidRequest("request_uri", "is required: this client pushes its requests (RFC 9126 section 6)")
+	}
+	if err := s.checkAuthRequest(ctx, a); err != nil {
 		return nil, err
 	}
 	login, user, err := s.signedIn(r)
 	if err != nil {
 		return nil, err
 	}
-	if ok, err := s.loginSuffices(login, f); err != nil {
-		return nil, err
-	} else if hinted, err := s.isHinted(login, f); err != nil {
-		return nil, err
-	} else if !ok || !hinted {
-		if f.Get("prompt") == "none" {
-			return nil, &wireError{Status: http.StatusBadRequest, Code: "login_required", Description: "Nobody is signed in, or not recently enough."}
-		}
-		return nil, errSignIn
-	}
-	if f.Has(oauth.ParamNotImpersonating) {
-		if acting, err := s.acting(r.Context(), login, c.ID); err != nil {
-			return nil, err
-		} else if len(acting) > 0 && f.Get("prompt") == "none" {
-			return nil, &wireError{Status: http.StatusBadRequest, Code: "interaction_required", Description: "Somebody is impersonated by this sign-in."}
-		} else if len(acting) > 0 {
-			return nil, errActing
-		}
-	}
-	// fosite sees only what it shall look at; the rest was dealt with here.
-	clean := url.Values{}
-	for _, name := range []string{"client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge", "code_challenge_method"} {
-		if f.Has(name) {
-			clean.Set(name, f.Get(name))
-		}
-	}
-	r.Form = clean
-	req, err := s.provider.NewAuthorizeRequest(r.Context(), r)
+	acr, err := s.signInFor(a, login, user)
 	if err != nil {
 		return nil, err
 	}
-	if req, ok := req.(*fosite.AuthorizeRequest); ok {
-		req.SetID(oauth.NewID("grt"))
+	if err := s.mayAnswer(ctx, a, login); err != nil {
+		return nil, err
 	}
-	for _, scope := range s.grantable(user, req.GetRequestedScopes()) {
-		req.GrantScope(scope)
+	for _, scope := range s.grantable(user, a.requester.GetRequestedScopes()) {
+		a.requester.GrantScope(scope)
 	}
-	req.GrantAudience(resource)
+	a.requester.GrantAudience(a.resource)
 	session := &TokenSession{Claims: tokens.Claims{
-		Subject: user.ID, Audience: resource, Session: login.ID, AuthTime: login.AuthTime, ACR: login.ACR, AMR: login.AMR, Key: f.Get("dpop_jkt"),
+		Subject: user.ID, Audience: a.resource, Session: login.ID, AuthTime: login.AuthTime, ACR: acr, AMR: login.AMR,
+		Key: a.form.Get("dpop_jkt"),
 	}}
-	resp, err := s.provider.NewAuthorizeResponse(r.Context(), req, session)
+	if err := s.usePushed(ctx, a); err != nil { // last, after all that can refuse
+		return nil, err
+	}
+	resp, err := s.provider.NewAuthorizeResponse(ctx, a.requester, session)
 	if err != nil {
 		return nil, err
 	}
 	return url.Values{"code": {resp.GetCode()}}, nil
 }
 
-// checkAuthorize checks what fosite does not, or answers otherwise, and gives the resource.
-func checkAuthorize(c *client, f url.Values) (resource string, err error) {
+// signInFor gives the acr of the answer, or errSignIn if the person has to sign in, again or as somebody else; with prompt=none
+// nobody is asked.
+func (s *Server) signInFor(a *authRequest, login *impersonation.Login, user directory.User) (string, error) {
+	acr, err := "", errSignIn
 	switch {
-	case f.Has("request"):
-		return "", &wireError{Status: 400, Code: "request_not_supported", Description: "request: is not supported here."}
-	case f.Has("request_uri"):
-		return "", &wireError{Status: 400, Code: "request_uri_not_supported", Description: "request_uri: is not supported here."}
-	case f.Get("response_type") != "code":
-		return "", &wireError{Status: 400, Code: "unsupported_response_type", Description: "response_type: must be code."}
-	case f.Has("response_mode") && f.Get("response_mode") != "query":
-		return "", invalidRequest("response_mode", "must be query")
-	case len(f.Get("code_challenge")) != 43:
-		return "", invalidRequest("code_challenge", "43 characters of base64url are required (RFC 7636 section 4.2)")
-	case f.Get("code_challenge_method") != "S256":
-		return "", invalidRequest("code_challenge_method", "must be S256 (RFC 9700 section 2.1.1)")
-	case f.Has("dpop_jkt") && !isThumbprint(f.Get("dpop_jkt")):
-		return "", invalidRequest("dpop_jkt", "must be a thumbprint: 43 characters of base64url (RFC 9449 section 10)")
-	case f.Has("prompt") && f.Get("prompt") != "none" && f.Get("prompt") != "login":
-		return "", invalidRequest("prompt", "must be none or login")
-	case f.Has(oauth.ParamNotImpersonating) && f.Get(oauth.ParamNotImpersonating) != "true":
-		return "", invalidRequest(oauth.ParamNotImpersonating, "must be true")
-	case len(f.Get("state")) > 512:
-		return "", invalidRequest("state", "may have 512 characters")
+	case login == nil, !a.fresh(login, s.clock()):
+	case a.hint != "" && a.hint != login.User:
+		if a.since(login) { // they signed in for this very request, as somebody else
+			return "", errLogin
+		}
+	default:
+		acr, err = acrFor(a.acr, login, user)
 	}
-	if _, err := oauth.ParseScope(f.Get("scope")); err != nil {
-		return "", &wireError{Status: 400, Code: "invalid_scope", Description: "scope: tokens are printable ASCII with one space between (RFC 6749 section 3.3)."}
+	if errors.Is(err, errSignIn) && a.form.Get("prompt") == "none" {
+		return "", errLogin
 	}
-	if slices.Contains(strings.Fields(f.Get("scope")), oauth.ScopeImpersonationWrite) {
-		return "", &wireError{Status: 400, Code: "invalid_scope", Description: "scope: impersonation:write cannot be asked for."}
-	}
-	return pickResource(c, f["resource"])
+	return acr, err
 }
 
-func pickResource(c *client, asked []string) (string, error) {
-	switch {
-	case len(c.Resources) == 0:
-		return "", &wireError{Status: 400, Code: "unauthorized_client", Description: "This client has no resource, so no token can be made for it."}
-	case len(asked) == 0:
-		return c.Resources[0], nil
-	case len(asked) > 1 || !slices.Contains(c.Resources, asked[0]):
-		return "", &wireError{Status: 400, Code: "invalid_target", Description: "resource: must be one that is registered for this client (RFC 8707 section 2)."}
+var errLogin = &wireError{Status: http.StatusBadRequest, Code: "login_required", Description: "Nobody is signed in as was asked for, or not recently enough."}
+
+// mayAnswer keeps the answer of who still impersonates somebody at the client, where the client asked for that.
+func (s *Server) mayAnswer(ctx context.Context, a *authRequest, login *impersonation.Login) error {
+	if !a.form.Has(oauth.ParamNotImpersonating) {
+		return nil
 	}
-	return asked[0], nil
+	acting, err := s.acting(ctx, login, a.client.ID)
+	switch {
+	case err != nil, len(acting) == 0:
+		return err
+	case a.form.Get("prompt") == "none":
+		return &wireError{Status: http.StatusBadRequest, Code: "interaction_required", Description: "Somebody is impersonated by this sign-in."}
+	}
+	return errActing
 }
 
 // grantable is what user can get of what was asked for. The scope impersonate is there only for those whom some role lets
@@ -177,53 +130,6 @@ func (s *Server) grantable(user directory.User, asked []string) []string {
 	return slices.DeleteFunc(granted, func(scope string) bool {
 		return scope == oauth.ScopeOfflineAccess || scope == oauth.ScopeImpersonationWrite
 	})
-}
-
-// loginSuffices reports whether somebody is signed in recently enough for max_age and prompt.
-func (s *Server) loginSuffices(login *impersonation.Login, f url.Values) (bool, error) {
-	age := time.Duration(-1)
-	if f.Has("max_age") {
-		n, err := strconv.Atoi(f.Get("max_age"))
-		if err != nil || n < 0 {
-			return false, invalidRequest("max_age", "must be a number of seconds")
-		}
-		age = time.Duration(min(n, 1<<30)) * time.Second
-	}
-	switch {
-	case login == nil, f.Get("prompt") == "login":
-		return false, nil
-	case age >= 0 && s.clock().Truncate(time.Second).Sub(login.AuthTime) > age: // auth_time has whole seconds
-		return false, nil
-	}
-	return true, nil
-}
-
-// isHinted reports whether the person signed in is the one of id_token_hint (OpenID Connect Core §3.1.2.1), if there is one. An
-// impersonation has no ID token, so it can hint at nobody.
-func (s *Server) isHinted(login *impersonation.Login, f url.Values) (bool, error) {
-	if !f.Has("id_token_hint") || login == nil {
-		return true, nil
-	}
-	claims, err := s.keys().VerifyIDToken(f.Get("id_token_hint"), s.issuer)
-	if err != nil {
-		return false, invalidRequest("id_token_hint", "is not an ID token of this issuer")
-	}
-	return claims["sub"] == login.User, nil
-}
-
-// returnTo is this request again, for after the sign-in: without prompt, which the sign-in will have answered, and without what
-// this endpoint does not know, such as a secret sent to the wrong place.
-func returnTo(r *http.Request, f url.Values) string {
-	q := make(url.Values)
-	for _, name := range []string{"client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge", "code_challenge_method", "resource", "dpop_jkt", "max_age", oauth.ParamNotImpersonating} {
-		if f.Has(name) {
-			q[name] = f[name]
-		}
-	}
-	if f.Get("max_age") == "0" { // a sign-in takes longer than that; the app sees auth_time
-		q.Del("max_age")
-	}
-	return r.URL.Path + "?" + q.Encode()
 }
 
 // redirectBack answers at the registered redirect_uri, with state and, against mix-up, iss (RFC 9207).

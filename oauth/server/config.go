@@ -25,6 +25,7 @@ type Lifetimes struct {
 	Login             time.Duration // 8 hours
 	LoginIdle         time.Duration // a login without use for 1 hour is over
 	Code              time.Duration // an authorization code: 60 seconds
+	PushedRequest     time.Duration // a pushed authorization request: 10 minutes, the sign-in included
 	Ticket            time.Duration // 60 seconds
 	ImpersonationIdle time.Duration // an impersonation without activity for 10 minutes is over
 	ReturnExtra       time.Duration // a return token outlives its impersonation by 5 minutes
@@ -36,7 +37,7 @@ type Lifetimes struct {
 // DefaultLifetimes gives the lifetimes that a zero Lifetimes stands for.
 func DefaultLifetimes() Lifetimes {
 	return Lifetimes{
-		AccessToken: 10 * time.Minute, Login: 8 * time.Hour, LoginIdle: time.Hour, Code: time.Minute, Ticket: time.Minute,
+		AccessToken: 10 * time.Minute, Login: 8 * time.Hour, LoginIdle: time.Hour, Code: time.Minute, PushedRequest: 10 * time.Minute, Ticket: time.Minute,
 		ImpersonationIdle: 10 * time.Minute, ReturnExtra: 5 * time.Minute, DoubleClick: time.Minute, SecondFactor: 5 * time.Minute, LockOut: 15 * time.Minute,
 	}
 }
@@ -114,7 +115,7 @@ func (l Lifetimes) LongestToken() time.Duration {
 func (l Lifetimes) withDefaults() Lifetimes {
 	d := DefaultLifetimes()
 	for _, f := range []struct{ have, want *time.Duration }{
-		{&l.AccessToken, &d.AccessToken}, {&l.Login, &d.Login}, {&l.LoginIdle, &d.LoginIdle}, {&l.Code, &d.Code}, {&l.Ticket, &d.Ticket},
+		{&l.AccessToken, &d.AccessToken}, {&l.Login, &d.Login}, {&l.LoginIdle, &d.LoginIdle}, {&l.Code, &d.Code}, {&l.PushedRequest, &d.PushedRequest}, {&l.Ticket, &d.Ticket},
 		{&l.ImpersonationIdle, &d.ImpersonationIdle}, {&l.ReturnExtra, &d.ReturnExtra}, {&l.DoubleClick, &d.DoubleClick},
 		{&l.SecondFactor, &d.SecondFactor}, {&l.LockOut, &d.LockOut},
 	} {

@@ -51,7 +51,7 @@ func TestAuthorize(t *testing.T) {
 		"request_uri":              {cookie, set("request_uri", "https://evil.test/"), "request_uri_not_supported"},
 		"scope of nobody":          {cookie, set("scope", "openid admin"), "invalid_scope"},
 		"the marker":               {cookie, set("scope", "openid impersonation:write"), "invalid_scope"},
-		"short state":              {cookie, set("state", "1"), "invalid_state"},
+		"short state":              {cookie, set("state", "1"), "invalid_request"},
 		"no challenge":             {cookie, func(q url.Values) { q.Del("code_challenge") }, "invalid_request"},
 	} {
 		h.clock.advance(time.Second)

@@ -90,6 +90,8 @@ func fromFosite(e *fosite.RFC6749Error) *wireError {
 		return errClient
 	case e.ErrorField == "invalid_grant":
 		return errGrant
+	case e.ErrorField == "invalid_state": // in no registry
+		return invalidRequest("state", "must have 8 characters, so that nobody guesses it")
 	}
 	text := e.DescriptionField
 	if e.HintField != "" {

@@ -239,7 +239,7 @@ func (h *house) login(user string) (cookie, id string) {
 	h.t.Helper()
 	secret, now := oauth.NewSecret(), h.clock.Now().UTC()
 	l := impersonation.Login{
-		ID: oauth.NewID("lgn"), User: user, AuthTime: now, AMR: []string{"pwd", "otp", "mfa"}, Created: now, LastUsed: now, Expires: now.Add(8 * time.Hour),
+		ID: oauth.NewID("lgn"), User: user, AuthTime: now, ACR: oauth.ACRMFA, AMR: []string{"pwd", "otp", "mfa"}, Created: now, LastUsed: now, Expires: now.Add(8 * time.Hour),
 	}
 	h.must(h.store.CreateLogin(context.Background(), store.LoginWrite{Write: h.write(), Login: l, Cookie: secret.Hash()}))
 	return "__Host-op=" + string(secret), l.ID

@@ -113,24 +113,44 @@ func (s *Server) showSignIn(w http.ResponseWriter, r *http.Request) {
 	s.pages.SignIn(w, r, http.StatusOK, v)
 }
 
-// signInView shows which app one is going to, by its registered name.
+// signInView shows which app one is going to, by its registered name, and who the app thinks one is.
 func (s *Server) signInView(ctx context.Context, returnTo string) page.SignInView {
-	app, uri := s.destination(ctx, returnTo)
-	return page.SignInView{Action: s.signInURL(returnTo), App: app, RedirectURI: uri}
+	v := page.SignInView{Action: s.signInURL(returnTo)}
+	if a := s.flowBehind(ctx, returnTo); a != nil {
+		v.App, v.RedirectURI, v.Email = a.client.Name, a.form.Get("redirect_uri"), a.form.Get("login_hint")
+	}
+	if len(v.Email) > directory.MaxEmail {
+		v.Email = ""
+	}
+	return v
 }
 
 // destination gives the app at which the flow behind returnTo ends, if its redirect_uri is a registered one.
 func (s *Server) destination(ctx context.Context, returnTo string) (app, redirectURI string) {
+	a := s.flowBehind(ctx, returnTo)
+	if a == nil {
+		return "", ""
+	}
+	return a.client.Name, a.form.Get("redirect_uri")
+}
+
+// flowBehind is the request of an app to which one goes on from our own pages; nil if there is none that could be answered there.
+// It only says what a page shows: the endpoint reads the request anew.
+func (s *Server) flowBehind(ctx context.Context, returnTo string) *authRequest {
 	u, err := url.Parse(returnTo)
 	if err != nil {
-		return "", ""
+		return nil
 	}
-	q := u.Query()
-	c, err := s.client(ctx, q.Get("client_id"))
-	if err != nil || !c.registered(q.Get("redirect_uri")) {
-		return "", ""
+	f := u.Query()
+	c, err := s.client(ctx, f.Get("client_id"))
+	if err != nil {
+		return nil
 	}
-	return c.Name, q.Get("redirect_uri")
+	a := &authRequest{client: c, form: f}
+	if s.openPushed(ctx, a) != nil || a.checkRedirect() != nil {
+		return nil
+	}
+	return a
 }
 
 // pageForm reads the query and the body of a form of our own.
@@ -232,7 +252,7 @@ func (s *Server) completeSignIn(w http.ResponseWriter, r *http.Request, k known,
 		return
 	}
 	login := impersonation.Login{
-		ID: oauth.NewID("lgn"), User: user.ID, AuthTime: now.Truncate(time.Second), AMR: amr, Created: now, LastUsed: now, Expires: now.Add(s.life.Login),
+		ID: oauth.NewID("lgn"), User: user.ID, AuthTime: now.Truncate(time.Second), ACR: acrOf(amr), AMR: amr, Created: now, LastUsed: now, Expires: now.Add(s.life.Login),
 	}
 	e := audit.New(audit.KindSignIn, now)
 	e.Actor, e.Request = oauth.Party{Issuer: s.issuer, Subject: user.ID}, requestID(ctx)

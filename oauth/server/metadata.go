@@ -24,6 +24,9 @@ func (s *Server) discovery() ([]byte, error) {
 		"issuer":                                         s.issuer,
 		"authorization_endpoint":                         s.issuer + "/oauth2/auth",
 		"token_endpoint":                                 s.issuer + "/oauth2/token",
+		"pushed_authorization_request_endpoint":          s.issuer + "/oauth2/par",
+		"require_pushed_authorization_requests":          false, // of some clients
+		"acr_values_supported":                           acrValues,
 		"introspection_endpoint":                         s.issuer + "/oauth2/introspect",
 		"revocation_endpoint":                            s.issuer + "/oauth2/revoke",
 		"userinfo_endpoint":                              s.issuer + "/userinfo",
@@ -40,7 +43,7 @@ func (s *Server) discovery() ([]byte, error) {
 		"code_challenge_methods_supported":               []string{"S256"},
 		"dpop_signing_alg_values_supported":              proofAlgorithms,
 		"prompt_values_supported":                        []string{"none", "login"},
-		"claims_supported":                               []string{"sub", "name", "email", "roles", "organisation", "act", "auth_time", "amr", "sid"},
+		"claims_supported":                               []string{"sub", "name", "email", "roles", "organisation", "act", "auth_time", "acr", "amr", "sid"},
 		"authorization_response_iss_parameter_supported": true,
 		"request_parameter_supported":                    false,
 		"request_uri_parameter_supported":                false,

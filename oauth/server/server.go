@@ -47,6 +47,7 @@ type Server struct {
 	strangers *rate.Limiter // log lines about requests without client authentication
 	searches  *limits
 	acts      *limits // actions, by session
+	pushes    *limits // pushed requests, by client and address
 	proof     proof
 	handler   http.Handler
 	private   http.Handler
@@ -67,6 +68,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		strangers: rate.NewLimiter(1, 10), // one line a second tells as much as a thousand
 		searches:  newLimits(searchesPerMinute),
 		acts:      newLimits(actionsPerMinute),
+		pushes:    newLimits(pushesPerMinute),
 	}
 	s.service, err = impersonation.New(impersonation.Config{
 		Issuer: s.issuer, Store: s.store, Decider: rules, Now: s.now, Logger: s.log, Tag: s.box.Tag,
@@ -110,6 +112,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /.well-known/oauth-authorization-server", s.serveMetadata)
 	mux.HandleFunc("GET /oauth2/jwks", s.serveJWKS)
 	mux.HandleFunc("/oauth2/auth", s.authorize)
+	mux.HandleFunc("/oauth2/par", s.push)
 	mux.HandleFunc("/oauth2/token", s.givingNonce(s.token))
 	mux.HandleFunc("/oauth2/introspect", s.introspect)
 	mux.HandleFunc("/oauth2/revoke", s.revoke)
@@ -156,6 +159,9 @@ func (s *Server) Run(ctx context.Context) error {
 			// A day of grace, so that a token that comes too late is still known to have been used.
 			if err := s.store.Sweep(ctx, s.clock().Add(-24*time.Hour), 10_000); err != nil && ctx.Err() == nil {
 				s.log.WarnContext(ctx, "sweeping the store failed", "error", err)
+			}
+			if err := s.store.SweepPushedRequests(ctx, s.clock(), 10_000); err != nil && ctx.Err() == nil {
+				s.log.WarnContext(ctx, "sweeping pushed requests failed", "error", err)
 			}
 		}
 	}

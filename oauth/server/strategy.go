@@ -118,6 +118,9 @@ func (t strategy) GenerateIDToken(_ context.Context, _ time.Duration, r fosite.R
 		"iss": t.s.issuer, "sub": c.Subject, "aud": r.GetClient().GetID(), "iat": now.Unix(), "exp": now.Add(t.s.life.AccessToken).Unix(),
 		"auth_time": c.AuthTime.Unix(), "sid": c.Session, "amr": c.AMR,
 	}
+	if c.ACR != "" {
+		claims["acr"] = c.ACR
+	}
 	if session.Nonce != "" {
 		claims["nonce"] = session.Nonce
 	}

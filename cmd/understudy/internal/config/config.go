@@ -69,6 +69,7 @@ type Lifetimes struct {
 	Login             time.Duration `yaml:"login" doc:"sign-in at the issuer"`
 	LoginIdle         time.Duration `yaml:"login_idle" doc:"sign-in that nobody uses"`
 	Code              time.Duration `yaml:"code" doc:"authorization code"`
+	PushedRequest     time.Duration `yaml:"pushed_request" doc:"pushed authorization request, with the sign-in that follows"`
 	Ticket            time.Duration `yaml:"ticket" doc:"ticket of the impersonate page"`
 	ImpersonationIdle time.Duration `yaml:"impersonation_idle" doc:"session of impersonation that nobody uses"`
 	ReturnExtra       time.Duration `yaml:"return_extra" doc:"how much longer than its session a return token lasts"`
