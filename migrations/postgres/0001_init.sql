@@ -108,13 +108,17 @@ CREATE TABLE oauth_grant (
     issued_at       bigint,
     expires_at      bigint,
     revoked_at      bigint,
-    jkt             text  NOT NULL COLLATE "C" DEFAULT '' -- the key that the code and its tokens are bound to (RFC 9449)
+    jkt             text  NOT NULL COLLATE "C" DEFAULT '', -- the key that the code and its tokens are bound to (RFC 9449)
+    family             text NOT NULL COLLATE "C" DEFAULT '', -- the id of the grant whose code was the first of those that refresh each other
+    refresh_hash       bytea UNIQUE,
+    refresh_expires_at bigint,
+    refresh_used_at    bigint
 );
 
 CREATE INDEX oauth_grant_by_client ON oauth_grant (client);
 CREATE INDEX oauth_grant_by_user ON oauth_grant (user_id);
 CREATE INDEX oauth_grant_by_login ON oauth_grant (login);
-CREATE INDEX oauth_grant_by_end ON oauth_grant (coalesce(expires_at, code_expires_at));
+CREATE INDEX oauth_grant_by_end ON oauth_grant (coalesce(refresh_expires_at, expires_at, code_expires_at));
 
 CREATE TABLE pushed_request (
     hash       bytea NOT NULL PRIMARY KEY,

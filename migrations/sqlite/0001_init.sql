@@ -102,13 +102,17 @@ CREATE TABLE oauth_grant (
     issued_at       INTEGER,
     expires_at      INTEGER,
     revoked_at      INTEGER,
-    jkt             TEXT NOT NULL DEFAULT '' -- the key that the code and its tokens are bound to (RFC 9449)
+    jkt             TEXT NOT NULL DEFAULT '', -- the key that the code and its tokens are bound to (RFC 9449)
+    family             TEXT NOT NULL DEFAULT '', -- the id of the grant whose code was the first of those that refresh each other
+    refresh_hash       BLOB UNIQUE,
+    refresh_expires_at INTEGER,
+    refresh_used_at    INTEGER
 ) STRICT;
 
 CREATE INDEX oauth_grant_by_client ON oauth_grant (client);
 CREATE INDEX oauth_grant_by_user ON oauth_grant (user_id) WHERE revoked_at IS NULL;
 CREATE INDEX oauth_grant_by_login ON oauth_grant (login) WHERE revoked_at IS NULL;
-CREATE INDEX oauth_grant_by_end ON oauth_grant (coalesce(expires_at, code_expires_at));
+CREATE INDEX oauth_grant_by_end ON oauth_grant (coalesce(refresh_expires_at, expires_at, code_expires_at));
 
 CREATE TABLE pushed_request (
     hash       BLOB PRIMARY KEY,

@@ -15,7 +15,8 @@ var ErrNotFound = errors.New("directory: no such user")
 // User is one person.
 type User struct {
 	// ID is the local subject: "usr_" and 26 characters of lower-case base32 for those we made, else 1 to 255
-	// printable ASCII characters. It never changes and is never given to anybody else.
+	// printable ASCII characters that do not begin with oauth.ClientPrefix: those are the names of clients, in the same sub claim.
+	// Whoever lets users in, by hand, by import or by provisioning, holds to that (User.Validate). It never changes and is never given to anybody else.
 	ID string
 	// Email is unique, compared without case; at most 254 bytes. Name is at most 200 characters.
 	Email, Name string

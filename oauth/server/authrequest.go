@@ -118,7 +118,7 @@ func (a *authRequest) checkParameters() error {
 		return invalidRequest("state", "may have 512 bytes")
 	}
 	if _, err := oauth.ParseScope(f.Get("scope")); err != nil {
-		return &wireError{Status: http.StatusBadRequest, Code: "invalid_scope", Description: "scope: tokens are printable ASCII with one space between (RFC 6749 section 3.3)."}
+		return errScopeSyntax
 	}
 	if slices.Contains(strings.Fields(f.Get("scope")), oauth.ScopeImpersonationWrite) {
 		return &wireError{Status: http.StatusBadRequest, Code: "invalid_scope", Description: "scope: impersonation:write cannot be asked for."}

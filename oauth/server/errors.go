@@ -43,6 +43,8 @@ var (
 	errToken         = &wireError{Status: http.StatusUnauthorized, Code: "invalid_token", Description: "The access token is not valid."}
 	errNoToken       = &wireError{Status: http.StatusUnauthorized, Code: "invalid_token", Description: "An access token is required."}
 	errTokenScope    = &wireError{Status: http.StatusForbidden, Code: "insufficient_scope", Description: "The access token lacks the scope openid."}
+	errScopeSyntax   = &wireError{Status: http.StatusBadRequest, Code: "invalid_scope", Description: "scope: tokens are printable ASCII with one space between (RFC 6749 section 3.3)."}
+	errNoScope       = &wireError{Status: http.StatusBadRequest, Code: "invalid_scope", Description: "scope: nothing of it can be had (RFC 6749 section 3.3)."}
 	errTokenInQuery  = invalidRequest("access_token", "goes into the Authorization header only (RFC 9700 section 4.3.2)")
 	errTwoClientAuth = invalidRequest("client_secret", "use one way of client authentication, not two (RFC 6749 section 2.3)")
 )

@@ -97,7 +97,7 @@ func (s *Server) introspection(ctx context.Context, c *client, token string) (in
 	return answer, nil
 }
 
-// holder is whom a living token is about, and for an impersonation who acts.
+// holder is whom a living token is about, nobody for a client's own, and for an impersonation who acts.
 type holder struct {
 	subject directory.User
 	live    *impersonation.Live
@@ -116,7 +116,13 @@ func (s *Server) alive(ctx context.Context, c tokens.Claims) (*holder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !g.Revoked.IsZero() || g.User != c.Subject || g.Client != c.ClientID {
+	if !g.Revoked.IsZero() || g.Client != c.ClientID {
+		return nil, nil
+	}
+	if g.User == "" {
+		return s.aliveClient(ctx, c, g)
+	}
+	if g.User != c.Subject {
 		return nil, nil
 	}
 	if alive, err := s.loginAlive(ctx, g.Login); err != nil || !alive {

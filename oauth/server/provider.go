@@ -49,9 +49,9 @@ func newProvider(s *Server) *fosite.Fosite {
 	}
 	proof := &pkce.Handler{AuthorizeCodeStrategy: strat, Storage: st, Config: cfg}
 
-	// The order matters: the code first, since the others read what it made. The exchange last, since an error after its write
-	// would come too late.
-	for _, h := range []any{code, oidc, proof, tokenexchange.Factory(cfg, exchange{s}, strat)} {
+	// The order matters: the code first, since the others read what it made. The exchange and what else writes last, since an error
+	// after its write would come too late: each lets requests of other grant types pass without a look.
+	for _, h := range []any{code, oidc, proof, clientCredentials{s}, tokenexchange.Factory(cfg, exchange{s}, strat)} {
 		if h, ok := h.(fosite.AuthorizeEndpointHandler); ok {
 			cfg.AuthorizeEndpointHandlers.Append(h)
 		}

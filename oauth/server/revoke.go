@@ -66,6 +66,9 @@ func (s *Server) revokeGrant(ctx context.Context, kind audit.Kind, g store.Grant
 	now := s.clock()
 	e := audit.New(kind, now)
 	e.Actor, e.Client, e.Request = oauth.Party{Issuer: s.issuer, Subject: g.User}, g.Client, requestID(ctx)
+	if g.User == "" {
+		e.Actor.Subject = oauth.ClientSubject(g.Client)
+	}
 	e.Set("grant", g.ID)
 	e.Set("jti", g.JTI)
 	e.Set("login", g.Login)

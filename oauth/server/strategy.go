@@ -40,15 +40,21 @@ func (t strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) (
 	if !ok {
 		return "", "", errors.New("the session is not ours")
 	}
+	c := t.complete(ctx, r, session)
+	token, err = t.s.keys().Sign(*c)
+	session.accessToken = token
+	return token, c.ID, err
+}
+
+// complete fills in what every token of the session's kind says, unless it was filled in before.
+func (t strategy) complete(ctx context.Context, r fosite.Requester, session *TokenSession) *tokens.Claims {
 	c := &session.Claims
 	if c.ID == "" {
 		now := t.s.clock().Truncate(time.Second)
 		c.Issuer, c.ClientID, c.Scope, c.Key = t.s.issuer, r.GetClient().GetID(), r.GetGrantedScopes(), redemptionOf(ctx).key
 		c.ID, c.IssuedAt, c.Expires = oauth.NewID("tok"), now, now.Add(t.s.life.AccessToken)
 	}
-	token, err = t.s.keys().Sign(*c)
-	session.accessToken = token
-	return token, c.ID, err
+	return c
 }
 
 // ValidateAccessToken implements fosite's strategy; our endpoints call verify themselves.

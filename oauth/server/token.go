@@ -23,7 +23,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch f.Get("grant_type") {
-	case "authorization_code", oauth.GrantTypeTokenExchange:
+	case "authorization_code", grantClient, oauth.GrantTypeTokenExchange:
 	case "":
 		s.writeError(w, r, invalidRequest("grant_type", "is required (RFC 6749 section 4.1.3)"))
 		return

@@ -194,6 +194,9 @@ type Grants interface {
 	CreateGrant(ctx context.Context, g Grant) error
 	// GrantByCode finds by the code's hash, spent or not. ErrNotFound.
 	GrantByCode(ctx context.Context, code oauth.Hash) (Grant, error)
+	// CreateClientGrant writes the token that a client has of its own: a grant without user, login and code. impersonation.ErrChanged, and
+	// nothing is written, if the client is gone or killed. A kill of the client revokes all of them.
+	CreateClientGrant(ctx context.Context, g Grant) error
 	// SpendCode marks a code as used. ErrSpent if it was, ErrNotFound.
 	SpendCode(ctx context.Context, code oauth.Hash, now time.Time) error
 	// SetToken records the access token of a grant. ErrNotFound if there is no such grant, its login has ended or its user is
@@ -209,12 +212,12 @@ type Grants interface {
 	Sweep(ctx context.Context, before time.Time, limit int) error
 }
 
-// Grant is one authorization: a code, then an access token.
+// Grant is one access token with what it came of: a code, a stop, a refresh token, or the client's own credentials.
 type Grant struct {
 	ID            string // "grt_" and 26 characters; fosite's request id
 	Client        string
-	User          string // user ID
-	Login         string // Login.ID
+	User          string // user ID; "" for a token that is the client's own
+	Login         string // Login.ID; "" like User
 	RedirectURI   string
 	Scope         []string // granted
 	Audience      string
@@ -233,6 +236,14 @@ type Grant struct {
 	Revoked       time.Time // zero: not
 	// Key is the thumbprint (RFC 7638) of the key that the code and the tokens are bound to (RFC 9449); "" for none.
 	Key string
+
+	// Family is the ID of the first of the grants that refreshed each other, its own for that one; "" for what cannot be refreshed.
+	Family string
+	// RefreshHash is that of the refresh token which was given with the access token; zero for none.
+	RefreshHash oauth.Hash
+	// RefreshExpires is the end of the login, at most: until then a refresh token is known by its reuse.
+	RefreshExpires time.Time
+	RefreshUsed    time.Time // zero: not yet
 }
 
 // Policies keeps policy versions.

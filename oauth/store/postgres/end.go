@@ -45,6 +45,9 @@ const (
 	// bumpEpoch makes starts read again without killing anything.
 	bumpEpoch = `INSERT INTO epoch AS e (scope, id, n, killed_by, reason) VALUES ($1, $2, 1, '', '') ON CONFLICT (scope, id) DO UPDATE SET n = e.n + 1`
 
+	// revokeOwn takes from a client what it has of its own; people's tokens there stay theirs.
+	revokeOwn = `UPDATE oauth_grant SET revoked_at = $1 WHERE client = $2 AND user_id = '' AND revoked_at IS NULL`
+
 	liftEpoch = `UPDATE epoch SET killed_at = NULL, killed_by = '', reason = '' WHERE scope = $1 AND id = $2`
 )
 
@@ -114,7 +117,7 @@ func (t *tx) endSome(ctx context.Context, w impersonation.EndWrite, most int64) 
 		return nil, false, err
 	}
 	if w.Kill {
-		if _, err := exec(ctx, t, killEpoch, string(w.Scope), w.ID, w.Now.UnixMilli(), w.By.Subject, w.Note); err != nil {
+		if err := t.switchOn(ctx, w); err != nil {
 			return nil, false, err
 		}
 	}
@@ -168,6 +171,16 @@ func endedBy(w impersonation.EndWrite) string {
 		return "cli"
 	}
 	return w.By.Subject
+}
+
+// switchOn sets the state of a kill, and then ends what a client has of its own.
+func (t *tx) switchOn(ctx context.Context, w impersonation.EndWrite) error {
+	_, err := exec(ctx, t, killEpoch, string(w.Scope), w.ID, w.Now.UnixMilli(), w.By.Subject, w.Note)
+	if err != nil || w.Scope != impersonation.ScopeClient {
+		return err
+	}
+	_, err = exec(ctx, t, revokeOwn, w.Now.UnixMilli(), w.ID)
+	return err
 }
 
 // Lift implements impersonation.Store.

@@ -124,6 +124,7 @@ func fixedQueries() (out []filter) {
 		setToken, revokeGrant, selectAttempt, sweepAttempts, sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepSeen, selectEntry, selectOutbox,
 		selectKills, countCode, lockAttempt, deleteAttempt, deleteGroups, updatePassword, updateTOTP, anyNotice, leaseNotices, delayNotice, dropNotice, dropOldNotices,
 		selectPushed, usePushed, countUsed, sweepPushed,
+		lockClient, selectClientLives, revokeOwn,
 	}
 	out = append(out, filter{selectExpired, []any{100, 50, 1000}}) // for few, as at each second
 	for scope, q := range endings {

@@ -24,7 +24,7 @@ const (
 
 	// What somebody is at work with is left for the next sweep.
 	sweepGrants = `DELETE FROM oauth_grant WHERE id = ANY (ARRAY(
-		SELECT id FROM oauth_grant WHERE coalesce(expires_at, code_expires_at) < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
+		SELECT id FROM oauth_grant WHERE coalesce(refresh_expires_at, expires_at, code_expires_at) < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
 	sweepTickets = `DELETE FROM ticket WHERE hash = ANY (ARRAY(SELECT hash FROM ticket WHERE expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
 	sweepReturns = `DELETE FROM return_token WHERE hash = ANY (ARRAY(SELECT hash FROM return_token WHERE expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
 	sweepLogins  = `DELETE FROM login WHERE id = ANY (ARRAY(SELECT id FROM login WHERE coalesce(ended_at, expires_at) < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`

@@ -43,6 +43,9 @@ const (
 	// bumpEpoch makes starts read again without killing anything.
 	bumpEpoch = `INSERT INTO epoch (scope, id, n, killed_by, reason) VALUES (?, ?, 1, '', '') ON CONFLICT (scope, id) DO UPDATE SET n = n + 1`
 
+	// revokeOwn takes from a client what it has of its own; people's tokens there stay theirs.
+	revokeOwn = `UPDATE oauth_grant SET revoked_at = ? WHERE client = ? AND user_id = '' AND revoked_at IS NULL`
+
 	liftEpoch = `UPDATE epoch SET killed_at = NULL, killed_by = '', reason = '' WHERE scope = ? AND id = ?`
 )
 
@@ -115,7 +118,7 @@ func (c *conn) endSome(ctx context.Context, w impersonation.EndWrite, most int64
 		return nil, false, err
 	}
 	if w.Kill {
-		if _, err := c.exec(ctx, killEpoch, string(w.Scope), w.ID, w.Now.UnixMilli(), w.By.Subject, w.Note); err != nil {
+		if err := c.switchOn(ctx, w); err != nil {
 			return nil, false, err
 		}
 	}
@@ -172,6 +175,16 @@ func endedBy(w impersonation.EndWrite) string {
 		return "cli"
 	}
 	return w.By.Subject
+}
+
+// switchOn sets the state of a kill, and then ends what a client has of its own.
+func (c *conn) switchOn(ctx context.Context, w impersonation.EndWrite) error {
+	_, err := c.exec(ctx, killEpoch, string(w.Scope), w.ID, w.Now.UnixMilli(), w.By.Subject, w.Note)
+	if err != nil || w.Scope != impersonation.ScopeClient {
+		return err
+	}
+	_, err = c.exec(ctx, revokeOwn, w.Now.UnixMilli(), w.ID)
+	return err
 }
 
 // Lift implements impersonation.Store.

@@ -11,9 +11,14 @@ import (
 
 const (
 	grantColumns = `id, client, user_id, login, redirect_uri, scope, audience, nonce, code_hash, code_challenge, auth_time, acr, amr,
-		created_at, code_expires_at, code_used_at, jti, issued_at, expires_at, revoked_at, jkt`
+		created_at, code_expires_at, code_used_at, jti, issued_at, expires_at, revoked_at, jkt,
+		family, refresh_hash, refresh_expires_at, refresh_used_at`
 
-	insertGrant = `INSERT INTO oauth_grant (` + grantColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertGrant = `INSERT INTO oauth_grant (` + grantColumns + `) VALUES
+		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+	selectClientLives = `SELECT EXISTS (SELECT 1 FROM client WHERE id = ?1 AND deleted_at IS NULL)
+		AND NOT EXISTS (SELECT 1 FROM epoch WHERE scope = 'client' AND id = ?1 AND killed_at IS NOT NULL)`
 
 	selectGrantByCode = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE code_hash = ?`
 	selectGrantByJTI  = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE jti = ?`
@@ -29,10 +34,28 @@ const (
 // CreateGrant implements store.Grants. store.ErrExists if the id, the code or the token is there already.
 func (s *Store) CreateGrant(ctx context.Context, g store.Grant) error {
 	return s.update(ctx, "creating a grant", func(ctx context.Context, c *conn) error {
-		_, err := c.exec(ctx, insertGrant, g.ID, g.Client, g.User, g.Login, g.RedirectURI, list(g.Scope), g.Audience, g.Nonce, hashed(g.CodeHash),
-			g.CodeChallenge, ms(g.AuthTime), g.ACR, list(g.AMR), ms(g.Created), ms(g.CodeExpires), ms(g.CodeUsed), orNull(g.JTI), ms(g.Issued),
-			ms(g.Expires), ms(g.Revoked), g.Key)
-		return exists(err)
+		return c.insertGrant(ctx, g)
+	})
+}
+
+func (c *conn) insertGrant(ctx context.Context, g store.Grant) error {
+	_, err := c.exec(ctx, insertGrant, g.ID, g.Client, g.User, g.Login, g.RedirectURI, list(g.Scope), g.Audience, g.Nonce, hashed(g.CodeHash),
+		g.CodeChallenge, ms(g.AuthTime), g.ACR, list(g.AMR), ms(g.Created), ms(g.CodeExpires), ms(g.CodeUsed), orNull(g.JTI), ms(g.Issued),
+		ms(g.Expires), ms(g.Revoked), g.Key, g.Family, hashed(g.RefreshHash), ms(g.RefreshExpires), ms(g.RefreshUsed))
+	return exists(err)
+}
+
+// CreateClientGrant implements store.Grants.
+func (s *Store) CreateClientGrant(ctx context.Context, g store.Grant) error {
+	return s.update(ctx, "creating a client's grant", func(ctx context.Context, c *conn) error {
+		var lives bool
+		if err := c.row(ctx, selectClientLives, []any{g.Client}, []any{&lives}); err != nil {
+			return err
+		}
+		if !lives {
+			return impersonation.ErrChanged
+		}
+		return c.insertGrant(ctx, g)
 	})
 }
 
@@ -50,7 +73,8 @@ func (s *Store) findGrant(ctx context.Context, query string, key any) (g store.G
 	err = s.look(ctx, "reading a grant", func(ctx context.Context, c *conn) error {
 		return c.row(ctx, query, []any{key}, []any{&g.ID, &g.Client, &g.User, &g.Login, &g.RedirectURI, items{&g.Scope}, &g.Audience, &g.Nonce,
 			hash{&g.CodeHash}, &g.CodeChallenge, at{&g.AuthTime}, &g.ACR, items{&g.AMR}, at{&g.Created}, at{&g.CodeExpires}, at{&g.CodeUsed},
-			text{&g.JTI}, at{&g.Issued}, at{&g.Expires}, at{&g.Revoked}, &g.Key})
+			text{&g.JTI}, at{&g.Issued}, at{&g.Expires}, at{&g.Revoked}, &g.Key,
+			&g.Family, hash{&g.RefreshHash}, at{&g.RefreshExpires}, at{&g.RefreshUsed}})
 	})
 	return g, err
 }

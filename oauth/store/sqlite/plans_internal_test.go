@@ -104,6 +104,7 @@ func hotQueries(t *testing.T) []string {
 		touchItsLogin, selectKills, countCode, deleteAttempt, deleteGroups, updatePassword, updateTOTP,
 		noticeSessions, noticeLogin, noticeUser, anyNotice, dueNotices, delayNotice, dropNotice, dropOldNotices,
 		selectPushed, usePushed, countUsed, sweepPushed,
+		selectClientLives, revokeOwn,
 	}
 	for _, q := range endings {
 		queries = append(queries, q.live, q.void)

@@ -19,7 +19,7 @@ const (
 		AND ended_at IS NULL AND coalesce(last_used_at, 0) < ?2`
 
 	sweepGrants = `DELETE FROM oauth_grant WHERE id IN
-		(SELECT id FROM oauth_grant WHERE coalesce(expires_at, code_expires_at) < ? LIMIT ?)`
+		(SELECT id FROM oauth_grant WHERE coalesce(refresh_expires_at, expires_at, code_expires_at) < ? LIMIT ?)`
 	sweepTickets = `DELETE FROM ticket WHERE hash IN (SELECT hash FROM ticket WHERE expires_at < ? LIMIT ?)`
 	sweepReturns = `DELETE FROM return_token WHERE hash IN (SELECT hash FROM return_token WHERE expires_at < ? LIMIT ?)`
 	sweepLogins  = `DELETE FROM login WHERE id IN (SELECT id FROM login WHERE coalesce(ended_at, expires_at) < ? LIMIT ?)`
