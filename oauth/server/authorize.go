@@ -53,6 +53,9 @@ func (s *Server) authorization(r *http.Request, a *authRequest) (url.Values, err
 	if err := s.checkAuthRequest(ctx, a); err != nil {
 		return nil, err
 	}
+	if !s.keys().Signs(idTokenAlg(a.client)) {
+		return nil, errAlgorithm
+	}
 	login, user, err := s.signedIn(r)
 	if err != nil {
 		return nil, err

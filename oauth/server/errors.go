@@ -37,6 +37,7 @@ const clientChallenge = `Basic realm="understudy", charset="UTF-8"`
 var (
 	internalError    = &wireError{Status: http.StatusInternalServerError, Code: "server_error", Description: "Something went wrong here. The request id tells us what."}
 	errClient        = &wireError{Status: http.StatusUnauthorized, Code: "invalid_client", Description: "Client authentication failed.", Challenge: clientChallenge}
+	errAlgorithm     = &wireError{Status: http.StatusBadRequest, Code: "temporarily_unavailable", Description: "No key signs ID tokens as this client is registered for (id_token_signed_response_alg)."}
 	errUnavailable   = &wireError{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "The service cannot answer now. Nobody knows whether it was done.", RetryAfter: time.Second}
 	errBusy          = &wireError{Status: http.StatusTooManyRequests, Code: "invalid_request", Description: "Too many at once; try again in a moment.", RetryAfter: time.Second}
 	errGrant         = &wireError{Status: http.StatusBadRequest, Code: "invalid_grant", Description: "The authorization code, the redirect_uri or the code_verifier is not valid."}

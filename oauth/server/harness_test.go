@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -69,7 +70,8 @@ type house struct {
 	http   *http.Client
 	// handler is what the server serves.
 	handler, private http.Handler
-	box              *seal.Box // of the server; the same in its next run
+	sealingKey       []byte
+	box              *seal.Box // of the server, under sealingKey; the same in its next run
 	// secrets of the clients
 	secrets map[string]string
 }
@@ -80,6 +82,8 @@ type options struct {
 	wrap         func(store.Store) store.Store
 	secondFactor bool
 	registry     *policy.Registry
+	algorithm    string       // that the server signs with, "" for ES256
+	keys         []tokens.Key // that the program brings
 }
 
 // wrapped gives o with the server's store wrapped; the house's own is not.
@@ -96,14 +100,15 @@ func setup(t testing.TB, o options) *house {
 	}
 	b := on(t)
 	h := &house{
-		t: t, base: b, store: b.store(t), clock: new(clock), logs: new(lockedWriter), box: newBox(t), secrets: map[string]string{},
+		t: t, base: b, store: b.store(t), clock: new(clock), logs: new(lockedWriter), sealingKey: newSealingKey(), secrets: map[string]string{},
 		http: &http.Client{
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport:     &http.Transport{MaxIdleConnsPerHost: 64},
 		},
 	}
 	t.Cleanup(h.http.CloseIdleConnections)
-	h.addKeys()
+	h.box = boxOf(t, h.sealingKey)
+	h.addKeys(o)
 	h.serve(o)
 	ctx := context.Background()
 	for _, u := range []directory.User{
@@ -142,6 +147,7 @@ func (h *house) serve(o options) {
 	}
 	s, err := server.New(context.Background(), server.Config{
 		PublicURL: h.issuer, Store: st, Registry: reg, Box: h.box, RequireSecondFactor: o.secondFactor, Now: h.clock.Now,
+		SigningAlgorithm: o.algorithm, Keys: o.keys,
 		Logger: slog.New(slog.NewTextHandler(h.logs, nil)),
 	})
 	h.must(err)
@@ -163,15 +169,27 @@ func (h *house) replica(o options) *house {
 var anRSAKey = sync.OnceValues(func() (tokens.Key, error) { return tokens.Generate(tokens.RS256) })
 
 // addKeys gives the store the first keys that a server would make.
-func (h *house) addKeys() {
+func (h *house) addKeys(o options) {
 	h.t.Helper()
-	ec, err := tokens.Generate(tokens.ES256)
-	h.must(err)
+	if o.keys != nil {
+		return
+	}
 	rsa, err := anRSAKey()
 	h.must(err)
-	for _, key := range []tokens.Key{ec, rsa} {
+	keys := []tokens.Key{rsa}
+	if o.algorithm != tokens.RS256 {
+		keys = append(keys, h.newKey(cmp.Or(o.algorithm, tokens.ES256)))
+	}
+	for _, key := range keys {
 		h.must(h.store.RotateSigningKey(context.Background(), store.KeyRotation{Write: h.write(), Key: h.sealed(key)}))
 	}
+}
+
+func (h *house) newKey(algorithm string) tokens.Key {
+	h.t.Helper()
+	key, err := tokens.Generate(algorithm)
+	h.must(err)
+	return key
 }
 
 // sealed is key as a store has it, signing from now on.
@@ -183,10 +201,16 @@ func (h *house) sealed(key tokens.Key) store.SigningKey {
 	return store.SigningKey{ID: key.ID, Algorithm: key.Algorithm, Sealed: sealed, Created: now, Activates: now}
 }
 
-func newBox(t testing.TB) *seal.Box {
-	t.Helper()
+func newBox(t testing.TB) *seal.Box { return boxOf(t, newSealingKey()) }
+
+func newSealingKey() []byte {
 	key := make([]byte, seal.KeySize)
 	rand.Read(key)
+	return key
+}
+
+func boxOf(t testing.TB, key []byte) *seal.Box {
+	t.Helper()
 	box, err := seal.New(key)
 	if err != nil {
 		t.Fatal(err)
@@ -223,14 +247,16 @@ func (h *house) write() impersonation.Write {
 	return impersonation.Write{Now: h.clock.Now().UTC(), RequestID: oauth.NewID("req")}
 }
 
-func (h *house) addClient(id string, serves []string) {
+func (h *house) addClient(id string, serves []string) { h.addClientWith(id, serves, store.Settings{}) }
+
+func (h *house) addClientWith(id string, serves []string, settings store.Settings) {
 	h.t.Helper()
 	secret := oauth.NewSecret()
 	h.secrets[id] = string(secret)
 	h.must(h.store.CreateClient(context.Background(), store.ClientWrite{Write: h.write(), Client: store.Client{
 		Client: policy.Client{ID: id, Exchange: true, Resources: []string{resource},
 			Scopes: []string{"openid", "profile", "email", "roles", "app:read", "app:write", "impersonate"}},
-		Name: "The " + id, SecretHash: secret.Hash(), RedirectURIs: []string{callback}, Serves: serves, Created: time.Now(),
+		Name: "The " + id, SecretHash: secret.Hash(), RedirectURIs: []string{callback}, Serves: serves, Settings: settings, Created: time.Now(),
 	}}))
 }
 

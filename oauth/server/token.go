@@ -31,6 +31,10 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.writeError(w, r, &wireError{Status: http.StatusBadRequest, Code: "unsupported_grant_type", Description: "grant_type: is not supported here."})
 		return
 	}
+	if !s.keys().Signs(idTokenAlg(c)) { // before anything is spent on a token that could not be made
+		s.writeError(w, r, errUnavailable)
+		return
+	}
 	key, err := s.provenKey(r, c)
 	if err != nil {
 		s.writeError(w, r, err)

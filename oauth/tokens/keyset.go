@@ -122,6 +122,12 @@ func header(typ string, k Key) string {
 // Algorithms lists the algorithms that can be signed with, sorted.
 func (s *KeySet) Algorithms() []string { return slices.Sorted(maps.Keys(s.signers)) }
 
+// Signs reports whether algorithm can be signed with, or for "" whether anything can.
+func (s *KeySet) Signs(algorithm string) bool {
+	_, err := s.signer(algorithm)
+	return err == nil
+}
+
 // signer is the key that signs algorithm, or what is asked for none. ErrKey if there is no such key.
 func (s *KeySet) signer(algorithm string) (Key, error) {
 	key, ok := s.signers[cmp.Or(algorithm, s.first)]
