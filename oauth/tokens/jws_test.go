@@ -164,6 +164,11 @@ func TestAlgorithmsBeyondTheList(t *testing.T) {
 		}
 		return forged
 	}, tokens.ErrMalformed, tokens.ErrSignature)
+	for _, alg := range []string{"none", "HS256", ""} {
+		if client, err := tokens.AssertionClient(compact(t, clientKey(), `{"alg":"`+alg+`"}`, assertionPayload)); err == nil {
+			t.Errorf("AssertionClient, %q: got %q", alg, client)
+		}
+	}
 }
 
 // A header that names another algorithm than the key's: public keys as HMAC secrets in all of their spellings, and keys under algorithms that others

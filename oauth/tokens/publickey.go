@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -49,8 +48,8 @@ func ParseKeys(jwks []byte) ([]PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: the set: %w", ErrKey, err)
 	}
-	i := slices.IndexFunc(members, func(m member) bool { return strings.EqualFold(m.name, "keys") })
-	if i < 0 || members[i].name != "keys" || members[i].kind != '[' {
+	i := slices.IndexFunc(members, func(m member) bool { return m.name == "keys" })
+	if i < 0 || members[i].kind != '[' {
 		return nil, fmt.Errorf("%w: the set must be an object whose keys is an array (RFC 7517 §5)", ErrKey)
 	}
 	items := members[i].items
@@ -117,7 +116,7 @@ func (j *jwk) set(m member) error {
 	case to != nil:
 		return nil
 	case m.name == "key_ops":
-		if len(m.items) != 1 || m.items[0].kind != '"' || m.items[0].text != "verify" {
+		if len(m.items) != 1 || m.items[0].text != "verify" {
 			return errors.New(`key_ops must be ["verify"] or absent`)
 		}
 		return nil

@@ -116,14 +116,12 @@ func onEd25519(key []byte) bool {
 	if y.Cmp(prime25519) >= 0 {
 		return false
 	}
-	one := big.NewInt(1)
-	for _, small := range []*big.Int{new(big.Int), one, order8} {
-		if y.Cmp(small) == 0 || y.Cmp(new(big.Int).Sub(prime25519, small)) == 0 {
-			return false
-		}
+	if y.Sign() == 0 || y.Cmp(order8) == 0 || y.Cmp(new(big.Int).Sub(prime25519, order8)) == 0 {
+		return false
 	}
-	// x² = (y²-1)/(dy²+1): there is an x if the quotient is a square, and so is then the product.
-	y2 := new(big.Int).Mul(y, y)
+	// x² = (y²-1)/(dy²+1): there is an x if the quotient is a square, and so is then the product. It is neither where y² is 1, in the two
+	// points of order 1 and 2.
+	one, y2 := big.NewInt(1), new(big.Int).Mul(y, y)
 	x2 := new(big.Int).Mul(d25519, y2)
 	x2.Add(x2, one).Mul(x2, y2.Sub(y2, one)).Mod(x2, prime25519)
 	return big.Jacobi(x2, prime25519) == 1

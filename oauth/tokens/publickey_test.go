@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -209,8 +210,8 @@ func refusesJWKs(t *testing.T, keys map[string]struct{ jwk, word string }) {
 	refusesKeys(t, sets)
 }
 
-// With a key of small order one signature is everybody's. These are all eight points of order 1, 2, 4 and 8, and the spellings of
-// three of them beyond the prime; crypto/ed25519 takes each.
+// With a key of small order one signature is everybody's. These are all eight points of order 1, 2, 4 and 8, then spellings beyond the
+// prime, of them and of others; crypto/ed25519 takes each.
 //
 // Covers RFC8725-3.4-01.
 func TestEd25519KeysOfSmallOrder(t *testing.T) {
@@ -231,6 +232,10 @@ func TestEd25519KeysOfSmallOrder(t *testing.T) {
 		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
 	} {
 		keys[x] = struct{ jwk, word string }{ed25519JWK(x), "small order"}
+	}
+	for beyond := byte(1); beyond < 19; beyond++ { // the prime and so much: half of these would be points
+		key := strings.Repeat("ff", 31)
+		keys[fmt.Sprint("the prime and ", beyond)] = struct{ jwk, word string }{ed25519JWK(hex.EncodeToString([]byte{0xed + beyond}) + key[:60] + "7f"), "point of Ed25519"}
 	}
 	refusesJWKs(t, keys)
 
