@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ var (
 	errProofMissing = invalidProof("is required: this client's tokens are bound to a key (RFC 9449 section 5.2)")
 	errProofOnce    = invalidProof("one proof must be given, and no more (RFC 9449 section 4.3)")
 	errProofSpent   = invalidProof("the proof was used before (RFC 9449 section 11.1)")
+	errProofOther   = invalidProof("dpop_jkt must be the thumbprint of its key (RFC 9449 section 10.1)")
 	errProofNonce   = &wireError{Status: http.StatusBadRequest, Code: "use_dpop_nonce", Description: "DPoP: the proof must have the nonce that DPoP-Nonce gives (RFC 9449 section 8)."}
 )
 
@@ -111,6 +113,22 @@ func (s *Server) provenKey(r *http.Request, c *client) (string, error) {
 		return "", err
 	}
 	return p.Thumbprint, s.spendProof(r.Context(), p)
+}
+
+// bindPushed binds an authorization request to the key whose proof is pushed with it (RFC 9449 §10.1), as its dpop_jkt does.
+func (s *Server) bindPushed(r *http.Request, f url.Values) error {
+	if len(r.Header.Values("DPoP")) == 0 {
+		return nil
+	}
+	p, err := s.readProof(r, "")
+	switch {
+	case err != nil:
+		return err
+	case f.Has("dpop_jkt") && f.Get("dpop_jkt") != p.Thumbprint:
+		return errProofOther
+	}
+	f.Set("dpop_jkt", p.Thumbprint)
+	return s.spendProof(r.Context(), p)
 }
 
 // tokenType is the token_type of a token that is bound to key, or to none (RFC 9449 §5).

@@ -1,15 +1,12 @@
 package server_test
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/understudy-id/understudy/oauth"
-	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
@@ -124,18 +121,6 @@ func TestRevocationNeedsNoProof(t *testing.T) {
 	}
 }
 
-// addBound adds a client whose every token is bound.
-func (h *house) addBound(id string) {
-	h.t.Helper()
-	secret := oauth.NewSecret()
-	h.secrets[id] = string(secret)
-	h.must(h.store.CreateClient(context.Background(), store.ClientWrite{Write: h.write(), Client: store.Client{
-		Client: policy.Client{ID: id, Exchange: true, Resources: []string{resource},
-			Scopes: []string{"openid", "profile", "email", "roles", "app:read", "app:write", "impersonate"}},
-		Name: "The " + id, SecretHash: secret.Hash(), RedirectURIs: []string{callback}, Settings: store.Settings{DPoP: true}, Created: time.Now(),
-	}}))
-}
-
 // TestBoundClientGetsNoBearerToken: dpop_bound_access_tokens holds on every grant.
 //
 // Covers RFC9449-5.2-01, RFC9700-2.2.1-01.
@@ -143,7 +128,7 @@ func TestBoundClientGetsNoBearerToken(t *testing.T) { onBoth(t, testBoundClientG
 
 func testBoundClientGetsNoBearerToken(t *testing.T, o options) {
 	h := setup(t, o)
-	h.addBound("bound")
+	h.newClient("bound", func(c *store.Client) { c.Settings.DPoP = true })
 	p := newProver(h).learns()
 	cookie, _ := h.login("ann")
 	grant := func(what string, f url.Values) reply {
@@ -182,6 +167,47 @@ func TestThumbprintAtAuthorization(t *testing.T) {
 	on, err := url.Parse(r.location.Query().Get("return_to"))
 	if err != nil || on.Query().Get("dpop_jkt") != p.jkt {
 		t.Errorf("to the sign-in: got %v, %v", r.location, err)
+	}
+}
+
+// TestPushedWithAProof: a proof binds the request that is pushed with it, and so its code, to the key (RFC 9449 §10.1).
+func TestPushedWithAProof(t *testing.T) { onBoth(t, testPushedWithAProof) }
+
+func testPushedWithAProof(t *testing.T, o options) {
+	h := setup(t, o)
+	p, other := newProver(h).learns(), newProver(h).learns()
+	cookie, _ := h.login("ann")
+	push := func(f url.Values, proofs ...string) reply { return h.sent("/oauth2/par", "app", f, proofs...) }
+	proof := func(twists ...twist) string { return p.proof("POST", "/oauth2/par", "", twists...) }
+	spent := proof()
+	r := push(authForm("app"), spent)
+	if r.status != http.StatusCreated || r.header.Get("DPoP-Nonce") == "" {
+		t.Fatalf("got %d %s", r.status, r.body)
+	}
+	code := h.codeAt(h.get(pushedAt("app", r.str("request_uri")), cookie))
+	refused(t, h.post("/oauth2/token", "app", redeem(code)), 400, "invalid_dpop_proof")
+	refused(t, other.post("app", redeem(code)), 400, "invalid_grant")
+	if r := p.post("app", redeem(code)); r.status != http.StatusOK || r.str("token_type") != "DPoP" {
+		t.Errorf("with the key: got %d %s", r.status, r.body)
+	}
+	same, another := authForm("app"), authForm("app")
+	same.Set("dpop_jkt", p.jkt)
+	another.Set("dpop_jkt", other.jkt)
+	if r := push(same, proof()); r.status != http.StatusCreated {
+		t.Errorf("with its dpop_jkt too: got %d %s", r.status, r.body)
+	}
+	for name, r := range map[string]reply{
+		"another dpop_jkt":       push(another, proof()),
+		"used before":            push(authForm("app"), spent),
+		"for the token endpoint": push(authForm("app"), p.proof("POST", "/oauth2/token", "")),
+		"two":                    push(authForm("app"), proof(), proof()),
+	} {
+		if r.status != 400 || r.str("error") != "invalid_dpop_proof" || r.str("request_uri") != "" || r.header.Get("DPoP-Nonce") == "" {
+			t.Errorf("%s: got %d %s; want 400 invalid_dpop_proof", name, r.status, r.body)
+		}
+	}
+	if r := push(authForm("app"), proof(func(_, payload map[string]any) { delete(payload, "nonce") })); r.status != 400 || r.str("error") != "use_dpop_nonce" {
+		t.Errorf("no nonce: got %d %s", r.status, r.body)
 	}
 }
 

@@ -25,6 +25,9 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) {
 	if err == nil && !s.pushes.allow(c.ID+" "+s.proxies.address(r), s.clock()) {
 		err = errBusy
 	}
+	if err == nil {
+		err = s.bindPushed(r, f)
+	}
 	if err != nil {
 		s.writeError(w, r, err)
 		return

@@ -112,7 +112,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /.well-known/oauth-authorization-server", s.serveMetadata)
 	mux.HandleFunc("GET /oauth2/jwks", s.serveJWKS)
 	mux.HandleFunc("/oauth2/auth", s.authorize)
-	mux.HandleFunc("/oauth2/par", s.push)
+	mux.HandleFunc("/oauth2/par", s.givingNonce(s.push))
 	mux.HandleFunc("/oauth2/token", s.givingNonce(s.token))
 	mux.HandleFunc("/oauth2/introspect", s.introspect)
 	mux.HandleFunc("/oauth2/revoke", s.revoke)
