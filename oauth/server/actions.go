@@ -44,16 +44,16 @@ func (s *Server) recordActions(w http.ResponseWriter, r *http.Request) (map[stri
 	if err := postOnly(w, r); err != nil {
 		return nil, err
 	}
-	// Before the body is read: no credential has its place there. A public client has none, so anybody's word is refused here.
-	c, err := s.authenticateClient(r, nil)
-	if err != nil {
-		return nil, err
-	}
 	raw, err := jsonBody(w, r, maxActionsBody)
 	if err != nil {
 		return nil, err
 	}
-	actions, err := readActions(raw)
+	actions, cred, err := readActions(raw)
+	if err != nil {
+		return nil, err
+	}
+	// A public client has no way to authenticate in JSON, so nobody's bare word counts here.
+	c, err := s.authenticateClient(r, cred)
 	if err != nil {
 		return nil, err
 	}

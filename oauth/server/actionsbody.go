@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,15 +25,23 @@ func bodyFault(at, rule string) error {
 
 // readActions reads {"actions":[…]} strictly: encoding/json would take members in another case, take the last of two and skip
 // what it does not know, and a record must say what its reader saw. What the members may say is for impersonation.Service.Act.
-func readActions(raw []byte) ([]impersonation.Action, error) {
+// A client that has a key puts its assertion beside them, under the names of RFC 7521 §4.2.
+func readActions(raw []byte) ([]impersonation.Action, url.Values, error) {
 	if !utf8.Valid(raw) || !json.Valid(raw) {
-		return nil, bodyFault("", "the body must be one JSON object in UTF-8, and nothing behind it")
+		return nil, nil, bodyFault("", "the body must be one JSON object in UTF-8, and nothing behind it")
 	}
 	d := jsonReader{json.NewDecoder(bytes.NewReader(raw))}
 	d.UseNumber()
 	var actions []impersonation.Action
+	cred := make(url.Values)
 	err := d.object("", func(at, name string) error {
-		if name != "actions" {
+		switch name {
+		case "actions":
+		case "client_assertion", "client_assertion_type":
+			text, err := d.text(at)
+			cred.Set(name, text)
+			return err
+		default:
 			return unknownMember(at, name)
 		}
 		return d.array(at, func(at string) (err error) {
@@ -45,7 +54,7 @@ func readActions(raw []byte) ([]impersonation.Action, error) {
 			return err
 		})
 	})
-	return actions, err
+	return actions, cred, err
 }
 
 // action reads one member of an action.

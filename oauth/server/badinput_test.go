@@ -494,6 +494,7 @@ func (l *lent) badClients(good call) (out []call) {
 }
 
 // TestClientErrors: what RFC 6749 §5.2 wants of the answer to a failed client authentication.
+// Covers RFC6749-2.3-01, RFC6749-3.2.1-01, RFC6749-5.2-01.
 func TestClientErrors(t *testing.T) {
 	t.Parallel()
 	l := setupLent(t)
@@ -505,7 +506,7 @@ func TestClientErrors(t *testing.T) {
 	}{
 		{"wrong secret", func(c call) call { return c.with("Authorization", basicAuth("app", canary)) }, 401, "invalid_client"},
 		{"unknown client", func(c call) call { return c.with("Authorization", basicAuth("nobody", canary)) }, 401, "invalid_client"},
-		{"client_id mismatch", func(c call) call { c.body.Set("client_id", "other"); return c }, 401, "invalid_client"},
+		{"client_id mismatch", func(c call) call { c.body.Set("client_id", "other"); return c }, 400, "invalid_request"},
 		{"two ways", func(c call) call { c.body.Set("client_secret", l.house.secrets["app"]); return c }, 400, "invalid_request"},
 	} {
 		for _, path := range []string{"/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"} {

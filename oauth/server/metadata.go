@@ -20,7 +20,7 @@ func (s *Server) discovery() ([]byte, error) {
 			scopes = append(scopes, scope.Name)
 		}
 	}
-	return json.Marshal(map[string]any{
+	document := map[string]any{
 		"issuer":                                         s.issuer,
 		"authorization_endpoint":                         s.issuer + "/oauth2/auth",
 		"token_endpoint":                                 s.issuer + "/oauth2/token",
@@ -37,9 +37,6 @@ func (s *Server) discovery() ([]byte, error) {
 		"grant_types_supported":                          []string{"authorization_code", grantClient, oauth.GrantTypeTokenExchange},
 		"subject_types_supported":                        []string{"public"},
 		"id_token_signing_alg_values_supported":          s.keys().Algorithms(),
-		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic", "client_secret_post", "none"},
-		"introspection_endpoint_auth_methods_supported":  []string{"client_secret_basic", "client_secret_post"},
-		"revocation_endpoint_auth_methods_supported":     []string{"client_secret_basic", "client_secret_post", "none"},
 		"code_challenge_methods_supported":               []string{"S256"},
 		"dpop_signing_alg_values_supported":              proofAlgorithms,
 		"prompt_values_supported":                        []string{"none", "login"},
@@ -53,7 +50,9 @@ func (s *Server) discovery() ([]byte, error) {
 		"understudy_actor_token_required":                true,
 		"understudy_exchange_back":                       "return_token",
 		"understudy_max_impersonation_lifetime":          int(policy.MaxDuration / time.Second),
-	})
+	}
+	announceClientAuth(document)
+	return json.Marshal(document)
 }
 
 func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {

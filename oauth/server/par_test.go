@@ -147,7 +147,7 @@ func TestPushRefused(t *testing.T) {
 	}{
 		"nobody":                     {anonymous, 401, "invalid_client"},
 		"wrong secret":               {wrong, 401, "invalid_client"},
-		"another's client_id":        {set("client_id", "other"), 401, "invalid_client"},
+		"another's client_id":        {set("client_id", "other"), 400, "invalid_request"},
 		"no client_id":               {without("client_id"), 400, "invalid_request"},
 		"request_uri":                {set("request_uri", requestURI+"x"), 400, "invalid_request"},
 		"request":                    {set("request", "x.y.z"), 400, "request_not_supported"},
