@@ -45,7 +45,7 @@
 //	oauth/impersonation    ticket, session, return token: IssueTicket, Start, Stop, End
 //	oauth/policy           who may impersonate whom: Decider, the nevers, roles
 //	oauth/directory        users, groups, organisations
-//	oauth/tokens           signing keys, JWKS, RFC 9068 sign and strict verify
+//	oauth/tokens           signing keys, JWKS, RFC 9068 sign and strict verify; reads assertions and DPoP proofs
 //	oauth/audit            the entry of the audit trail and its canonical bytes
 //	oauth/admin            what an operator may do, each act with its entry
 //	oauth/internal/form    reads strangers' parameters strictly, before fosite does

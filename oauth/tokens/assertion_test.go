@@ -45,8 +45,9 @@ func refusesAssertions(t *testing.T, want error, payloads map[string]string) {
 			t.Parallel()
 			got, err := tokens.VerifyAssertion(compact(t, k, assertionHeader(k), payload), expect)
 			if !errors.Is(err, want) || got != (tokens.Assertion{}) {
-				t.Errorf("got %v, %v; want %v", got, err, want)
+				t.Fatalf("got %v, %v; want %v", got, err, want)
 			}
+			describes(t, err)
 		})
 	}
 }

@@ -55,13 +55,22 @@ func refusesAtDoors(t *testing.T, forge func(t *testing.T, k tokens.Key, d door)
 			for name, token := range forge(t, k, d) {
 				err := d.read(token)
 				if !slices.ContainsFunc(errs, func(want error) bool { return errors.Is(err, want) }) {
-					t.Errorf("%s, %s, %s: got %v, want one of %v", k.Algorithm, d.name, name, err, errs)
+					t.Fatalf("%s, %s, %s: got %v, want one of %v", k.Algorithm, d.name, name, err, errs)
 				}
-				if err != nil && len(token) > 20 && strings.Contains(err.Error(), token) {
+				if len(token) > 20 && strings.Contains(err.Error(), token) {
 					t.Errorf("%s, %s, %s: the text quotes the token", k.Algorithm, d.name, name)
 				}
+				describes(t, err)
 			}
 		}
+	}
+}
+
+// describes wants a text that can stand in an error_description (RFC 6749 §5.2).
+func describes(t *testing.T, err error) {
+	t.Helper()
+	if strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		t.Errorf("%q cannot be an error_description", err)
 	}
 }
 

@@ -40,8 +40,9 @@ func refusesProofs(t *testing.T, want error, payloads map[string]string) {
 			t.Parallel()
 			got, err := tokens.VerifyProof(compact(t, k, proofHeader(t, k), payload), expectProof)
 			if !errors.Is(err, want) || got != (tokens.Proof{}) {
-				t.Errorf("got %v, %v; want %v", got, err, want)
+				t.Fatalf("got %v, %v; want %v", got, err, want)
 			}
+			describes(t, err)
 		})
 	}
 }

@@ -50,7 +50,7 @@ func ParseKeys(jwks []byte) ([]PublicKey, error) {
 	}
 	i := slices.IndexFunc(members, func(m member) bool { return m.name == "keys" })
 	if i < 0 || members[i].kind != '[' {
-		return nil, fmt.Errorf("%w: the set must be an object whose keys is an array (RFC 7517 §5)", ErrKey)
+		return nil, fmt.Errorf("%w: the set must be an object whose keys is an array", ErrKey)
 	}
 	items := members[i].items
 	if len(items) == 0 || len(items) > maxKeys {
@@ -117,7 +117,7 @@ func (j *jwk) set(m member) error {
 		return nil
 	case m.name == "key_ops":
 		if len(m.items) != 1 || m.items[0].text != "verify" {
-			return errors.New(`key_ops must be ["verify"] or absent`)
+			return errors.New("key_ops must be an array of verify alone, or absent")
 		}
 		return nil
 	case slices.Contains(privateMembers, m.name):

@@ -40,7 +40,7 @@ func (j jwk) ecdsa() (*ecdsa.PublicKey, error) {
 	x, errX := decode(j.x)
 	y, errY := decode(j.y)
 	if errX != nil || errY != nil || len(x) != 32 || len(y) != 32 {
-		return nil, errors.New("x and y must be 32 bytes of base64url each (RFC 7518 §6.2.1)")
+		return nil, errors.New("x and y must be 32 bytes of base64url each")
 	}
 	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y))
 	if err != nil {
@@ -52,7 +52,7 @@ func (j jwk) ecdsa() (*ecdsa.PublicKey, error) {
 func (j jwk) ed25519() (ed25519.PublicKey, error) {
 	x, err := decode(j.x)
 	if err != nil || len(x) != ed25519.PublicKeySize {
-		return nil, errors.New("x must be 32 bytes of base64url (RFC 8037 §2)")
+		return nil, errors.New("x must be 32 bytes of base64url")
 	}
 	if !onEd25519(x) {
 		return nil, errors.New("x must be a point of Ed25519, and not one of its eight of small order")
@@ -85,7 +85,7 @@ func (j jwk) rsa() (*rsa.PublicKey, error) {
 func positive(s string) (*big.Int, error) {
 	b, err := decode(s)
 	if err != nil || len(b) == 0 || b[0] == 0 {
-		return nil, errors.New("must be a number as base64url, without leading zeros (RFC 7518 §2)")
+		return nil, errors.New("must be a number as base64url, without leading zeros")
 	}
 	return new(big.Int).SetBytes(b), nil
 }

@@ -72,6 +72,7 @@ func refusesKeys(t *testing.T, sets map[string]struct{ set, word string }) {
 			if !errors.Is(err, tokens.ErrKey) || keys != nil {
 				t.Fatalf("got %v, %v; want ErrKey", keys, err)
 			}
+			describes(t, err)
 			if !strings.Contains(err.Error(), c.word) {
 				t.Errorf("got %q, want it to say %q", err, c.word)
 			}
