@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
@@ -41,7 +42,7 @@ func faulty(p *prover) map[string]struct {
 func TestBadProofConsumesNothing(t *testing.T) { onBoth(t, testBadProofConsumesNothing) }
 
 func testBadProofConsumesNothing(t *testing.T, o options) {
-	h := setup(t, o)
+	h := setupSeen(t, o)
 	p, other := newProver(h).learns(), newProver(h).learns()
 	cookie, _ := h.login("ann")
 	actor := p.actor(cookie, "app", actorScope)
@@ -56,9 +57,15 @@ func testBadProofConsumesNothing(t *testing.T, o options) {
 		"stop":  {stopForm(running.ret), "invalid_request", "invalid_request"},
 	} {
 		for fault, f := range faulty(p) {
+			before := h.base.dump(t)
 			r := h.sent("/oauth2/token", "app", c.form, f.proofs...)
 			if r.status != 400 || r.str("error") != f.code || r.header.Get("DPoP-Nonce") == "" || !strings.HasPrefix(r.str("error_description"), "DPoP: ") {
 				t.Errorf("%s, %s: got %d %s, DPoP-Nonce %q; want 400 %s", what, fault, r.status, r.body, r.header.Get("DPoP-Nonce"), f.code)
+			}
+			after := h.base.dump(t)
+			onlyAudit(t, what+", "+fault, before, after, "impersonation.refused")
+			if wrote := len(after["audit_entry"]) > len(before["audit_entry"]); wrote != (what != "code" && f.code != "use_dpop_nonce") {
+				t.Errorf("%s, %s: wrote an entry: %v", what, fault, wrote)
 			}
 		}
 		refused(t, h.post("/oauth2/token", "app", c.form), 400, c.none)
@@ -128,7 +135,7 @@ func TestBoundClientGetsNoBearerToken(t *testing.T) { onBoth(t, testBoundClientG
 
 func testBoundClientGetsNoBearerToken(t *testing.T, o options) {
 	h := setup(t, o)
-	h.newClient("bound", func(c *store.Client) { c.Settings.DPoP = true })
+	h.newClient("bound", func(c *store.Client) { c.Settings.DPoP, c.Settings.Service = true, oauth.ActorService })
 	p := newProver(h).learns()
 	cookie, _ := h.login("ann")
 	grant := func(what string, f url.Values) reply {
@@ -144,6 +151,7 @@ func testBoundClientGetsNoBearerToken(t *testing.T, o options) {
 	}
 	actor := grant("code", redeem(h.code(cookie, "bound", actorScope))).str("access_token")
 	started := grant("start", startForm(h.ticket(cookie, "bound", "john", "read"), actor))
+	grant("client_credentials", url.Values{"grant_type": {"client_credentials"}})
 	grant("stop", stopForm(started.str("understudy_return_token")))
 }
 

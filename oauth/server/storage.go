@@ -37,8 +37,8 @@ type redemption struct {
 	key   string // that the client proved to hold (RFC 9449), "" for none
 }
 
-func withRedemption(ctx context.Context, key string) (context.Context, *redemption) {
-	red := &redemption{key: key}
+func withRedemption(ctx context.Context) (context.Context, *redemption) {
+	red := new(redemption)
 	return context.WithValue(ctx, redemptionKey, red), red
 }
 

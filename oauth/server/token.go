@@ -35,15 +35,10 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.writeError(w, r, errUnavailable)
 		return
 	}
-	key, err := s.provenKey(r, c)
-	if err != nil {
-		s.writeError(w, r, err)
-		return
-	}
-	ctx := tokenexchange.WithKey(context.WithValue(r.Context(), clientKey, c), key)
-	ctx, red := withRedemption(ctx, key)
+	ctx := context.WithValue(r.Context(), clientKey, c)
+	ctx, red := withRedemption(ctx)
 	ctx, rec := withRecorded(ctx)
-	answer, err := s.grant(ctx, r)
+	answer, err := s.grant(ctx, r, c, red)
 	if err != nil {
 		s.afterFailure(ctx, c, f.Get("grant_type"), red, rec, err)
 		s.writeError(w, r, err)
@@ -53,11 +48,17 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, answer.ToMap())
 }
 
-func (s *Server) grant(ctx context.Context, r *http.Request) (fosite.AccessResponder, error) {
+func (s *Server) grant(ctx context.Context, r *http.Request, c *client, red *redemption) (fosite.AccessResponder, error) {
 	// Package tokenexchange knows no tickets, so it cannot know what goes with one.
 	if f := r.PostForm; f.Get("subject_token_type") == string(oauth.TokenTypeTicket) && !f.Has("code_verifier") {
 		return nil, invalidRequest("code_verifier", "is required with a ticket (RFC 7636 section 4.5)")
 	}
+	key, err := s.provenKey(r, c)
+	if err != nil {
+		return nil, err
+	}
+	red.key = key
+	ctx = tokenexchange.WithKey(ctx, key)
 	req, err := s.provider.NewAccessRequest(ctx, r, new(TokenSession))
 	if err != nil {
 		return nil, err
@@ -76,14 +77,15 @@ func (s *Server) grant(ctx context.Context, r *http.Request) (fosite.AccessRespo
 }
 
 // afterFailure keeps what a failed request must leave behind: a code that is dead (RFC 6749 §4.1.2, so that nobody may guess at
-// its redirect_uri or verifier), and a refused exchange on record. Not a public client's: anybody can give its id.
+// its redirect_uri or verifier), and a refused exchange on record. Not a public client's: anybody can give its id; and not the
+// demand for a nonce, which refuses nobody.
 func (s *Server) afterFailure(ctx context.Context, c *client, grantType string, red *redemption, rec *recorded, err error) {
 	if red.grant != nil && !red.spent && red.grant.CodeUsed.IsZero() {
 		if err := s.store.SpendCode(context.WithoutCancel(ctx), red.grant.CodeHash, s.clock()); err != nil {
 			s.log.WarnContext(ctx, "a code whose redemption failed could not be spent", "request_id", requestID(ctx), "error", err)
 		}
 	}
-	if grantType == oauth.GrantTypeTokenExchange && !c.Public && !rec.done && toWire(err).Status < 500 {
+	if grantType == oauth.GrantTypeTokenExchange && !c.Public && !rec.done && toWire(err).Status < 500 && !errors.Is(err, errProofNonce) {
 		rule := toWire(err).Description
 		var rfc *fosite.RFC6749Error
 		if errors.As(err, &rfc) && rfc.DebugField != "" {
