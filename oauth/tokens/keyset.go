@@ -36,6 +36,7 @@ type KeySet struct {
 	jwks    []byte
 	access  form
 	idToken form
+	logout  form    // signed, never read
 	seen    *seen   // access tokens
 	signed  *signed // of any form
 }
@@ -79,7 +80,7 @@ func (k Keys) Set() (*KeySet, error) {
 	// RFC 9068 §2.1 types access tokens so that nothing else of ours, such as an ID token, can serve as one.
 	s := &KeySet{
 		signers: make(map[string]Key), jwks: jwks, access: newForm("at+jwt", published), idToken: newForm("JWT", slices.Concat(published, k.Hints)),
-		seen: newSeen(), signed: newSigned(),
+		logout: newForm("logout+jwt", k.Signers), seen: newSeen(), signed: newSigned(),
 	}
 	for _, key := range k.Signers {
 		s.signers[key.Algorithm] = key
