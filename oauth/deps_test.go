@@ -42,10 +42,11 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/admin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store oauth/tokens " +
 		"oauth/internal/password oauth/internal/seal oauth/internal/totp", ""},
 	{"oauth/server", "oauth oauth/audit oauth/directory oauth/impersonation oauth/page oauth/policy oauth/store oauth/tokenexchange oauth/tokens " +
-		"oauth/internal/form oauth/internal/password oauth/internal/seal oauth/internal/totp", "github.com/ory/fosite golang.org/x/sync golang.org/x/time"},
+		"oauth/internal/form oauth/internal/outbound oauth/internal/password oauth/internal/seal oauth/internal/totp", "github.com/ory/fosite golang.org/x/sync golang.org/x/time"},
 
 	{"oauth/browsertest", "", "github.com/chromedp"},
 	{"oauth/internal/form", "", ""},
+	{"oauth/internal/outbound", "", ""},
 	{"oauth/internal/seal", "", ""},
 	{"oauth/internal/password", "", "golang.org/x/crypto"},
 	{"oauth/internal/totp", "", "github.com/pquerna/otp"},

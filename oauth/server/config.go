@@ -68,6 +68,9 @@ type Config struct {
 	Passwords *password.Pool
 	// TrustedProxies may name the client's address in X-Forwarded-For. Nil trusts nobody.
 	TrustedProxies []netip.Prefix
+	// Backchannel are networks in which clients may have their back-channel logout URI though they are not public (RFC 8725 §3.10).
+	// This machine is one if PublicURL is on it.
+	Backchannel []netip.Prefix
 	// Logger defaults to slog.Default.
 	Logger *slog.Logger
 	// Now defaults to time.Now.

@@ -70,6 +70,7 @@ type house struct {
 	http   *http.Client
 	// handler is what the server serves.
 	handler, private http.Handler
+	run              func(context.Context) error
 	sealingKey       []byte
 	box              *seal.Box // of the server, under sealingKey; the same in its next run
 	// secrets of the clients
@@ -151,7 +152,7 @@ func (h *house) serve(o options) {
 		Logger: slog.New(slog.NewTextHandler(h.logs, nil)),
 	})
 	h.must(err)
-	h.handler, h.private = s.Handler(), s.Private()
+	h.handler, h.private, h.run = s.Handler(), s.Private(), s.Run
 	srv.Config.Handler = h.handler
 	srv.Start()
 }

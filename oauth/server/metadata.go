@@ -42,6 +42,8 @@ func (s *Server) discovery() ([]byte, error) {
 		"prompt_values_supported":                        []string{"none", "login"},
 		"claims_supported":                               []string{"sub", "name", "email", "roles", "organisation", "act", "auth_time", "acr", "amr", "sid"},
 		"authorization_response_iss_parameter_supported": true,
+		"backchannel_logout_supported":                   true,
+		"backchannel_logout_session_supported":           true,
 		"request_parameter_supported":                    false,
 		"request_uri_parameter_supported":                false,
 		"understudy_impersonation_endpoint":              s.issuer + "/impersonate",

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/ory/fosite"
@@ -49,6 +50,7 @@ type Server struct {
 	acts      *limits // actions, by session
 	pushes    *limits // pushed requests, by client and address
 	proof     proof
+	teller    *teller
 	handler   http.Handler
 	private   http.Handler
 }
@@ -90,6 +92,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if s.pages, err = page.New(s.pageConfig(rules, c.SupportURL)); err != nil {
 		return nil, err
 	}
+	s.teller = newTeller(s, c.Backchannel)
 	s.handler, s.private = s.routes(), s.privateRoutes()
 	return s, nil
 }
@@ -136,9 +139,12 @@ func (s *Server) routes() http.Handler {
 	return s.pipeline(mux)
 }
 
-// Run looks for new signing keys and revoked ones, ends sessions whose time is up, writes the folded refusals and deletes what is long over, until ctx ends; then it
-// writes the last folded refusals. It returns nil when ctx ended.
+// Run looks for new signing keys and revoked ones, ends sessions whose time is up, tells clients what is over, writes the folded refusals
+// and deletes what is long over, until ctx ends; then it writes the last folded refusals. It returns nil when ctx ended.
 func (s *Server) Run(ctx context.Context) error {
+	var telling sync.WaitGroup
+	telling.Go(func() { s.teller.run(ctx) })
+	defer telling.Wait()
 	second, minute := time.NewTicker(time.Second), time.NewTicker(time.Minute)
 	defer second.Stop()
 	defer minute.Stop()

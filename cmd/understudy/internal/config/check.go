@@ -24,6 +24,7 @@ func (l *Loaded) Check() []*Problem {
 	c.listeners()
 	c.tls()
 	c.proxies()
+	c.backchannel()
 	c.sealingKey()
 	c.words()
 	c.lifetimes()
@@ -132,10 +133,26 @@ func (c *checker) proxies() {
 	}
 }
 
+func (c *checker) backchannel() {
+	for _, s := range c.l.Backchannel.AllowPrivate {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			c.add("backchannel.allow_private", fmt.Sprintf("%q is not a network", s), "such as 10.1.0.0/16 or fd00:1::/32")
+		} else if p.Bits() == 0 {
+			c.add("backchannel.allow_private", fmt.Sprintf("%q is everything: a client's URI could name any service beside this server", s), "name the networks of your apps")
+		}
+	}
+}
+
 // Proxies are the trusted proxies of a configuration that Check found nothing in.
-func (c *Config) Proxies() []netip.Prefix {
+func (c *Config) Proxies() []netip.Prefix { return prefixes(c.TrustedProxies) }
+
+// Networks are those of a configuration that Check found nothing in.
+func (b Backchannel) Networks() []netip.Prefix { return prefixes(b.AllowPrivate) }
+
+func prefixes(texts []string) []netip.Prefix {
 	var out []netip.Prefix
-	for _, s := range c.TrustedProxies {
+	for _, s := range texts {
 		if p, err := netip.ParsePrefix(s); err == nil {
 			out = append(out, p.Masked())
 		}

@@ -37,6 +37,7 @@ type Config struct {
 	Scopes               []policy.Scope    `yaml:"scopes" file:"only" doc:"scopes and how dangerous each is: read, write or never"`
 	Roles                []policy.Role     `yaml:"roles" file:"only" doc:"roles: who is privileged, who may impersonate whom"`
 	Clients              Clients           `yaml:"clients"`
+	Backchannel          Backchannel       `yaml:"backchannel"`
 	Log                  Log               `yaml:"log"`
 	SupportURL           string            `yaml:"support_url" doc:"where a page sends those who need help"`
 }
@@ -81,6 +82,11 @@ type Lifetimes struct {
 // Clients is what is set by client_id.
 type Clients struct {
 	Modes map[string][]oauth.Mode `yaml:"modes" file:"only" doc:"modes that a client may have, by client_id; absent: both"`
+}
+
+// Backchannel is how clients are told that a session is over.
+type Backchannel struct {
+	AllowPrivate []string `yaml:"allow_private" doc:"networks (CIDR), not public, in which clients may have their back-channel logout URI"`
 }
 
 // Log is how the server writes its log, on stderr.
