@@ -80,6 +80,9 @@ func readOurs(c tokens.Claims) reading {
 	r := reading{c.Issuer, c.Subject, c.Audience, c.ID, c.ClientID, c.Expires.Unix(), nil}
 	if c.Act != nil {
 		r.Act = map[string]any{"iss": c.Act.Issuer, "sub": c.Act.Subject}
+		if c.ActKind != "" {
+			r.Act["sub_profile"] = string(c.ActKind)
+		}
 	}
 	return r
 }
@@ -95,6 +98,7 @@ func FuzzVerifyAgreesWithOthers(f *testing.F) {
 	f.Add(swap(f, `"sub":"user-42"`, `"sub":"user-42","sub":"admin-17"`))
 	f.Add(swap(f, `"sub":"user-42"`, `"\u0073ub":"user\u002d\ud83d\ude00" , "x":[{"y":1e9}]`))
 	f.Add(swap(f, `"exp":1800000600`, `"exp":1099511627775`))
+	f.Add(swap(f, `"sub":"admin-17"`, `"sub":"admin-17","sub_profile":"ai_agent"`))
 	key := newKey(f)
 	set := newKeySet(f, key)
 	f.Fuzz(func(t *testing.T, payload string) {

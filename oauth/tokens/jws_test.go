@@ -147,6 +147,13 @@ func TestOfferedKeysAreRefused(t *testing.T) {
 			}
 		}
 	}
+	// A token of our own form, forged.
+	set := newKeySet(t, k)
+	for _, offer := range append(offers, `"jwk":`+jwk) {
+		if _, err := set.Verify(compact(t, attacker, extend(header(k), offer), payload), expect); !errors.Is(err, tokens.ErrSignature) {
+			t.Errorf("access token, %s: got %v, want ErrSignature", offer, err)
+		}
+	}
 	if n := fetched.Load(); n != 0 {
 		t.Errorf("%d requests, want none", n)
 	}
@@ -395,7 +402,7 @@ func TestKidIsOnlyCompared(t *testing.T) {
 			t.Errorf("%.40q as the name of an empty secret: got %v, want ErrSignature", kid, err)
 		}
 	}
-	headers := []string{`"kid":"` + strings.Repeat("x", 257) + `"`, `"kid":""`, `"kid":null`, `"kid":1`, `"kid":["x"]`, `"KID":"x"`}
+	headers := []string{`"kid":"` + strings.Repeat("x", 257) + `"`, `"kid":"` + strings.Repeat("x", 64<<10) + `"`, `"kid":""`, `"kid":null`, `"kid":1`, `"kid":["x"]`, `"KID":"x"`}
 	for _, m := range headers {
 		for _, read := range []func(string) error{
 			func(s string) error { _, err := tokens.VerifyAssertion(s, expect); return err },
