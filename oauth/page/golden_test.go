@@ -127,6 +127,12 @@ func otherStates() (all []state) {
 		{"acting", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.Acting(w, r, page.ActingView{Action: "/sign-in/acting?return_to=%2F", App: "Billing <b>", RedirectURI: callback, Me: "ann@acme.test", Subjects: []string{"Bob Marsh", hostile.Name}})
 		}, 200},
+		{"sign-out", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignOut(w, r, page.SignOutView{Action: "/sign-out?client_id=app", App: "Billing <b>", RedirectURI: callback, Me: "ann@acme.test"})
+		}, 200},
+		{"sign-out-unasked", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignOut(w, r, page.SignOutView{Action: "/sign-out", Me: `a"b@acme.test`})
+		}, 200},
 		{"signed-out", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.SignedOut(w, r, page.SignedOutView{SignIn: "/sign-in"})
 		}, 200},

@@ -92,16 +92,6 @@ func (p *Pages) Enrol(w http.ResponseWriter, r *http.Request, status int, v Enro
 	})
 }
 
-// SignedOutView says that one is signed out.
-type SignedOutView struct {
-	SignIn string // link to sign in again; "" shows none
-}
-
-// SignedOut writes the page after signing out.
-func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request, v SignedOutView) {
-	p.render(w, r, "signedout", frame{status: http.StatusOK, Title: text("signedout.title"), Narrow: true, Page: v})
-}
-
 func codeFaults(failed bool, wait time.Duration) (f faults) {
 	switch {
 	case wait > 0:

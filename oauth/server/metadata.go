@@ -30,6 +30,7 @@ func (s *Server) discovery() ([]byte, error) {
 		"introspection_endpoint":                         s.issuer + "/oauth2/introspect",
 		"revocation_endpoint":                            s.issuer + "/oauth2/revoke",
 		"userinfo_endpoint":                              s.issuer + "/userinfo",
+		"end_session_endpoint":                           s.issuer + "/oauth2/logout",
 		"jwks_uri":                                       s.issuer + "/oauth2/jwks",
 		"scopes_supported":                               scopes,
 		"response_types_supported":                       []string{"code"},

@@ -119,6 +119,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("/oauth2/token", s.givingNonce(s.token))
 	mux.HandleFunc("/oauth2/introspect", s.introspect)
 	mux.HandleFunc("/oauth2/revoke", s.revoke)
+	mux.HandleFunc("GET /oauth2/logout", s.endSession)
+	mux.HandleFunc("POST /oauth2/logout", s.endSessionForm)
 	mux.HandleFunc("/userinfo", s.givingNonce(s.userinfo))
 	mux.HandleFunc("/impersonation/actions", s.actions)
 	mux.Handle("/impersonate", forms.Handler(s.pages.Impersonate()))
