@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	selectSealedKeys = `SELECT id, algorithm, sealed FROM signing_key`
+	selectSealedKeys = `SELECT id, algorithm, sealed FROM signing_key WHERE revoked_at IS NULL` // one may be revoked since it does not open
 	selectSealedTOTP = `SELECT id, totp FROM app_user WHERE totp IS NOT NULL`
 )
 

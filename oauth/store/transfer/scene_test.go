@@ -93,6 +93,7 @@ func (s *scene) fill(entries int) {
 	ad, err := admin.New(admin.Config{Store: st, Registry: policy.Default(), Issuer: issuer, Now: func() time.Time { return now },
 		SealingKey: func(context.Context) ([]byte, error) { return sealingKey, nil }, By: oauth.Party{Issuer: "cli", Subject: "olga"}})
 	s.ok(err)
+	s.addRevokedKey(st)
 	s.addKey(st)
 	s.addKey(st)
 	for _, u := range []admin.NewUser{
@@ -131,6 +132,15 @@ func (s *scene) fill(entries int) {
 	s.ok(st.Close())
 }
 
+// addRevokedKey adds one that does not open and is revoked, perhaps because of that.
+func (s *scene) addRevokedKey(st store.Store) {
+	s.Helper()
+	broken := store.SigningKey{ID: "broken", Algorithm: tokens.ES256, Sealed: []byte{1}, Created: now, Activates: now}
+	s.ok(st.RotateSigningKey(s.Context(), store.KeyRotation{Write: write(), Key: broken}))
+	_, err := st.RevokeSigningKey(s.Context(), store.KeyRevocation{Write: write(), ID: broken.ID})
+	s.ok(err)
+}
+
 func (s *scene) addKey(st store.Store) (id string) {
 	s.Helper()
 	box, err := seal.New(sealingKey)
@@ -142,7 +152,7 @@ func (s *scene) addKey(st store.Store) (id string) {
 	w := store.KeyRotation{Write: write(), Key: store.SigningKey{ID: key.ID, Algorithm: key.Algorithm, Sealed: sealed, Created: now, Activates: now}}
 	was, err := st.SigningKeys(s.Context())
 	s.ok(err)
-	if len(was) > 0 {
+	if was[0].Current() {
 		w.Was, w.WasRetires = was[0].ID, now.Add(time.Hour)
 	}
 	s.ok(st.RotateSigningKey(s.Context(), w))
