@@ -81,6 +81,16 @@ func TestProofMethodAndURL(t *testing.T) {
 	refusesProofs(t, tokens.ErrClaims, payloads)
 }
 
+// An expectation that was not filled in matches nothing.
+func TestProofExpectationUnset(t *testing.T) {
+	t.Parallel()
+	k := clientKey()
+	payload := with(t, proofPayload, `"htm":"POST",`, ``)
+	if _, err := tokens.VerifyProof(compact(t, k, proofHeader(t, k), payload), tokens.ExpectProof{URL: expectProof.URL, Now: now}); !errors.Is(err, tokens.ErrClaims) {
+		t.Errorf("got %v, want ErrClaims", err)
+	}
+}
+
 func TestProofURLsThatAreRoots(t *testing.T) {
 	t.Parallel()
 	k := clientKey()
