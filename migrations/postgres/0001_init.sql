@@ -193,12 +193,31 @@ CREATE TABLE impersonation_session (
 -- With seq, so that a page of the newest is read in its order and ends with the page.
 CREATE INDEX session_by_actor ON impersonation_session (actor, seq);
 CREATE INDEX session_of_actor ON impersonation_session (actor) WHERE ended_at IS NULL;
+CREATE INDEX session_by_consent ON impersonation_session (consent) WHERE consent <> '';
 CREATE UNIQUE INDEX session_once ON impersonation_session (once) WHERE once <> '';
 CREATE INDEX session_by_subject ON impersonation_session (subject, seq);
 CREATE INDEX session_by_client ON impersonation_session (client, seq);
 CREATE INDEX session_live ON impersonation_session (login, client) WHERE ended_at IS NULL;
 CREATE INDEX session_expiring ON impersonation_session (expires_at) WHERE end_reason = '';
 CREATE INDEX session_idling ON impersonation_session (last_active_at) WHERE end_reason = '';
+
+-- What people let others do in their name. One that is not revoked may be over.
+CREATE TABLE consent (
+    id         text   NOT NULL COLLATE "C" PRIMARY KEY,
+    subject    text   NOT NULL COLLATE "C",
+    actor      text   NOT NULL COLLATE "C",
+    actor_kind text   NOT NULL COLLATE "C",
+    client     text   NOT NULL COLLATE "C",
+    scopes     jsonb  NOT NULL,
+    mode       text   NOT NULL COLLATE "C",
+    reason     text   NOT NULL COLLATE "C",
+    until_at   bigint NOT NULL,
+    created_at bigint,
+    created_by text   NOT NULL COLLATE "C",
+    revoked_at bigint
+);
+
+CREATE UNIQUE INDEX consent_living ON consent (subject, client) WHERE revoked_at IS NULL;
 
 CREATE TABLE return_token (
     hash       bytea NOT NULL PRIMARY KEY,

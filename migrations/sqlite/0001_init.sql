@@ -186,12 +186,31 @@ CREATE TABLE impersonation_session (
 
 CREATE INDEX session_by_actor ON impersonation_session (actor);
 CREATE INDEX session_of_actor ON impersonation_session (actor) WHERE ended_at IS NULL;
+CREATE INDEX session_by_consent ON impersonation_session (consent) WHERE consent <> '';
 CREATE UNIQUE INDEX session_once ON impersonation_session (once) WHERE once <> '';
 CREATE INDEX session_by_subject ON impersonation_session (subject);
 CREATE INDEX session_by_client ON impersonation_session (client);
 CREATE INDEX session_live ON impersonation_session (login, client) WHERE ended_at IS NULL;
 CREATE INDEX session_expiring ON impersonation_session (expires_at) WHERE ended_at IS NULL;
 CREATE INDEX session_idling ON impersonation_session (last_active_at) WHERE ended_at IS NULL;
+
+-- What people let others do in their name. One that is not revoked may be over.
+CREATE TABLE consent (
+    id         TEXT    PRIMARY KEY,
+    subject    TEXT    NOT NULL,
+    actor      TEXT    NOT NULL,
+    actor_kind TEXT    NOT NULL,
+    client     TEXT    NOT NULL,
+    scopes     TEXT    NOT NULL,
+    mode       TEXT    NOT NULL,
+    reason     TEXT    NOT NULL,
+    until_at   INTEGER NOT NULL,
+    created_at INTEGER,
+    created_by TEXT    NOT NULL,
+    revoked_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX consent_living ON consent (subject, client) WHERE revoked_at IS NULL;
 
 CREATE TABLE return_token (
     hash       BLOB PRIMARY KEY,

@@ -70,6 +70,7 @@ type StartKey struct {
 	Actor, Subject string // user IDs
 	Login          string // Login.ID
 	ActorJTI       string // of the actor's access token, "" looks for none
+	Consent        bool   // whether to look for the subject's grant at the client
 	Now            time.Time
 }
 
@@ -81,6 +82,8 @@ type Facts struct {
 	Login          *Login
 	// ActorToken tells that a grant which is not revoked has StartKey.ActorJTI. Never without Login, if StartKey names one.
 	ActorToken bool
+	// Consent is the subject's grant at the client that is not revoked, if StartKey asks for it and there is one.
+	Consent *Consent
 	// Live are the IDs of the sessions of the same login and client that are not ended, the oldest first.
 	Live []string
 	// Elsewhere counts the living sessions of the actor, but for those in Live.
@@ -111,7 +114,7 @@ type Version struct {
 // EpochScope is how far a kill reaches.
 type EpochScope string
 
-// The scopes. Session and Login are for End only, they have no epoch.
+// The scopes. Session, Login and Consent are for End only, they have no epoch.
 const (
 	ScopeInstance     EpochScope = "instance"
 	ScopeClient       EpochScope = "client"
@@ -120,6 +123,7 @@ const (
 	ScopeOrganisation EpochScope = "organisation"
 	ScopeSession      EpochScope = "session"
 	ScopeLogin        EpochScope = "login"
+	ScopeConsent      EpochScope = "consent" // the sessions that stand on a grant of the subject
 )
 
 // Epoch counts the kills of one scope and id. N never goes down.
@@ -241,7 +245,8 @@ type Live struct {
 	Client         *policy.Client
 	Actor, Subject *policy.Person
 	Login          *Login
-	Kills          []Kill // those that concern it
+	Consent        *Consent // that of Session.Consent, revoked or not
+	Kills          []Kill   // those that concern it
 }
 
 // Event goes to the outbox. Kinds never change once written.
@@ -313,6 +318,7 @@ const (
 	EndChanged    EndReason = "changed"    // roles or protection of one of the two changed
 	EndPolicy     EndReason = "policy"     // the policy would no longer allow it
 	EndClient     EndReason = "client"     // the client was removed
+	EndConsent    EndReason = "consent"    // the subject's grant that it stood on is no more
 )
 
 // EndWrite ends sessions: all live ones of Scope and ID.
@@ -324,7 +330,7 @@ type EndWrite struct {
 	By     oauth.Party // zero: the clock
 	Issuer string      // of our own users, for the entries
 	Note   string      // why, in an operator's words
-	// Kill also bumps the epoch and leaves it killed until lifted. Not with ScopeSession, ScopeLogin.
+	// Kill also bumps the epoch and leaves it killed until lifted. Not with ScopeSession, ScopeLogin, ScopeConsent.
 	Kill bool
 	// KeepReturn leaves return tokens usable (expiry: the banner's way back still works). Otherwise they are void.
 	KeepReturn bool

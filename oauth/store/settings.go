@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/policy"
 )
 
 // AuthMethod is how a client authenticates (RFC 7591 §2, token_endpoint_auth_method): in this way and no other.
@@ -54,6 +55,13 @@ func (c Client) AuthMethod() AuthMethod {
 		return AuthBasic
 	}
 	return c.Settings.Auth
+}
+
+// Deciding is what a decision sees of the client.
+func (c Client) Deciding() *policy.Client {
+	p := c.Client
+	p.UserID, p.Service = c.Settings.UserID, c.Settings.Service
+	return &p
 }
 
 // EncodeSettings gives the column of s.

@@ -39,6 +39,7 @@ type Store interface {
 	directory.Directory // directory.ErrNotFound
 	Users
 	Clients
+	Consents
 	Logins
 	Grants
 	Pushed
@@ -136,6 +137,38 @@ type Client struct {
 type ClientWrite struct {
 	impersonation.Write
 	Client Client
+}
+
+// Consents keeps what people let others do in their name. Each change bumps the authz_version of the subject's organisation, so that
+// a start under way reads again.
+type Consents interface {
+	// AddConsent writes one. ErrExists if the subject has one at the client that is neither revoked nor over at w.Now; ErrNotFound
+	// if there is no such subject.
+	AddConsent(ctx context.Context, w ConsentWrite) error
+	// RevokeConsent revokes one and ends the sessions that stand on it, as End with ScopeConsent does. ErrNotFound if there is none,
+	// or it was revoked before.
+	RevokeConsent(ctx context.Context, id string, end impersonation.EndWrite) ([]impersonation.Ended, error)
+	// LivingConsent is that of the subject at the client. ErrNotFound if there is none that counts at now.
+	LivingConsent(ctx context.Context, subject, client string, now time.Time) (impersonation.Consent, error)
+	// Consents lists them by ID.
+	Consents(ctx context.Context, q ConsentQuery) ([]impersonation.Consent, error)
+}
+
+// ConsentWrite adds a consent.
+type ConsentWrite struct {
+	impersonation.Write
+	Consent impersonation.Consent
+}
+
+// ConsentQuery selects consents. Zero fields select all.
+type ConsentQuery struct {
+	Live    bool // neither revoked nor over at Now
+	Now     time.Time
+	Subject string
+	Actor   string
+	Client  string
+	After   string // the ID of the last one that was seen
+	Limit   int    // zero: 50; at most 1000
 }
 
 // Logins keeps people's sign-ins at the issuer.

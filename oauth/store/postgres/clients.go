@@ -93,6 +93,9 @@ func (s *Store) DeleteClient(ctx context.Context, id string, end impersonation.E
 				return err
 			}
 		}
+		if _, err := exec(ctx, t, revokeClientConsents, end.Now.UnixMilli(), id); err != nil {
+			return err
+		}
 		_, err = t.endAndRecord(ctx, end)
 		return err
 	})

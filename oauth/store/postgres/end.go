@@ -30,6 +30,7 @@ var endings = map[impersonation.EpochScope]endQueries{
 	impersonation.ScopeSubject:  within(`s.subject = $1`),
 	impersonation.ScopeLogin:    within(`s.login = $1`),
 	impersonation.ScopeSession:  within(`s.id = $1`),
+	impersonation.ScopeConsent:  within(`s.consent = $1 AND s.consent <> ''`),
 	impersonation.ScopeOrganisation: within(`(s.actor IN (SELECT u.id FROM app_user u WHERE u.organisation = $1)
 		OR s.subject IN (SELECT u.id FROM app_user u WHERE u.organisation = $1))`),
 }
@@ -153,7 +154,7 @@ func (t *tx) endLive(ctx context.Context, q endQueries, w impersonation.EndWrite
 // queriesFor refuses what would reach nothing or, by an empty id, something else than was meant.
 func queriesFor(w impersonation.EndWrite) (endQueries, error) {
 	q, ok := endings[w.Scope]
-	single := w.Scope == impersonation.ScopeSession || w.Scope == impersonation.ScopeLogin
+	single := w.Scope == impersonation.ScopeSession || w.Scope == impersonation.ScopeLogin || w.Scope == impersonation.ScopeConsent
 	switch {
 	case !ok:
 		return q, fmt.Errorf("%w: no scope %q", errRefused, w.Scope)

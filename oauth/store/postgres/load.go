@@ -13,7 +13,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
-const startKeyColumns = `ticket bytea, client text, actor text, subject text, login text, jti text, now bigint`
+const startKeyColumns = `ticket bytea, client text, actor text, subject text, login text, jti text, now bigint, consent boolean`
 
 // one joins the row of table that condition finds, and NULL where there is none. OFFSET keeps Postgres from turning the look-up into
 // another kind of join, which reads the table once for all: what it believes of a table's size is old, or was made when it was empty.
@@ -25,7 +25,7 @@ func one(table, alias, condition string) string {
 // join, and reads as an empty id.
 var (
 	selectStart = `SELECT q.ord, ` + ticketColumns + `, ` + clientColumns + `, ` + userColumns("a") + `, va.n, ` + userColumns("b") + `, vb.n, ` + loginColumns + `,
-			EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = q.jti AND g.revoked_at IS NULL), ` + epochArrays + `,
+			EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = q.jti AND g.revoked_at IS NULL), ` + consentColumns + `, ` + epochArrays + `,
 			(SELECT array_agg(s.id ORDER BY s.seq) FROM impersonation_session s WHERE s.login = k.login AND s.login <> '' AND s.client = k.client AND s.ended_at IS NULL),
 			(SELECT count(*) FROM impersonation_session s WHERE s.actor = k.actor AND s.ended_at IS NULL AND s.expires_at > q.now
 				AND NOT (s.login = k.login AND s.login <> '' AND s.client = k.client))
@@ -36,6 +36,7 @@ var (
 		one("app_user", "a", "id = k.actor") + one("authz_version", "va", "organisation = a.organisation") +
 		one("app_user", "b", "id = k.subject") + one("authz_version", "vb", "organisation = b.organisation") +
 		one("login", "l", "id = k.login") +
+		one("consent", "y", "q.consent AND subject = k.subject AND client = k.client AND revoked_at IS NULL") +
 		epochsJoin("k.client", "k.actor", "k.subject", "a.organisation", "b.organisation")
 
 	selectStop = `SELECT r.hash, r.expires_at, r.used_at, r.void_at IS NOT NULL, r.given, ` + wasRevoked + `, ` + sessionColumns + `, ` + loginColumns + `,
@@ -44,10 +45,10 @@ var (
 		one("impersonation_session", "s", "id = r.session") + one("login", "l", "id = s.login") +
 		one("app_user", "a", "id = s.actor") + one("app_user", "b", "id = s.subject")
 
-	selectLive = `SELECT ` + sessionColumns + `, ` + clientColumns + `, ` + userColumns("a") + `, ` + userColumns("b") + `, ` + loginColumns + `, ` + epochArrays + `
+	selectLive = `SELECT ` + sessionColumns + `, ` + clientColumns + `, ` + userColumns("a") + `, ` + userColumns("b") + `, ` + loginColumns + `, ` + consentColumns + `, ` + epochArrays + `
 		FROM unnest($1::text[]) q(id) CROSS JOIN LATERAL (SELECT * FROM impersonation_session WHERE id = q.id OFFSET 0) s` +
 		one("client", "c", "id = s.client AND deleted_at IS NULL") + one("login", "l", "id = s.login") +
-		one("app_user", "a", "id = s.actor") + one("app_user", "b", "id = s.subject") +
+		one("app_user", "a", "id = s.actor") + one("app_user", "b", "id = s.subject") + one("consent", "y", "s.consent <> '' AND id = s.consent") +
 		epochsJoin("s.client", "s.actor", "s.subject", "a.organisation", "b.organisation")
 )
 
@@ -56,6 +57,7 @@ type startKey struct {
 	ticket                             oauth.Hash
 	client, actor, subject, login, jti string
 	now                                int64 // whole seconds, so that callers of one moment share a read
+	consent                            bool
 }
 
 // startRow is a row of selectStart.
@@ -65,6 +67,7 @@ type startRow struct {
 	actor, subject directory.User
 	na, nb         int64
 	login          impersonation.Login
+	consent        impersonation.Consent
 	held           bool
 	epochs         epochs
 	live           []string // ids
@@ -73,12 +76,12 @@ type startRow struct {
 
 func (r *startRow) dest(ord *int64) []any {
 	return slices.Concat([]any{ord}, ticketDest(&r.ticket), clientDest(&r.client), userDest(&r.actor), []any{number{&r.na}}, userDest(&r.subject),
-		[]any{number{&r.nb}}, loginDest(&r.login), []any{&r.held}, r.epochs.dest(), []any{&r.live, &r.elsewhere})
+		[]any{number{&r.nb}}, loginDest(&r.login), []any{&r.held}, consentDest(&r.consent), r.epochs.dest(), []any{&r.live, &r.elsewhere})
 }
 
 // LoadStart implements impersonation.Store.
 func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impersonation.Facts, err error) {
-	key := startKey{k.Ticket, k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI, k.Now.Unix()}
+	key := startKey{k.Ticket, k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI, k.Now.Unix(), k.Consent}
 	if !storable(k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI) {
 		return f, nil
 	}
@@ -94,7 +97,7 @@ func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impe
 func (s *Store) readStarts(ctx context.Context, keys []startKey) (map[startKey]*startRow, error) {
 	asked := newTable(startKeyColumns)
 	for _, k := range keys {
-		asked.add(hashed(k.ticket), k.client, k.actor, k.subject, k.login, orNull(k.jti), k.now*1000)
+		asked.add(hashed(k.ticket), k.client, k.actor, k.subject, k.login, orNull(k.jti), k.now*1000, k.consent)
 	}
 	return readMany(ctx, s, selectStart, args(asked), func(rows pgx.Rows, found map[startKey]*startRow) error {
 		r := new(startRow)
@@ -114,6 +117,7 @@ func (r *startRow) facts(k impersonation.StartKey) (f impersonation.Facts) {
 	}
 	f.Client, f.Actor, f.Subject = registered(&r.client), person(&r.actor), person(&r.subject)
 	f.Login, f.ActorToken, f.Live, f.Elsewhere = found(&r.login), r.held && (k.Login == "" || r.login.ID != ""), r.live, r.elsewhere
+	f.Consent = given(&r.consent)
 	f.Guard.Authz = versions(f.Actor, r.na, f.Subject, r.nb)
 	f.Guard.Login, f.Guard.ActorJTI = k.Login, k.ActorJTI
 	f.Guard.Epochs = reach(k.Client, k.Actor, k.Subject, f.Actor, f.Subject)
@@ -137,7 +141,15 @@ func registered(c *store.Client) *policy.Client {
 	if c.ID == "" {
 		return nil
 	}
-	return &c.Client
+	return c.Deciding()
+}
+
+// given is c, nil if it does not exist.
+func given(c *impersonation.Consent) *impersonation.Consent {
+	if c.ID == "" {
+		return nil
+	}
+	return c
 }
 
 // found is l, nil if it does not exist.
@@ -195,6 +207,7 @@ type liveRow struct {
 	client         store.Client
 	actor, subject directory.User
 	login          impersonation.Login
+	consent        impersonation.Consent
 	epochs         epochs
 }
 
@@ -208,6 +221,7 @@ func (s *Store) LoadSession(ctx context.Context, sid string) (l impersonation.Li
 		return l, failed("reading a session", ours(err))
 	}
 	l.Session, l.Client, l.Actor, l.Subject, l.Login = r.session, registered(&r.client), person(&r.actor), person(&r.subject), found(&r.login)
+	l.Consent = given(&r.consent)
 	l.Kills = r.epochs.fill(reach(l.Session.Client, l.Session.Actor, l.Session.Subject, l.Actor, l.Subject))
 	return l, nil
 }
@@ -216,7 +230,7 @@ func (s *Store) readSessions(ctx context.Context, ids []string) (map[string]live
 	return readMany(ctx, s, selectLive, []any{ids}, func(rows pgx.Rows, found map[string]liveRow) error {
 		var r liveRow
 		err := rows.Scan(slices.Concat(sessionDest(&r.session), clientDest(&r.client), userDest(&r.actor), userDest(&r.subject),
-			loginDest(&r.login), r.epochs.dest())...)
+			loginDest(&r.login), consentDest(&r.consent), r.epochs.dest())...)
 		found[r.session.ID] = r
 		return err
 	})

@@ -33,6 +33,8 @@ const grow = `
 			expires_at, last_active_at, ended_at, end_reason, before_jti, before_scope, before_audience, before_left)
 		SELECT 'imp_' || i, '', '', CASE i % 5000 WHEN 7 THEN 'rare' ELSE 'app' || i % 100 END, 'usr_' || i % 1000, 'usr_' || i % :n, 'lgn_' || i, '', '[]', '', '', '', '', '', '',
 			i, i, CASE WHEN i % 100 > 0 THEN i END, CASE WHEN i % 100 > 0 THEN 'stopped' ELSE '' END, '', '[]', '', 0 FROM generate_series(1, :m) i;
+	INSERT INTO consent (id, subject, actor, actor_kind, client, scopes, mode, reason, until_at, created_by)
+		SELECT 'cns_' || i, 'usr_' || i, 'client:app', 'service', 'app', '[]', 'read', '', i, 'cli' FROM generate_series(1, :m) i;
 	INSERT INTO return_token (hash, session, expires_at, used_at) SELECT int4send(i), 'imp_' || i, i, CASE WHEN i % 100 > 0 THEN i END FROM generate_series(1, :m) i;
 	INSERT INTO pushed_request (hash, client, form, expires_at) SELECT int4send(i), '', '', i FROM generate_series(1, :m) i;
 	INSERT INTO jti_seen SELECT 'totp', i::text, i FROM generate_series(1, :m) i;
@@ -82,7 +84,7 @@ var indexes = strings.Fields(`
 	epoch_killed jti_seen_by_end login_by_end login_by_user logout_notice_by_client logout_notice_due
 	oauth_grant_by_client oauth_grant_by_end oauth_grant_by_login oauth_grant_by_user
 	pushed_request_by_end return_token_by_end return_token_open
-	session_by_actor session_by_client session_by_subject session_expiring session_idling session_live session_of_actor
+	session_by_actor session_by_client session_by_consent session_by_subject session_expiring session_idling session_live session_of_actor
 	sign_in_attempt_by_end ticket_by_client ticket_by_end`)
 
 // grown is a connection as the store has them, to a database that has been in use.
@@ -125,6 +127,7 @@ func fixedQueries() (out []filter) {
 		selectKills, countCode, lockAttempt, deleteAttempt, deleteGroups, updatePassword, updateTOTP, anyNotice, leaseNotices, delayNotice, dropNotice, dropOldNotices,
 		selectPushed, usePushed, countUsed, sweepPushed,
 		lockClient, selectClientLives, revokeOwn,
+		selectConsent, selectOpenConsent, closeConsent, revokeConsent,
 	}
 	out = append(out, filter{selectExpired, []any{100, 50, 1000}}) // for few, as at each second
 	for scope, q := range endings {

@@ -91,6 +91,9 @@ func (s *Store) DeleteClient(ctx context.Context, id string, end impersonation.E
 				return err
 			}
 		}
+		if _, err := c.exec(ctx, revokeClientConsents, end.Now.UnixMilli(), id); err != nil {
+			return err
+		}
 		_, err = c.endAndRecord(ctx, end)
 		return err
 	})

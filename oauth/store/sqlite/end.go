@@ -30,6 +30,7 @@ var endings = map[impersonation.EpochScope]endQueries{
 	impersonation.ScopeSubject:  within(`s.subject = ?1`),
 	impersonation.ScopeLogin:    within(`s.login = ?1`),
 	impersonation.ScopeSession:  within(`s.id = ?1`),
+	impersonation.ScopeConsent:  within(`s.consent = ?1 AND s.consent <> ''`),
 	impersonation.ScopeOrganisation: within(`(s.actor IN (SELECT id FROM app_user WHERE organisation = ?1)
 		OR s.subject IN (SELECT id FROM app_user WHERE organisation = ?1))`),
 }
@@ -157,7 +158,7 @@ func (c *conn) endLive(ctx context.Context, q endQueries, w impersonation.EndWri
 // queriesFor refuses what would reach nothing or, by an empty id, something else than was meant.
 func queriesFor(w impersonation.EndWrite) (endQueries, error) {
 	q, ok := endings[w.Scope]
-	single := w.Scope == impersonation.ScopeSession || w.Scope == impersonation.ScopeLogin
+	single := w.Scope == impersonation.ScopeSession || w.Scope == impersonation.ScopeLogin || w.Scope == impersonation.ScopeConsent
 	switch {
 	case !ok:
 		return q, fmt.Errorf("%w: no scope %q", errRefused, w.Scope)

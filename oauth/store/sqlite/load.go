@@ -52,6 +52,11 @@ func (c *conn) loadStart(ctx context.Context, k impersonation.StartKey) (f imper
 	if err := c.row(ctx, countLive, []any{k.Actor, k.Now.UnixMilli(), k.Login, k.Client}, []any{&f.Elsewhere}); err != nil {
 		return f, err
 	}
+	if k.Consent {
+		if f.Consent, err = optional(c.consent(ctx, selectOpenConsent, k.Subject, k.Client)); err != nil {
+			return f, err
+		}
+	}
 	f.Guard.Login, f.Guard.ActorJTI = k.Login, k.ActorJTI
 	f.Guard.Epochs = reach(k.Client, k.Actor, k.Subject, f.Actor, f.Subject)
 	f.Kills, err = c.epochs(ctx, f.Guard.Epochs)
@@ -75,7 +80,7 @@ func (c *conn) registered(ctx context.Context, id string) (*policy.Client, error
 	if err != nil || found == nil {
 		return nil, err
 	}
-	return &found.Client, nil
+	return found.Deciding(), nil
 }
 
 // optional turns a missing row into nil.
@@ -131,6 +136,11 @@ func (c *conn) loadSession(ctx context.Context, sid string) (l impersonation.Liv
 	}
 	if l.Login, err = optional(c.login(ctx, selectLogin, l.Session.Login)); err != nil {
 		return l, err
+	}
+	if l.Session.Consent != "" {
+		if l.Consent, err = optional(c.consent(ctx, selectConsent, l.Session.Consent)); err != nil {
+			return l, err
+		}
 	}
 	l.Kills, err = c.epochs(ctx, reach(l.Session.Client, l.Session.Actor, l.Session.Subject, l.Actor, l.Subject))
 	return l, err

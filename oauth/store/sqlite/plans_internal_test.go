@@ -33,6 +33,8 @@ const grow = `
 			expires_at, last_active_at, ended_at, before_jti, before_scope, before_audience, before_left)
 		SELECT 'imp_' || i, '', '', CASE i % 5000 WHEN 7 THEN 'rare' ELSE 'app' || i % 100 END, 'usr_' || i % 1000, 'usr_' || i % :n, 'lgn_' || i, '', '', '', '', '',
 			'', '', '', i, i, CASE WHEN i % 100 > 0 THEN i END, '', '', '', 0 FROM upto;
+	INSERT INTO consent (id, subject, actor, actor_kind, client, scopes, mode, reason, until_at, created_by)
+		SELECT 'cns_' || i, 'usr_' || i, 'client:app', 'service', 'app', '[]', 'read', '', i, 'cli' FROM upto;
 	INSERT INTO return_token (hash, session, expires_at, used_at) SELECT CAST(i AS BLOB), 'imp_' || i, i, CASE WHEN i % 100 > 0 THEN i END FROM upto;
 	INSERT INTO pushed_request (hash, client, form, expires_at) SELECT CAST(i AS BLOB), '', '', i FROM upto;
 	INSERT INTO jti_seen SELECT 'totp', CAST(i AS TEXT), i FROM upto;
@@ -105,6 +107,7 @@ func hotQueries(t *testing.T) []string {
 		noticeSessions, noticeLogin, noticeUser, anyNotice, dueNotices, delayNotice, dropNotice, dropOldNotices,
 		selectPushed, usePushed, countUsed, sweepPushed,
 		selectClientLives, revokeOwn,
+		selectConsent, selectOpenConsent, closeConsent, revokeConsent,
 	}
 	for _, q := range endings {
 		queries = append(queries, q.live, q.void)
@@ -131,7 +134,7 @@ func hotQueries(t *testing.T) []string {
 
 // whole matches a step of a plan that reads a whole table that grows without bound, or a whole index of it that holds more than
 // what is open.
-var whole = regexp.MustCompile(`SCAN (s|w|impersonation_session|audit_entry|oauth_grant|ticket|return_token|login|pushed_request|jti_seen|app_user|user_search|sign_in_attempt|logout_notice|n|x)` +
+var whole = regexp.MustCompile(`SCAN (s|w|consent|impersonation_session|audit_entry|oauth_grant|ticket|return_token|login|pushed_request|jti_seen|app_user|user_search|sign_in_attempt|logout_notice|n|x)` +
 	`( *$| *\||( USING (COVERING )?INDEX (app_user|login_by|oauth_grant|ticket|jti|audit|session_by|session_o|sign_in|logout|pushed|return_token_by|sqlite_auto)))`)
 
 // planner asks a database how it would run a query.
@@ -174,8 +177,8 @@ func (p planner) indexes() []string {
 	names := p.column(`SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name`, 0)
 	want := strings.Fields(`app_user_by_name app_user_by_organisation
 		audit_entry_by_actor audit_entry_by_client audit_entry_by_kind audit_entry_by_session audit_entry_by_subject audit_entry_by_time
-		jti_seen_by_end login_by_end login_by_user logout_notice_by_client logout_notice_due oauth_grant_by_client oauth_grant_by_end oauth_grant_by_login oauth_grant_by_user
-		pushed_request_by_end return_token_by_end return_token_open session_by_actor session_by_client session_by_subject session_expiring session_idling session_live session_of_actor session_once
+		consent_living jti_seen_by_end login_by_end login_by_user logout_notice_by_client logout_notice_due oauth_grant_by_client oauth_grant_by_end oauth_grant_by_login oauth_grant_by_user
+		pushed_request_by_end return_token_by_end return_token_open session_by_actor session_by_client session_by_consent session_by_subject session_expiring session_idling session_live session_of_actor session_once
 		sign_in_attempt_by_end ticket_by_client ticket_by_end`)
 	if diff := cmp.Diff(want, names); diff != "" {
 		p.Errorf("the indexes (-want +got):\n%s", diff)
