@@ -31,7 +31,7 @@ GRANT SELECT, INSERT (id, time_at, kind, actor, subject, client, session, canoni
 GRANT SELECT, INSERT (kind, session, actor, subject, client, reason, time_at) ON outbox TO understudy_app;
 
 -- What changes and stays. The right to update is also what a row lock asks for.
-GRANT SELECT, INSERT, UPDATE ON client, app_user, impersonation_session, epoch, authz_version TO understudy_app;
+GRANT SELECT, INSERT, UPDATE ON client, app_user, consent, impersonation_session, epoch, authz_version TO understudy_app;
 GRANT UPDATE (marker) ON installation TO understudy_app;
 
 -- What is swept.

@@ -66,6 +66,7 @@ func (s *Service) Alive(ctx context.Context, sid string) (*Live, error) {
 func (s *Service) mayGoOn(ctx context.Context, live *Live, now time.Time) (bool, error) {
 	s.withIssuer(live.Actor)
 	s.withIssuer(live.Subject)
+	s.nameMachine(&live.Actor, live.Client, live.Session.Actor)
 	if reason := s.deadBecause(ctx, *live, now); reason != "" {
 		return false, s.endDead(ctx, live.Session, reason)
 	}
@@ -93,8 +94,10 @@ func (s *Service) deadBecause(ctx context.Context, l Live, now time.Time) EndRea
 		return EndClient
 	case l.Actor == nil || l.Subject == nil || !l.Actor.Enabled || !l.Subject.Enabled:
 		return EndDisabled
-	case !l.Login.Alive(now, s.life.LoginIdle):
+	case !session.ActorKind.Machine() && !l.Login.Alive(now, s.life.LoginIdle):
 		return EndSignedOut
+	case session.Consent != "" && !l.Consent.Lives(now):
+		return EndConsent
 	case !s.stillAllowed(ctx, l, now):
 		return EndPolicy
 	}
@@ -110,7 +113,8 @@ func (s *Service) stillAllowed(ctx context.Context, l Live, now time.Time) bool 
 	}
 	d := s.decide(ctx, Facts{Client: l.Client, Actor: l.Actor, Subject: l.Subject, Login: l.Login}, policy.Request{
 		Resource: session.Resource, Mode: session.Mode, Scopes: asked, Duration: session.Expires.Sub(session.Started),
-		Reason: session.Reason, TicketNumber: session.TicketNumber, Via: session.Via, Now: session.Started,
+		Reason: session.Reason, TicketNumber: session.TicketNumber, ActorKind: session.ActorKind, Via: session.Via, Now: session.Started,
+		Consent: s.consent(l.Consent, now),
 	})
 	return d.Allow && d.Mode == session.Mode && len(d.Scopes) == len(asked) &&
 		d.MaxDuration >= session.Expires.Sub(session.Started) && (d.ValidUntil.IsZero() || now.Before(d.ValidUntil))

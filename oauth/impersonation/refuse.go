@@ -76,6 +76,7 @@ type refused struct {
 	byActor              bool // counted with the actor's refusals, not the client's
 	actor, subject       *policy.Person
 	actorID, subjectID   string // as asked, where the person was not found
+	via                  policy.Via
 	mode                 oauth.Mode
 	reason, ticketNumber string
 	requestID            string
@@ -118,6 +119,7 @@ func (s *Service) refusalEntry(r refused) audit.Entry {
 	people(&e, r.actor, r.subject)
 	e.Client, e.Session, e.Request, e.Policy = r.client, r.session, r.requestID, r.refusal.Decision.Version
 	e.Set("rule", strings.Join(r.refusal.Decision.Rules, " "))
+	e.Set("via", string(r.via))
 	e.Set("mode", clip(string(r.mode), policy.MaxTicketNumber))
 	e.Set("ticket_number", clip(r.ticketNumber, policy.MaxTicketNumber))
 	e.SetPersonal("reason", clip(r.reason, policy.MaxReason))

@@ -123,6 +123,13 @@ func (s *Service) withIssuer(p *policy.Person) *policy.Person {
 	return p
 }
 
+// nameMachine makes the actor of a client that acts for itself: it is no user, and is there for as long as it is registered.
+func (s *Service) nameMachine(actor **policy.Person, c *policy.Client, sub string) {
+	if c != nil && sub == oauth.ClientSubject(c.ID) {
+		*actor = &policy.Person{Party: s.party(sub), Name: c.ID, Enabled: true}
+	}
+}
+
 // people puts both persons' names where an erasure can reach them.
 func people(e *audit.Entry, actor, subject *policy.Person) {
 	if actor != nil {

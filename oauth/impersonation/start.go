@@ -2,9 +2,6 @@ package impersonation
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"slices"
 	"time"
@@ -15,25 +12,37 @@ import (
 )
 
 // ActorProof is what a verified actor token says. Whoever fills it has checked its signature, issuer, exp, that it was
-// issued to the client that asks, and that it has no act.
+// issued to the client that asks, and that it has no act. Of a client that acts for itself and proved it by authenticating, without
+// a token, only User is set.
 type ActorProof struct {
-	User     string // its sub
-	Login    string // its sid
+	User     string // its sub: a user ID, or oauth.ClientSubject of the client
+	Login    string // its sid; "" of a client's own
 	JTI      string
 	Scope    []string
 	Audience string
 	Expires  time.Time
 }
 
-// StartRequest turns a ticket into a session. The client is authenticated.
+// SubjectProof is what a token of the subject says that was verified like an actor's, and is alive, and whose may_act names the actor.
+type SubjectProof struct {
+	User    string // its sub
+	Expires time.Time
+}
+
+// StartRequest opens a session, by one of three doors: Ticket, UserID or Subject is set. The client is authenticated.
 type StartRequest struct {
-	// Ticket is the exact string that IssueTicket returned.
+	// Ticket is the exact string that IssueTicket returned, CodeVerifier goes with it (RFC 7636 §4.1).
 	Ticket       oauth.Secret
-	CodeVerifier string // RFC 7636 §4.1
-	Client       string
-	Actor        ActorProof
-	Resource     string   // "": the ticket's
-	Scope        []string // nil: the ticket's
+	CodeVerifier string
+	// UserID is the exact ID of a user; Reason and TicketNumber, as in a TicketRequest, go with it.
+	UserID, Reason, TicketNumber string
+	// Subject is the user's own token; the rest is in the consent that it stands for.
+	Subject SubjectProof
+
+	Client   string
+	Actor    ActorProof
+	Resource string   // "": the ticket's, or the client's default
+	Scope    []string // nil: the ticket's, or all that can be had
 	// Key is the thumbprint of the key that the client proved to hold, and that the token will be bound to; "" for none.
 	Key       string
 	RequestID string
@@ -41,24 +50,27 @@ type StartRequest struct {
 
 // Started is a session that is on record. Sign what Delegation says with JTI.
 type Started struct {
-	Delegation     oauth.Delegation
-	JTI            string
-	Started        time.Time // iat
+	Delegation oauth.Delegation
+	JTI        string
+	Started    time.Time // iat
+	// Return is "" where there is nothing to go back to: revoking the token (RFC 7009) is the stop.
 	Return         oauth.Secret
 	ReturnExpires  time.Time
 	Actor, Subject policy.Person
 	Session        Session
 }
 
-// Start spends the ticket and opens the session that it stands for, in one write with its audit entry.
+// Start opens a session in one write with its audit entry, and spends what it stands on: a ticket, or, where a bare user id is all
+// that there is, the actor's token, which opens one such session and no second. A consent is not spent.
 //
 // A ticket is spent at most once, also by concurrent callers, and only by the client, the actor and the login that it was
 // issued to, with the right verifier. A second use by them ends the session that the first opened. Every denial is a
 // *Refusal and on record; any other error means that no session is open, or that its outcome is unknown: then the actor
 // starts again, which ends it.
 func (s *Service) Start(ctx context.Context, r StartRequest) (*Started, error) {
+	way := doorOf(r)
 	for range attempts {
-		started, err := s.start(ctx, r)
+		started, err := s.start(ctx, way, r)
 		if !errors.Is(err, ErrChanged) && !errors.Is(err, ErrSpent) {
 			return started, err
 		}
@@ -66,22 +78,28 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (*Started, error) {
 	return nil, ErrChanged
 }
 
-func (s *Service) start(ctx context.Context, r StartRequest) (*Started, error) {
+func (s *Service) start(ctx context.Context, way door, r StartRequest) (*Started, error) {
 	now := s.clock()
-	facts, err := s.store.LoadStart(ctx, StartKey{Ticket: r.Ticket.Hash(), Client: r.Client, ActorJTI: r.Actor.JTI, Now: now})
+	facts, err := s.store.LoadStart(ctx, way.key(r, now))
 	if err != nil {
 		return nil, err
 	}
 	s.name(&facts)
-	d, ref := s.mayStart(ctx, facts, r, now)
+	s.nameMachine(&facts.Actor, facts.Client, r.Actor.User)
+	asked := way.asked(s, facts, r, now)
+	d, ref := s.mayStart(ctx, way, facts, r, asked)
 	if ref != nil {
-		return nil, s.refuseStart(ctx, facts, r, ref, now)
+		return nil, s.refuseStart(ctx, facts, r, asked, ref)
 	}
-	started, w := s.plan(facts, r, d, now)
+	started, w := s.plan(way, facts, r, asked, d)
 	if started == nil {
-		return nil, s.refuseStart(ctx, facts, r, deny("login.ends"), now)
+		return nil, s.refuseStart(ctx, facts, r, asked, deny("login.ends"))
 	}
-	if err := s.commit(ctx, w); err != nil {
+	err = s.commit(ctx, w)
+	if errors.Is(err, ErrSpent) && w.Session.Once != "" {
+		return nil, s.refuseStart(ctx, facts, r, asked, deny("actor_token.used"))
+	}
+	if err != nil {
 		return nil, err
 	}
 	s.logStart(ctx, w, facts.Actor, facts.Subject)
@@ -97,87 +115,67 @@ func (s *Service) commit(ctx context.Context, w StartWrite) error {
 	return s.store.Start(ctx, w)
 }
 
-// mayStart checks the ticket's bindings and then asks the policy. The order matters: reuse counts only once the client, the
-// actor and the verifier have shown that the ticket is theirs, or a stranger could end sessions.
-func (s *Service) mayStart(ctx context.Context, f Facts, r StartRequest, now time.Time) (policy.Decision, *Refusal) {
-	t := f.Ticket
-	switch {
-	case t == nil:
-		return policy.Decision{}, deny("ticket.unknown")
-	case t.Client != r.Client:
-		return policy.Decision{}, deny("ticket.client")
-	case t.Actor != r.Actor.User:
-		return policy.Decision{}, deny("ticket.actor")
-	case t.Login != r.Actor.Login:
-		return policy.Decision{}, deny("ticket.login")
-	case !verifierMatches(t.CodeChallenge, r.CodeVerifier):
-		return policy.Decision{}, deny("ticket.verifier")
-	case !t.Used.IsZero():
-		return policy.Decision{}, deny(ruleTicketUsed)
-	case !now.Before(t.Expires):
-		return policy.Decision{}, deny("ticket.expired")
-	case !f.ActorToken:
-		return policy.Decision{}, deny("actor_token.inactive")
-	case !slices.Contains(r.Actor.Scope, oauth.ScopeImpersonate):
-		return policy.Decision{}, deny("actor_token.scope")
-	case r.Resource != "" && r.Resource != t.Resource:
-		return policy.Decision{}, denyAs(policy.RefusalTarget, "ticket.resource")
-	}
-	if ref := s.standing(f, now); ref != nil {
+// mayStart checks what the door and every start need, and then asks the policy.
+func (s *Service) mayStart(ctx context.Context, way door, f Facts, r StartRequest, asked policy.Request) (policy.Decision, *Refusal) {
+	if ref := way.check(s, f, r, asked.Now); ref != nil {
 		return policy.Decision{}, ref
 	}
-	scope := t.Scope
-	if r.Scope != nil {
-		if scope = oauth.IntersectScope(r.Scope, t.Scope); len(scope) == 0 {
-			return policy.Decision{}, denyAs(policy.RefusalScope, "ticket.scope")
-		}
+	unknown := f.Subject == nil
+	if unknown {
+		f.Subject = &policy.Person{Party: s.party(r.UserID)} // disabled
 	}
-	d := s.decide(ctx, f, policy.Request{
-		Resource: t.Resource, Mode: t.Mode, Scopes: scope, Duration: t.Duration, Reason: t.Reason, TicketNumber: t.TicketNumber, Via: policy.ViaPage, Now: now,
-	})
-	if !d.Allow {
+	d := s.decide(ctx, f, asked)
+	switch {
+	case unknown && (d.Allow || d.Refusal == policy.RefusalPolicy):
+		return policy.Decision{}, deny("subject.unknown")
+	case !d.Allow:
 		return d, &Refusal{d}
 	}
 	return d, nil
 }
 
-const ruleTicketUsed = "ticket.used"
-
-// verifierMatches compares S256 (RFC 7636 §4.6).
-func verifierMatches(challenge, verifier string) bool {
-	sum := sha256.Sum256([]byte(verifier))
-	got := base64.RawURLEncoding.EncodeToString(sum[:])
-	return len(verifier) >= 43 && len(verifier) <= 128 && subtle.ConstantTimeCompare([]byte(got), []byte(challenge)) == 1
-}
-
 // plan writes down what will be signed. It gives nil if the session would be over before it began.
-func (s *Service) plan(f Facts, r StartRequest, d policy.Decision, now time.Time) (*Started, StartWrite) {
-	expires := now.Add(min(d.MaxDuration, f.Ticket.Duration))
-	expires = earliest(expires, f.Login.Expires, d.ValidUntil).Truncate(time.Second) // a NumericDate has whole seconds; down, so that it never grows
-	if !expires.After(now) {
+func (s *Service) plan(way door, f Facts, r StartRequest, asked policy.Request, d policy.Decision) (*Started, StartWrite) {
+	now := asked.Now
+	session := newSession(f, r, asked, d)
+	way.bind(&session, f, r)
+	session.Expires = session.Expires.Truncate(time.Second) // a NumericDate has whole seconds; down, so that it never grows
+	if !session.Expires.After(now) {
 		return nil, StartWrite{}
 	}
 	e := audit.New(audit.KindStart, now)
-	session := Session{
-		ID: oauth.NewID("imp"), Audit: e.ID, Client: r.Client, Actor: f.Actor.Subject, Subject: f.Subject.Subject, Login: f.Login.ID,
-		Mode: d.Mode, Scope: tokenScope(d), Resource: d.Resource, Reason: f.Ticket.Reason, TicketNumber: f.Ticket.TicketNumber, Via: policy.ViaPage,
-		JTI: oauth.NewID("tok"), Policy: d.Version, Started: now, Expires: expires, LastActive: now, LoginExpires: f.Login.Expires,
-		ActorKind: oauth.ActorUser, Key: r.Key,
-		Before: ActorToken{JTI: r.Actor.JTI, Scope: r.Actor.Scope, Audience: r.Actor.Audience, Left: r.Actor.Expires.Sub(now), Expires: r.Actor.Expires},
-	}
+	session.Audit = e.ID
 	s.describeStart(&e, f, session, r.RequestID)
-	secret := oauth.NewSecret()
 	w := StartWrite{
 		Write: Write{
 			Entries: []audit.Entry{e}, RequestID: r.RequestID, Now: now,
 			Events: []Event{{Kind: "session.started", Session: session.ID, Actor: session.Actor, Subject: session.Subject, Client: session.Client, Time: now}},
 		},
-		Ticket: r.Ticket.Hash(), Guard: f.Guard, Session: session, Return: secret.Hash(), ReturnEnds: expires.Add(s.life.ReturnExtra), Supersedes: f.Live,
+		Ticket: r.Ticket.Hash(), Guard: f.Guard, Session: session, Supersedes: f.Live,
 	}
-	return &Started{
-		Delegation: s.delegation(session, *f.Actor), JTI: session.JTI, Started: now, Return: secret, ReturnExpires: w.ReturnEnds,
-		Actor: *f.Actor, Subject: *f.Subject, Session: session,
-	}, w
+	started := &Started{
+		Delegation: s.delegation(session, *f.Actor), JTI: session.JTI, Started: now, Actor: *f.Actor, Subject: *f.Subject, Session: session,
+	}
+	if way.returns(session) {
+		started.Return, started.ReturnExpires = oauth.NewSecret(), session.Expires.Add(s.life.ReturnExtra)
+		w.Return, w.ReturnEnds = started.Return.Hash(), started.ReturnExpires
+	}
+	return started, w
+}
+
+// newSession is the session that d allows, as far as it is the same by every door.
+func newSession(f Facts, r StartRequest, asked policy.Request, d policy.Decision) Session {
+	now := asked.Now
+	session := Session{
+		ID: oauth.NewID("imp"), Client: r.Client, Actor: f.Actor.Subject, Subject: f.Subject.Subject, Mode: d.Mode, Scope: tokenScope(d), Resource: d.Resource,
+		Reason: asked.Reason, TicketNumber: asked.TicketNumber, Via: asked.Via, ActorKind: asked.ActorKind, Key: r.Key, JTI: oauth.NewID("tok"), Policy: d.Version,
+		Started: now, Expires: earliest(now.Add(min(d.MaxDuration, asked.Duration)), d.ValidUntil), LastActive: now,
+	}
+	if f.Login != nil {
+		session.Login, session.LoginExpires, session.Expires = f.Login.ID, f.Login.Expires, earliest(session.Expires, f.Login.Expires)
+		session.Before = ActorToken{JTI: r.Actor.JTI, Scope: r.Actor.Scope, Audience: r.Actor.Audience, Left: r.Actor.Expires.Sub(now), Expires: r.Actor.Expires}
+	}
+	return session
 }
 
 func (s *Service) describeStart(e *audit.Entry, f Facts, session Session, requestID string) {
@@ -190,10 +188,14 @@ func (s *Service) describeStart(e *audit.Entry, f Facts, session Session, reques
 	e.Set("ticket_number", session.TicketNumber)
 	e.Set("via", string(session.Via))
 	e.Set("jti", session.JTI)
+	e.Set("consent", session.Consent)
+	e.Set("actor_kind", string(session.ActorKind))
 	e.Set("login", session.Login)
 	e.Set("jkt", session.Key)
-	e.Set("auth_time", f.Login.AuthTime.UTC().Format(time.RFC3339))
-	e.Set("amr", oauth.JoinScope(f.Login.AMR))
+	if f.Login != nil {
+		e.Set("auth_time", f.Login.AuthTime.UTC().Format(time.RFC3339))
+		e.Set("amr", oauth.JoinScope(f.Login.AMR))
+	}
 	e.SetPersonal("reason", session.Reason)
 }
 
@@ -211,7 +213,7 @@ func tokenScope(d policy.Decision) []string {
 func (s *Service) delegation(session Session, actor policy.Person) oauth.Delegation {
 	return oauth.Delegation{
 		Subject: s.party(session.Subject),
-		Actor:   oauth.Actor{Party: s.party(session.Actor), Kind: oauth.ActorUser, Name: actor.Name, Email: actor.Email},
+		Actor:   oauth.Actor{Party: s.party(session.Actor), Kind: session.ActorKind, Name: actor.Name, Email: actor.Email},
 		Session: session.ID, Audit: session.Audit, Client: session.Client, Mode: session.Mode, Scope: session.Scope,
 		Audience: session.Resource, Expires: session.Expires,
 	}
@@ -228,7 +230,7 @@ func earliest(first time.Time, others ...time.Time) time.Time {
 }
 
 // refuseStart records a refusal; a ticket that came again first ends what it opened.
-func (s *Service) refuseStart(ctx context.Context, f Facts, r StartRequest, ref *Refusal, now time.Time) error {
+func (s *Service) refuseStart(ctx context.Context, f Facts, r StartRequest, asked policy.Request, ref *Refusal) error {
 	kind := audit.KindRefused
 	if f.Ticket != nil && slices.Contains(ref.Decision.Rules, ruleTicketUsed) {
 		kind = audit.KindReuse
@@ -236,9 +238,12 @@ func (s *Service) refuseStart(ctx context.Context, f Facts, r StartRequest, ref 
 			return err
 		}
 	}
-	no := refused{kind: kind, refusal: ref, client: r.Client, actor: f.Actor, subject: f.Subject, actorID: r.Actor.User, requestID: r.RequestID, now: now}
-	if t := f.Ticket; t != nil {
-		no.reason, no.ticketNumber, no.mode, no.session = t.Reason, t.TicketNumber, t.Mode, t.Session
+	no := refused{
+		kind: kind, refusal: ref, client: r.Client, actor: f.Actor, subject: f.Subject, actorID: r.Actor.User, subjectID: r.UserID + r.Subject.User,
+		via: asked.Via, mode: asked.Mode, reason: asked.Reason, ticketNumber: asked.TicketNumber, requestID: r.RequestID, now: asked.Now,
+	}
+	if f.Ticket != nil {
+		no.session = f.Ticket.Session
 	}
 	s.refuse(ctx, no)
 	return ref

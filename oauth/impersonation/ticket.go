@@ -63,7 +63,7 @@ func (s *Service) issueTicket(ctx context.Context, r TicketRequest) (oauth.Secre
 		return refuse(ref)
 	}
 	d := s.decide(ctx, facts, policy.Request{
-		Resource: r.Resource, Mode: r.Mode, Scopes: r.Scope, Duration: r.Duration, Reason: r.Reason, TicketNumber: r.TicketNumber, Via: policy.ViaPage, Now: now,
+		Resource: r.Resource, Mode: r.Mode, Scopes: r.Scope, Duration: r.Duration, Reason: r.Reason, TicketNumber: r.TicketNumber, ActorKind: oauth.ActorUser, Via: policy.ViaPage, Now: now,
 	})
 	if !d.Allow {
 		return refuse(&Refusal{d})
@@ -107,6 +107,8 @@ func (s *Service) standing(f Facts, now time.Time) *Refusal {
 		return deny("actor.unknown")
 	case f.Subject == nil:
 		return deny("subject.unknown")
+	case isMachine(f.Actor.Subject): // it does not sign in
+		return nil
 	case !f.Login.Alive(now, s.life.LoginIdle) || f.Login.User != f.Actor.Subject:
 		ref := deny("login.dead")
 		ref.Decision.Need, ref.Decision.Advice = []policy.Need{policy.NeedStepUp}, "Your sign-in is over."
@@ -117,7 +119,9 @@ func (s *Service) standing(f Facts, now time.Time) *Refusal {
 
 // decide asks the one decision function. Everything that mints goes through here.
 func (s *Service) decide(ctx context.Context, f Facts, r policy.Request) policy.Decision {
-	r.Actor, r.Subject, r.Client, r.ActorKind = *f.Actor, *f.Subject, *f.Client, oauth.ActorUser
-	r.AuthTime, r.ACR, r.AMR = f.Login.AuthTime, f.Login.ACR, f.Login.AMR
+	r.Actor, r.Subject, r.Client = *f.Actor, *f.Subject, *f.Client
+	if f.Login != nil {
+		r.AuthTime, r.ACR, r.AMR = f.Login.AuthTime, f.Login.ACR, f.Login.AMR
+	}
 	return s.decider.Decide(ctx, r)
 }
