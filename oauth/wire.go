@@ -32,6 +32,14 @@ const (
 	ACRMFA = "urn:understudy:acr:mfa"
 )
 
+// The parameters of a start by TokenTypeUserID. With a ticket both were told to the page.
+const (
+	// ParamReason is why, 10 to 500 characters: required.
+	ParamReason = "understudy_reason"
+	// ParamTicketNumber is the help-desk case, at most 64 characters.
+	ParamTicketNumber = "understudy_ticket_number"
+)
+
 // ParamNotImpersonating at the authorization endpoint, with the value true, asks for an answer only while this login
 // impersonates nobody at this client: otherwise the person is asked first, and prompt=none gives interaction_required. An
 // app that holds an actor's sign-in sends it, since script in a page can make a browser forget that it is held.

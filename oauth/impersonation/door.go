@@ -35,11 +35,14 @@ func doorOf(r StartRequest) door {
 
 // holdsToken checks that the actor's token counts, and what it is good for. A client that acts for itself may come without one.
 func (s *Service) holdsToken(f Facts, r StartRequest) *Refusal {
-	machine := isMachine(r.Actor.User)
+	scope := r.Actor.Scope
+	if isMachine(r.Actor.User) && r.Actor.JTI == "" && f.Client != nil {
+		scope, f.ActorToken = f.Client.Scopes, true // it could have a token with any of these
+	}
 	switch {
-	case !f.ActorToken && !(machine && r.Actor.JTI == ""):
+	case !f.ActorToken:
 		return deny("actor_token.inactive")
-	case !machine && !slices.Contains(r.Actor.Scope, oauth.ScopeImpersonate):
+	case !slices.Contains(scope, oauth.ScopeImpersonate):
 		return deny("actor_token.scope")
 	}
 	return nil

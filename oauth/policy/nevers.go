@@ -32,9 +32,9 @@ func (r *Rules) never(q *Request) *rule {
 		return &neverMode
 	case q.Duration <= 0 || q.Duration > MaxDuration:
 		return &neverDuration
-	case !q.Preview && !validReason(q.Reason):
+	case !q.Preview && !ValidReason(q.Reason):
 		return &neverReason
-	case !validTicketNumber(q.TicketNumber):
+	case !ValidTicketNumber(q.TicketNumber):
 		return &neverTicketNumber
 	}
 	return nil
@@ -82,13 +82,16 @@ func fresh(q *Request, limit time.Duration) bool {
 	return !q.AuthTime.IsZero() && age >= -maxSkew && age <= limit
 }
 
-func validReason(s string) bool {
+// ValidReason reports whether s can be a reason: MinReason to MaxReason characters without the space around them, of which none is
+// a control character but tab and newline.
+func ValidReason(s string) bool {
 	n := utf8.RuneCountInString(strings.TrimSpace(s))
 	return n >= MinReason && n <= MaxReason && utf8.ValidString(s) && !strings.ContainsFunc(s, func(c rune) bool {
 		return unicode.IsControl(c) && c != '\n' && c != '\t'
 	})
 }
 
-func validTicketNumber(s string) bool {
+// ValidTicketNumber reports whether s can be a ticket number: at most MaxTicketNumber characters on one line; "" is none.
+func ValidTicketNumber(s string) bool {
 	return utf8.RuneCountInString(s) <= MaxTicketNumber && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }

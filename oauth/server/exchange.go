@@ -3,11 +3,14 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/ory/fosite"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/tokenexchange"
@@ -24,36 +27,95 @@ func (x exchange) Resolve(_ context.Context, t oauth.TokenType, token string, _ 
 	switch t {
 	case oauth.TokenTypeTicket, oauth.TokenTypeReturnToken:
 		return tokenexchange.Input{Type: t, Token: oauth.Secret(token)}, nil
-	case oauth.TokenTypeAccessToken:
-		c, err := x.s.verify(token)
-		if err != nil {
+	case oauth.TokenTypeUserID:
+		if len(token) > directory.MaxID { // nobody's, and more than an entry of the trail should hold
 			return tokenexchange.Input{}, tokenexchange.ErrRefused
 		}
-		return tokenexchange.Input{
-			Type: t, Subject: oauth.Party{Issuer: c.Issuer, Subject: c.Subject}, Client: c.ClientID, Login: c.Session, ID: c.ID, Act: c.Act,
-			Scope: c.Scope, Audience: c.Audience, Expires: c.Expires, Key: c.Key,
-		}, nil
+		return tokenexchange.Input{Type: t, Subject: oauth.Party{Issuer: x.s.issuer, Subject: token}}, nil
+	case oauth.TokenTypeAccessToken, oauth.TokenTypeJWT: // our access tokens are JWTs
+		return x.accessToken(t, token)
 	}
 	return tokenexchange.Input{}, tokenexchange.ErrRefused
 }
 
-// Commit starts or stops.
-func (x exchange) Commit(ctx context.Context, p tokenexchange.Plan) (tokenexchange.Result, error) {
-	switch {
-	case p.Subject.Type == oauth.TokenTypeTicket && p.Actor != nil:
-		return x.start(ctx, p)
-	case p.Subject.Type == oauth.TokenTypeReturnToken:
-		return x.stop(ctx, p)
+func (x exchange) accessToken(t oauth.TokenType, token string) (tokenexchange.Input, error) {
+	c, err := x.s.verify(token)
+	if err != nil {
+		return tokenexchange.Input{}, tokenexchange.ErrRefused
 	}
-	return tokenexchange.Result{}, tokenexchange.ErrRefused
+	in := tokenexchange.Input{
+		Type: t, Subject: oauth.Party{Issuer: c.Issuer, Subject: c.Subject}, Client: c.ClientID, Login: c.Session, ID: c.ID, Act: c.Act,
+		Scope: c.Scope, Audience: c.Audience, Expires: c.Expires, Key: c.Key,
+	}
+	if c.MayAct != nil {
+		in.MayAct = &tokenexchange.MayAct{Party: c.MayAct.Party, Client: c.MayAct.ClientID}
+	}
+	return in, nil
 }
 
-func (x exchange) start(ctx context.Context, p tokenexchange.Plan) (tokenexchange.Result, error) {
-	a := p.Actor
-	started, err := x.s.service.Start(ctx, impersonation.StartRequest{
-		Ticket: p.Subject.Token, CodeVerifier: p.Form.Get("code_verifier"), Client: p.Client.GetID(), Resource: p.Resource, Scope: p.Scope, Key: p.Key, RequestID: requestID(ctx),
-		Actor: impersonation.ActorProof{User: a.Subject.Subject, Login: a.Login, JTI: a.ID, Scope: a.Scope, Audience: a.Audience, Expires: a.Expires},
-	})
+// Principal is the sub of a client that has tokens of its own.
+func (x exchange) Principal(c fosite.Client) oauth.Party {
+	if own, ok := c.(*client); !ok || own.Settings.Service == "" {
+		return oauth.Party{}
+	}
+	return oauth.Party{Issuer: x.s.issuer, Subject: oauth.ClientSubject(c.GetID())}
+}
+
+// Commit starts or stops.
+func (x exchange) Commit(ctx context.Context, p tokenexchange.Plan) (tokenexchange.Result, error) {
+	r := x.request(ctx, p)
+	switch p.Subject.Type {
+	case oauth.TokenTypeTicket:
+		r.Ticket, r.CodeVerifier = p.Subject.Token, p.Form.Get("code_verifier")
+	case oauth.TokenTypeUserID:
+		r.UserID, r.Reason, r.TicketNumber = p.Subject.Subject.Subject, p.Form.Get(oauth.ParamReason), p.Form.Get(oauth.ParamTicketNumber)
+	case oauth.TokenTypeAccessToken, oauth.TokenTypeJWT:
+		in := p.Subject
+		h, err := x.s.alive(ctx, tokens.Claims{ID: in.ID, ClientID: in.Client, Subject: in.Subject.Subject})
+		if err != nil {
+			return tokenexchange.Result{}, err
+		}
+		if h == nil {
+			return tokenexchange.Result{}, fmt.Errorf("%w: the subject token is not active", tokenexchange.ErrRefused)
+		}
+		r.Subject = impersonation.SubjectProof{User: in.Subject.Subject, Expires: in.Expires}
+	case oauth.TokenTypeReturnToken:
+		return x.stop(ctx, p)
+	default:
+		return tokenexchange.Result{}, tokenexchange.ErrRefused
+	}
+	return x.start(ctx, r)
+}
+
+// request is what every start says.
+func (x exchange) request(ctx context.Context, p tokenexchange.Plan) impersonation.StartRequest {
+	r := impersonation.StartRequest{Client: p.Client.GetID(), Resource: p.Resource, Scope: p.Scope, Key: p.Key, RequestID: requestID(ctx)}
+	if a := p.Actor; a != nil {
+		r.Actor = impersonation.ActorProof{User: a.Subject.Subject, Login: a.Login, JTI: a.ID, Scope: a.Scope, Audience: a.Audience, Expires: a.Expires}
+	}
+	return r
+}
+
+// exchangeForm checks what goes with the token types of our own, of which package tokenexchange does not know.
+func exchangeForm(f url.Values) error {
+	switch oauth.TokenType(f.Get("subject_token_type")) {
+	case oauth.TokenTypeTicket:
+		if !f.Has("code_verifier") {
+			return invalidRequest("code_verifier", "is required with a ticket (RFC 7636 section 4.5)")
+		}
+	case oauth.TokenTypeUserID:
+		if !policy.ValidReason(f.Get(oauth.ParamReason)) {
+			return invalidRequest(oauth.ParamReason, "is required with a user id, 10 to 500 characters")
+		}
+		if !policy.ValidTicketNumber(f.Get(oauth.ParamTicketNumber)) {
+			return invalidRequest(oauth.ParamTicketNumber, "may have 64 characters, on one line")
+		}
+	}
+	return nil
+}
+
+func (x exchange) start(ctx context.Context, r impersonation.StartRequest) (tokenexchange.Result, error) {
+	started, err := x.s.service.Start(ctx, r)
 	if err != nil {
 		return tokenexchange.Result{}, exchangeError(ctx, err)
 	}
@@ -62,14 +124,28 @@ func (x exchange) start(ctx context.Context, p tokenexchange.Plan) (tokenexchang
 		ID: d.Session, Scope: d.Scope, Audience: d.Audience, ExpiresIn: d.Expires.Sub(now), Key: started.Session.Key,
 		Session: &TokenSession{Claims: tokens.Claims{
 			Issuer: d.Subject.Issuer, Subject: d.Subject.Subject, Audience: d.Audience, ClientID: d.Client, Scope: d.Scope, IssuedAt: now, Expires: d.Expires,
-			ID: started.JTI, Session: d.Session, Audit: d.Audit, Act: &d.Actor.Party, Key: started.Session.Key,
+			ID: started.JTI, Session: d.Session, Audit: d.Audit, Act: &d.Actor.Party, ActKind: profile(d.Actor.Kind), Key: started.Session.Key,
 		}},
-		Extra: map[string]any{
-			"understudy_return_token":            string(started.Return),
-			"understudy_return_token_expires_in": int64(started.ReturnExpires.Sub(now).Seconds()),
-			"understudy_session":                 x.s.describeSession(started),
-		},
+		Extra: x.s.startExtra(started),
 	}, nil
+}
+
+// startExtra is what the answer to a start has beside the token.
+func (s *Server) startExtra(started *impersonation.Started) map[string]any {
+	extra := map[string]any{"understudy_session": s.describeSession(started)}
+	if started.Return != "" {
+		extra["understudy_return_token"] = string(started.Return)
+		extra["understudy_return_token_expires_in"] = int64(started.ReturnExpires.Sub(started.Started).Seconds())
+	}
+	return extra
+}
+
+// profile is the sub_profile of an actor: only of one that is no person.
+func profile(kind oauth.ActorKind) oauth.ActorKind {
+	if kind.Machine() {
+		return kind
+	}
+	return ""
 }
 
 func (x exchange) stop(ctx context.Context, p tokenexchange.Plan) (tokenexchange.Result, error) {

@@ -17,8 +17,10 @@ import (
 type act struct {
 	Issuer  string `json:"iss"`
 	Subject string `json:"sub"`
-	Name    string `json:"name,omitempty"`
-	Email   string `json:"email,omitempty"`
+	// Profile says what acts that is no person.
+	Profile oauth.ActorKind `json:"sub_profile,omitempty"`
+	Name    string          `json:"name,omitempty"`
+	Email   string          `json:"email,omitempty"`
 }
 
 // introspection is the answer of RFC 7662 §2.2. Inactive is exactly {"active":false}.
@@ -89,7 +91,7 @@ func (s *Server) introspection(ctx context.Context, c *client, token string) (in
 		answer.AuthTime = claims.AuthTime.Unix()
 	}
 	if claims.Act != nil {
-		answer.Act = &act{Issuer: claims.Act.Issuer, Subject: claims.Act.Subject}
+		answer.Act = &act{Issuer: claims.Act.Issuer, Subject: claims.Act.Subject, Profile: claims.ActKind}
 	}
 	if claims.Key != "" {
 		answer.Key = &confirm{claims.Key}
@@ -206,7 +208,7 @@ func (s *Server) describeUser(h *holder, granted map[string]bool) map[string]any
 	}
 	if h.live != nil {
 		a := h.live.Actor
-		out["act"] = act{Issuer: s.issuer, Subject: a.Subject, Name: a.Name, Email: a.Email}
+		out["act"] = act{Issuer: s.issuer, Subject: a.Subject, Profile: profile(h.live.Session.ActorKind), Name: a.Name, Email: a.Email}
 	}
 	return out
 }

@@ -12,6 +12,11 @@ import (
 	"github.com/understudy-id/understudy/oauth/policy"
 )
 
+// exchangeable are the subject token types of the exchange.
+var exchangeable = []oauth.TokenType{
+	oauth.TokenTypeTicket, oauth.TokenTypeReturnToken, oauth.TokenTypeUserID, oauth.TokenTypeAccessToken, oauth.TokenTypeJWT,
+}
+
 // discovery is the document of OpenID Connect Discovery §3 and RFC 8414 §2: only what is true.
 func (s *Server) discovery() ([]byte, error) {
 	var scopes []string
@@ -49,7 +54,7 @@ func (s *Server) discovery() ([]byte, error) {
 		"request_uri_parameter_supported":                false,
 		"understudy_impersonation_endpoint":              s.issuer + "/impersonate",
 		"understudy_actions_endpoint":                    s.issuer + "/impersonation/actions",
-		"understudy_subject_token_types_supported":       []string{string(oauth.TokenTypeTicket), string(oauth.TokenTypeReturnToken)},
+		"understudy_subject_token_types_supported":       exchangeable,
 		"understudy_actor_token_required":                true,
 		"understudy_exchange_back":                       "return_token",
 		"understudy_max_impersonation_lifetime":          int(policy.MaxDuration / time.Second),

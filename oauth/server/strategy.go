@@ -40,6 +40,11 @@ func (t strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) (
 	if !ok {
 		return "", "", errors.New("the session is not ours")
 	}
+	if session.Claims.ID == "" { // by a code or a refresh token: the subject's own
+		if err := t.s.nameActor(ctx, r.GetClient(), &session.Claims); err != nil {
+			return "", "", err
+		}
+	}
 	c := t.complete(ctx, r, session)
 	token, err = t.s.keys().Sign(*c)
 	session.accessToken = token

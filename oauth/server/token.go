@@ -13,7 +13,7 @@ import (
 )
 
 // exchangeRules lets the two parameters through that RFC 8693 §2.1 allows to repeat: the handler answers invalid_target for them.
-var exchangeRules = form.Rules{Repeatable: []string{"resource", "audience"}}
+var exchangeRules = form.Rules{Repeatable: []string{"resource", "audience"}, Multiline: []string{oauth.ParamReason}}
 
 // token is POST /oauth2/token.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
@@ -49,9 +49,10 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) grant(ctx context.Context, r *http.Request, c *client, red *redemption) (fosite.AccessResponder, error) {
-	// Package tokenexchange knows no tickets, so it cannot know what goes with one.
-	if f := r.PostForm; f.Get("subject_token_type") == string(oauth.TokenTypeTicket) && !f.Has("code_verifier") {
-		return nil, invalidRequest("code_verifier", "is required with a ticket (RFC 7636 section 4.5)")
+	if f := r.PostForm; c.Exchange && f.Get("grant_type") == oauth.GrantTypeTokenExchange {
+		if err := exchangeForm(f); err != nil {
+			return nil, err
+		}
 	}
 	key, err := s.provenKey(r, c)
 	if err != nil {

@@ -38,6 +38,8 @@ type Exchange interface {
 	// fosite.Session in its answer is a fresh one each time: two tokens in one session would mix their claims. It answers
 	// ErrRefused for a token that is not valid for t, and may leave the checks that need the store to Commit.
 	Resolve(ctx context.Context, t oauth.TokenType, token string, c fosite.Client) (Input, error)
+	// Principal is the party that c is where it acts for itself, as a may_act would name it (RFC 8693 §4.4); zero if it never does.
+	Principal(c fosite.Client) oauth.Party
 	// Commit decides and does the one write. It is called once, last, and when it answers nil the handler signs: so
 	// whatever can refuse must refuse here or before.
 	Commit(ctx context.Context, p Plan) (Result, error)
@@ -54,8 +56,8 @@ type Input struct {
 	Client, Login, ID string
 	// Act is set if the token itself says that somebody acts. Such a token is never accepted.
 	Act *oauth.Party
-	// MayAct is who may become its actor (RFC 8693 §4.4); nil if it does not say.
-	MayAct   *oauth.Party
+	// MayAct is who may become its actor (RFC 8693 §4.4); nil if it does not say. The handler holds the actor to it.
+	MayAct   *MayAct
 	Scope    []string
 	Audience string
 	Expires  time.Time
@@ -64,11 +66,19 @@ type Input struct {
 	Key string
 }
 
+// MayAct names who may act for the subject of a token. Every member that is given must match; without Party it is nobody.
+type MayAct struct {
+	oauth.Party
+	Client string // the client that may present the actor; "" for any
+}
+
 // Plan is an exchange that passed every check of the handler.
 type Plan struct {
 	Subject Input
-	Actor   *Input // nil for a return token
-	Client  fosite.Client
+	// Actor is nil for a return token. Where the client acts for itself and sent no actor_token, it has the client's Principal for
+	// Subject, and neither Type nor ID.
+	Actor  *Input
+	Client fosite.Client
 	// RequestedType is access_token or jwt; the answer repeats it as issued_token_type.
 	RequestedType oauth.TokenType
 	Resource      string   // "": the default

@@ -76,6 +76,11 @@ func (h *Handler) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 	if plan.Subject, err = h.resolve(ctx, p.subjectType, p.subjectToken, c); err != nil {
 		return wire(err)
 	}
+	if ownToken(p.subjectType) {
+		if plan.Actor, err = h.mayAct(plan); err != nil {
+			return wire(err)
+		}
+	}
 	if err := plan.checkKey(); err != nil {
 		return wire(err)
 	}
@@ -96,6 +101,25 @@ func (h *Handler) resolve(ctx context.Context, t oauth.TokenType, token string, 
 		return Input{}, fmt.Errorf("%w: the token is another client's", ErrRefused)
 	}
 	return in, nil
+}
+
+// mayAct gives the actor of a subject's own token, which must name them: the one who sent a token, or the client itself
+// (RFC 8693 §4.4). A token that names nobody is for nobody to exchange.
+func (h *Handler) mayAct(p Plan) (*Input, error) {
+	actor := p.Actor
+	if actor == nil {
+		actor = &Input{Subject: h.exchange.Principal(p.Client), Client: p.Client.GetID()}
+	}
+	may := p.Subject.MayAct
+	switch {
+	case may == nil || may.Issuer == "" || may.Party.Subject == "":
+		return nil, fmt.Errorf("%w: the subject token names nobody who may act", ErrRefused)
+	case may.Party != actor.Subject:
+		return nil, fmt.Errorf("%w: the subject token names another actor", ErrRefused)
+	case may.Client != "" && may.Client != p.Client.GetID():
+		return nil, fmt.Errorf("%w: the subject token names another client", ErrRefused)
+	}
+	return actor, nil
 }
 
 // PopulateTokenEndpointResponse does the one write, then signs. fosite calls it for every grant.

@@ -53,6 +53,13 @@ func (f *fixed) Resolve(_ context.Context, t oauth.TokenType, token string, _ fo
 	return in, nil
 }
 
+func (f *fixed) Principal(c fosite.Client) oauth.Party {
+	if c.GetID() == "other" {
+		return oauth.Party{}
+	}
+	return oauth.Party{Issuer: issuer, Subject: "client:" + c.GetID()}
+}
+
 func (f *fixed) Commit(_ context.Context, p tokenexchange.Plan) (tokenexchange.Result, error) {
 	if f.commit != nil {
 		return tokenexchange.Result{}, f.commit
@@ -191,7 +198,6 @@ func TestRefused(t *testing.T) {
 		"no subject_token":           {del("subject_token"), "invalid_request", "subject_token: "},
 		"no subject_token_type":      {del("subject_token_type"), "invalid_request", "subject_token_type: "},
 		"unknown subject_token_type": {set("subject_token_type", tokenType+"saml2"), "invalid_request", "subject_token_type: "},
-		"bare user id":               {set("subject_token_type", string(oauth.TokenTypeUserID)), "invalid_request", "subject_token_type: "},
 		"no actor_token":             {func(v url.Values) { v.Del("actor_token"); v.Del("actor_token_type") }, "invalid_request", "actor_token: "},
 		"type without actor_token":   {del("actor_token"), "invalid_request", "actor_token_type: "},
 		"actor_token without type":   {del("actor_token_type"), "invalid_request", "actor_token_type: "},

@@ -18,13 +18,28 @@ type parameters struct {
 	scope                    []string
 }
 
-// needsActor has the subject token types that we know, and whether an actor_token goes with them. An actor token is compulsory
-// at every start, since without it nobody proves who acts.
-var needsActor = map[oauth.TokenType]bool{
-	oauth.TokenTypeTicket:      true,
-	oauth.TokenTypeReturnToken: false,
-	// An access token as subject is read far enough to refuse it like any other token that will not do.
-	oauth.TokenTypeAccessToken: true,
+// presence is whether an actor_token goes with a subject_token.
+type presence int
+
+const (
+	required presence = iota
+	forbidden
+	optional
+)
+
+// actorTokens has the subject token types that we know. An actor token is compulsory where nothing else proves who acts; a
+// subject's own token may name the client itself, which has authenticated.
+var actorTokens = map[oauth.TokenType]presence{
+	oauth.TokenTypeTicket:      required,
+	oauth.TokenTypeUserID:      required,
+	oauth.TokenTypeAccessToken: optional,
+	oauth.TokenTypeJWT:         optional,
+	oauth.TokenTypeReturnToken: forbidden,
+}
+
+// ownToken reports whether t is a token that the subject has for themselves.
+func ownToken(t oauth.TokenType) bool {
+	return t == oauth.TokenTypeAccessToken || t == oauth.TokenTypeJWT
 }
 
 func parse(form url.Values) (parameters, error) {
@@ -48,24 +63,24 @@ func checkSubject(_ url.Values, p *parameters) error {
 	case p.subjectType == "":
 		return invalid("subject_token_type", "is required (RFC 8693 section 2.1)")
 	}
-	if _, known := needsActor[p.subjectType]; !known {
+	if _, known := actorTokens[p.subjectType]; !known {
 		return invalid("subject_token_type", "is not supported here")
 	}
 	return nil
 }
 
 func checkActor(_ url.Values, p *parameters) error {
-	wanted := needsActor[p.subjectType]
+	wanted := actorTokens[p.subjectType]
 	switch {
 	case p.actorToken == "" && p.actorType != "":
 		return invalid("actor_token_type", "must not come without actor_token (RFC 8693 section 2.1)")
 	case p.actorToken != "" && p.actorType == "":
 		return invalid("actor_token_type", "is required with actor_token (RFC 8693 section 2.1)")
-	case wanted && p.actorToken == "":
+	case wanted == required && p.actorToken == "":
 		return invalid("actor_token", "is required with this subject_token_type")
-	case !wanted && p.actorToken != "":
+	case wanted == forbidden && p.actorToken != "":
 		return invalid("actor_token", "must not come with this subject_token_type")
-	case wanted && p.actorType != oauth.TokenTypeAccessToken:
+	case p.actorToken != "" && p.actorType != oauth.TokenTypeAccessToken:
 		return invalid("actor_token_type", "must be "+string(oauth.TokenTypeAccessToken))
 	}
 	return nil

@@ -120,6 +120,10 @@ func (s *scene) fill(entries int) {
 	s.ok(err)
 	s.sessions(st)
 	s.notice(st)
+	s.ok(st.AddConsent(ctx, store.ConsentWrite{Write: write(), Consent: impersonation.Consent{
+		ID: "cns_1", Subject: "john", Actor: "client:app", ActorKind: oauth.ActorService, Client: "app", Scopes: []string{"openid"}, Mode: oauth.ModeRead,
+		Reason: "books his travel", Until: now.Add(time.Hour), Created: now, CreatedBy: "olga",
+	}}))
 	for i := range 5 { // the last one locks, and its list of failures is empty
 		_, err := st.Failed(ctx, oauth.Secret("a").Hash(), now, time.Hour, 5, time.Hour)
 		s.ok(err)

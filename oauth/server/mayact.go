@@ -1,0 +1,30 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/ory/fosite"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/tokens"
+)
+
+// nameActor puts may_act (RFC 8693 §4.4) into a token that a user gets for themselves, where they let somebody act for them at that
+// client. It tells who may ask; whether they may is decided by the consent as it is then.
+func (s *Server) nameActor(ctx context.Context, fc fosite.Client, claims *tokens.Claims) error {
+	c, ok := fc.(*client)
+	if !ok || c.Public || !c.Exchange { // it could never be exchanged there
+		return nil
+	}
+	consent, err := s.store.LivingConsent(ctx, claims.Subject, c.ID, s.clock())
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	claims.MayAct = &tokens.MayAct{Party: oauth.Party{Issuer: s.issuer, Subject: consent.Actor}, ClientID: c.ID}
+	return nil
+}
