@@ -171,6 +171,21 @@ func (s *Server) Run(ctx context.Context) error {
 			if err := s.store.SweepPushedRequests(ctx, s.clock(), 10_000); err != nil && ctx.Err() == nil {
 				s.log.WarnContext(ctx, "sweeping pushed requests failed", "error", err)
 			}
+			if err := s.sweepUsed(ctx); err != nil && ctx.Err() == nil {
+				s.log.WarnContext(ctx, "sweeping used values failed", "error", err)
+			}
+		}
+	}
+}
+
+// sweepUsed forgets all that was used once and is too old to be used again, by whichever replica's clock. A batch is small enough to
+// hold up no other write.
+func (s *Server) sweepUsed(ctx context.Context) error {
+	const batch = 1000
+	for {
+		n, err := s.store.SweepUsed(ctx, s.clock().Add(-time.Minute), batch)
+		if err != nil || n < batch {
+			return err
 		}
 	}
 }

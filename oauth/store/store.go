@@ -197,6 +197,9 @@ type Logins interface {
 
 	// UseOnce writes down that (space, value) was used. ErrSpent if it was before. It may be forgotten after until.
 	UseOnce(ctx context.Context, space, value string, now, until time.Time) error
+	// SweepUsed forgets at most limit values whose until lies before before, and answers how many. They are apart from Sweep since each
+	// request may leave one, and none says anything once its time is over.
+	SweepUsed(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // LoginWrite adds a login.
@@ -240,7 +243,7 @@ type Grants interface {
 	GrantByJTI(ctx context.Context, jti string) (Grant, error)
 	// RevokeGrant is that of impersonation.Store.
 	RevokeGrant(ctx context.Context, grantID string, w impersonation.Write) (bool, error)
-	// Sweep deletes grants, tickets, return tokens, logins and used values that ended before before, at most limit of each.
+	// Sweep deletes grants, tickets, return tokens and logins that ended before before, at most limit of each.
 	// It never deletes a session or an entry.
 	Sweep(ctx context.Context, before time.Time, limit int) error
 }

@@ -63,7 +63,7 @@ func (s *Store) Expired(ctx context.Context, now, idle time.Time, limit int) (ou
 
 // Sweep implements store.Grants.
 func (s *Store) Sweep(ctx context.Context, before time.Time, limit int) error {
-	for _, q := range []string{sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepSeen} {
+	for _, q := range []string{sweepGrants, sweepTickets, sweepReturns, sweepLogins} {
 		if err := s.single(ctx, "sweeping", func(ctx context.Context, c querier) error {
 			_, err := exec(ctx, c, q, before.UnixMilli(), limit)
 			return err
@@ -72,4 +72,14 @@ func (s *Store) Sweep(ctx context.Context, before time.Time, limit int) error {
 		}
 	}
 	return nil
+}
+
+// SweepUsed implements store.Logins.
+func (s *Store) SweepUsed(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	err = s.single(ctx, "sweeping used values", func(ctx context.Context, q querier) error {
+		deleted, err := exec(ctx, q, sweepSeen, before.UnixMilli(), limit)
+		n = int(deleted)
+		return err
+	})
+	return n, err
 }

@@ -59,11 +59,21 @@ func (s *Store) Expired(ctx context.Context, now, idle time.Time, limit int) (ou
 // Sweep implements store.Grants.
 func (s *Store) Sweep(ctx context.Context, before time.Time, limit int) error {
 	return s.update(ctx, "sweeping", func(ctx context.Context, c *conn) error {
-		for _, q := range []string{sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepSeen} {
+		for _, q := range []string{sweepGrants, sweepTickets, sweepReturns, sweepLogins} {
 			if _, err := c.exec(ctx, q, before.UnixMilli(), limit); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// SweepUsed implements store.Logins.
+func (s *Store) SweepUsed(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	err = s.update(ctx, "sweeping used values", func(ctx context.Context, c *conn) error {
+		deleted, err := c.exec(ctx, sweepSeen, before.UnixMilli(), limit)
+		n = int(deleted)
+		return err
+	})
+	return n, err
 }

@@ -229,6 +229,25 @@ var attemptCases = []testCase{
 		k.ok(k.store.UseOnce(k.Context(), "totp", "a", k.now, until))
 		k.wantErr("again", k.store.UseOnce(k.Context(), "jti", "a", k.now, until), store.ErrSpent)
 	}},
+	{"once/sweep", "what was used is forgotten after its time, as much as asked, and may be used again", func(k *kit) {
+		until := k.now.Add(time.Minute)
+		for _, value := range []string{"a", "b", "c"} {
+			k.ok(k.store.UseOnce(k.Context(), "jti", value, k.now, until))
+		}
+		k.ok(k.store.UseOnce(k.Context(), "jti", "later", k.now, until.Add(time.Minute)))
+		sweep := func(before time.Time, limit, want int) {
+			got, err := k.store.SweepUsed(k.Context(), before, limit)
+			k.ok(err)
+			k.same("swept", got, want)
+		}
+		sweep(until, 10, 0)
+		k.wantErr("in its time", k.store.UseOnce(k.Context(), "jti", "a", k.now, until), store.ErrSpent)
+		sweep(until.Add(time.Millisecond), 2, 2)
+		sweep(until.Add(time.Millisecond), 2, 1)
+		sweep(until.Add(time.Millisecond), 2, 0)
+		k.ok(k.store.UseOnce(k.Context(), "jti", "a", k.now, until))
+		k.wantErr("what comes later", k.store.UseOnce(k.Context(), "jti", "later", k.now, until), store.ErrSpent)
+	}},
 }
 
 var grantCases = []testCase{
@@ -282,7 +301,6 @@ var grantCases = []testCase{
 	}},
 	{"grant/sweep", "a sweep takes what is past, as many as asked, and never a session or an entry", func(k *kit) {
 		w, g, spare := k.start(), k.grant(), k.grant()
-		k.ok(k.store.UseOnce(k.Context(), "jti", "a", k.now, k.now.Add(time.Minute)))
 		k.ok(k.store.Sweep(k.Context(), k.now, 100))
 		if _, err := k.store.GrantByJTI(k.Context(), g.JTI); err != nil {
 			k.Errorf("a sweep took what is not past: %v", err)
@@ -306,7 +324,6 @@ var grantCases = []testCase{
 		k.wantErr("the return token", err, impersonation.ErrNotFound)
 		_, err = k.store.Login(k.Context(), k.login)
 		k.wantErr("the login", err, store.ErrNotFound)
-		k.ok(k.store.UseOnce(k.Context(), "jti", "a", k.now, k.now.Add(time.Minute)))
 		k.stored(w.Session.ID)
 		if n := len(k.entries(store.EntryQuery{})); n != entries {
 			k.Errorf("got %d entries after the sweep, want %d", n, entries)
