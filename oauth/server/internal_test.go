@@ -1,9 +1,13 @@
 package server
 
 import (
+	"context"
 	"net/http/httptest"
 	"net/netip"
 	"testing"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth/store"
 )
 
 // X-Forwarded-For counts only from a trusted proxy, and only up to the first hop that is none: the rest anybody could have written.
@@ -38,5 +42,32 @@ func TestAddress(t *testing.T) {
 				t.Errorf("address = %q; want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// used is a store that has so many used values.
+type used struct {
+	store.Store
+	left   int
+	before time.Time
+}
+
+func (u *used) SweepUsed(_ context.Context, before time.Time, limit int) (int, error) {
+	n := min(u.left, limit)
+	u.left, u.before = u.left-n, before
+	return n, nil
+}
+
+// A sweep of used values takes all of them, however many came since the last, but none that a replica with a slower clock could still
+// be asked about.
+func TestSweepUsed(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, n := range []int{0, 1, 3000, 12345} {
+		u := &used{left: n}
+		s := &Server{store: u, now: func() time.Time { return now }}
+		if err := s.sweepUsed(t.Context()); err != nil || u.left != 0 || u.before.After(now.Add(-2*time.Second)) {
+			t.Errorf("%d of %d values are left after a sweep to %s, %v", u.left, n, u.before, err)
+		}
 	}
 }
