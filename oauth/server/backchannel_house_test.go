@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -175,6 +174,3 @@ func countNew(n *atomic.Int64) func(net.Conn, http.ConnState) {
 		}
 	}
 }
-
-// soon is a moment in which a server that had anything to tell would have told it: five looks at the store.
-const soon = 500 * time.Millisecond

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -85,6 +86,8 @@ type options struct {
 	registry     *policy.Registry
 	algorithm    string       // that the server signs with, "" for ES256
 	keys         []tokens.Key // that the program brings
+	issuer       string       // "" for where it listens
+	backchannel  []netip.Prefix
 }
 
 // wrapped gives o with the server's store wrapped; the house's own is not.
@@ -110,6 +113,7 @@ func setup(t testing.TB, o options) *house {
 	t.Cleanup(h.http.CloseIdleConnections)
 	h.box = boxOf(t, h.sealingKey)
 	h.addKeys(o)
+	h.issuer = o.issuer
 	h.serve(o)
 	ctx := context.Background()
 	for _, u := range []directory.User{
@@ -148,7 +152,7 @@ func (h *house) serve(o options) {
 	}
 	s, err := server.New(context.Background(), server.Config{
 		PublicURL: h.issuer, Store: st, Registry: reg, Box: h.box, RequireSecondFactor: o.secondFactor, Now: h.clock.Now,
-		SigningAlgorithm: o.algorithm, Keys: o.keys,
+		SigningAlgorithm: o.algorithm, Keys: o.keys, Backchannel: o.backchannel,
 		Logger: slog.New(slog.NewTextHandler(h.logs, nil)),
 	})
 	h.must(err)
