@@ -112,6 +112,8 @@ func TestProofURLsThatAreRoots(t *testing.T) {
 		{"https://api.test/a/.", "https://api.test/a/", true},
 		{"https://api.test/a/.", "https://api.test/a", false},
 		{"nonsense", "nonsense", false},
+		{"https:///x", "https:///x", false},
+		{"ftp://api.test/x", "ftp://api.test/x", false},
 		{"", "", false},
 	} {
 		payload := with(t, proofPayload, `https://id.acme.test/oauth2/token`, c.htu)
