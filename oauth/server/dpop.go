@@ -17,9 +17,6 @@ import (
 	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
-// proofAlgorithms are those that a DPoP proof may be signed with.
-var proofAlgorithms = []string{tokens.ES256, tokens.EdDSA, tokens.RS256}
-
 var (
 	errProofMissing = invalidProof("is required: this client's tokens are bound to a key (RFC 9449 section 5.2)")
 	errProofOnce    = invalidProof("one proof must be given, and no more (RFC 9449 section 4.3)")

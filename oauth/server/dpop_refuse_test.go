@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -153,6 +154,31 @@ func testBoundClientGetsNoBearerToken(t *testing.T, o options) {
 	started := grant("start", startForm(h.ticket(cookie, "bound", "john", "read"), actor))
 	grant("client_credentials", url.Values{"grant_type": {"client_credentials"}})
 	grant("stop", stopForm(started.str("understudy_return_token")))
+}
+
+// TestNonceAndClientAuthentication: whichever way a client authenticates, the demand for a nonce costs it nothing but another request: a
+// client that signs makes a new assertion for that, as for each.
+func TestNonceAndClientAuthentication(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	key := h.addKeyed("keyed")
+	h.addClientAs("public", func(c *store.Client) { c.Public, c.Exchange = true, false })
+	cookie, _ := h.login("ann")
+	for client, authenticate := range map[string]func() url.Values{
+		"keyed":  func() url.Values { return asserting(key.assertion("keyed")) },
+		"public": func() url.Values { return url.Values{"client_id": {"public"}} },
+	} {
+		p, code := newProver(h), h.code(cookie, client, "openid")
+		send := func() reply {
+			form := authenticate()
+			maps.Copy(form, redeem(code))
+			return p.heard(h.sent("/oauth2/token", "", form, p.proof("POST", "/oauth2/token", "")))
+		}
+		refused(t, send(), 400, "use_dpop_nonce")
+		if r := send(); r.status != http.StatusOK || r.str("token_type") != "DPoP" {
+			t.Errorf("%s, with the nonce: got %d %s", client, r.status, r.body)
+		}
+	}
 }
 
 // TestThumbprintAtAuthorization: dpop_jkt has one form, and goes with the request through the sign-in.

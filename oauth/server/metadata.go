@@ -10,6 +10,7 @@ import (
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
 // exchangeable are the subject token types of the exchange.
@@ -44,7 +45,7 @@ func (s *Server) discovery() ([]byte, error) {
 		"subject_types_supported":                        []string{"public"},
 		"id_token_signing_alg_values_supported":          s.keys().Algorithms(),
 		"code_challenge_methods_supported":               []string{"S256"},
-		"dpop_signing_alg_values_supported":              proofAlgorithms,
+		"dpop_signing_alg_values_supported":              tokens.Algorithms(),
 		"prompt_values_supported":                        []string{"none", "login"},
 		"claims_supported":                               []string{"sub", "name", "email", "roles", "organisation", "act", "auth_time", "acr", "amr", "sid"},
 		"authorization_response_iss_parameter_supported": true,

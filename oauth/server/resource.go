@@ -106,7 +106,7 @@ func (s *Server) refuseToken(w http.ResponseWriter, r *http.Request, p presented
 
 // challenge is the WWW-Authenticate for both schemes (RFC 6750 §3, RFC 9449 §7.1). What was wrong stands in the one that was used.
 func challenge(scheme string, e wireError) string {
-	bearer, dpop := `Bearer realm="understudy"`, `DPoP realm="understudy", algs="`+strings.Join(proofAlgorithms, " ")+`"`
+	bearer, dpop := `Bearer realm="understudy"`, `DPoP realm="understudy", algs="`+strings.Join(tokens.Algorithms(), " ")+`"`
 	why := `, error="` + e.Code + `"`
 	switch {
 	case e.Status == http.StatusForbidden && scheme == "DPoP":
