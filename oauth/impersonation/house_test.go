@@ -28,10 +28,11 @@ const (
 type house struct {
 	*testing.T
 	*impersonation.Service
-	store *sqlite.Store
-	now   time.Time
-	log   *bytes.Buffer
-	mu    sync.Mutex
+	store  *sqlite.Store
+	config impersonation.Config // of the service: any number of sessions at once
+	now    time.Time
+	log    *bytes.Buffer
+	mu     sync.Mutex
 }
 
 func setup(t *testing.T) *house {
@@ -51,10 +52,11 @@ func setupWith(t *testing.T, wrap func(policy.Decider) policy.Decider) *house {
 		t.Fatal(err)
 	}
 	h := &house{T: t, store: st, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), log: new(bytes.Buffer)}
-	h.Service, err = impersonation.New(impersonation.Config{
-		Issuer: issuer, Store: st, Decider: wrap(rules), Now: h.clock, Logger: slog.New(slog.NewTextHandler(h.log, nil)),
+	h.config = impersonation.Config{
+		Issuer: issuer, Store: st, Decider: wrap(rules), Now: h.clock, Logger: slog.New(slog.NewTextHandler(h.log, nil)), MaxSessions: -1,
 		Lifetimes: impersonation.Lifetimes{Ticket: time.Minute, Idle: 10 * time.Minute, LoginIdle: time.Hour, ReturnExtra: 5 * time.Minute, DoubleClick: time.Minute},
-	})
+	}
+	h.Service, err = impersonation.New(h.config)
 	h.ok(err)
 	for _, u := range []directory.User{
 		{ID: "ann", Email: "ann@acme.test", Name: "Ann Admin", Roles: []string{"admin"}},

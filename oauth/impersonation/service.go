@@ -27,7 +27,7 @@ type Lifetimes struct {
 	DoubleClick time.Duration // a return token that comes again within this revokes nothing
 }
 
-// Config is what New needs. Every field but Tag must be set.
+// Config is what New needs. Every field but Tag and the two limits must be set.
 type Config struct {
 	// Issuer is the iss of our own users: the public URL.
 	Issuer    string
@@ -36,6 +36,9 @@ type Config struct {
 	Lifetimes Lifetimes
 	Now       func() time.Time
 	Logger    *slog.Logger
+	// MaxSessions is how many sessions a person may have at once as actor, MaxServiceSessions how many a client that acts for itself.
+	// 0 is DefaultMaxSessions and DefaultMaxServiceSessions, a negative number no limit.
+	MaxSessions, MaxServiceSessions int
 	// Tag is a keyed hash, the same in every process over one store: it makes the IDs of actions, which must tell a repetition
 	// and must not let what was erased be guessed. Nil makes one of this process alone.
 	Tag func([]byte) [sha256.Size]byte
@@ -48,6 +51,7 @@ type Service struct {
 	store    Store
 	decider  policy.Decider
 	life     Lifetimes
+	rooms    rooms
 	now      func() time.Time
 	log      *slog.Logger
 	tag      func([]byte) [sha256.Size]byte
@@ -80,7 +84,7 @@ func New(c Config) (*Service, error) {
 			return [sha256.Size]byte(h.Sum(nil))
 		}
 	}
-	return &Service{issuer: c.Issuer, store: c.Store, decider: c.Decider, life: c.Lifetimes, now: c.Now, log: c.Logger, tag: c.Tag}, nil
+	return &Service{issuer: c.Issuer, store: c.Store, decider: c.Decider, life: c.Lifetimes, rooms: newRooms(c), now: c.Now, log: c.Logger, tag: c.Tag}, nil
 }
 
 // clock is now in whole milliseconds, UTC: what every store can keep.

@@ -108,6 +108,7 @@ func (s *Service) start(ctx context.Context, way door, r StartRequest) (*Started
 
 // commit writes, and once more where the outcome is unknown: a replay of a committed start answers nil.
 func (s *Service) commit(ctx context.Context, w StartWrite) error {
+	w.MaxLive = s.rooms.of(w.Session.Actor)
 	err := s.store.Start(ctx, w)
 	if err == nil || errors.Is(err, ErrChanged) || errors.Is(err, ErrSpent) || ctx.Err() != nil {
 		return err

@@ -94,7 +94,8 @@ func (s *Service) issueTicket(ctx context.Context, r TicketRequest) (oauth.Secre
 // name fills in the issuer of both persons.
 func (s *Service) name(f *Facts) { s.withIssuer(f.Actor); s.withIssuer(f.Subject) }
 
-// standing checks what no policy is asked about: that everybody exists, that the login lives, that no kill is on.
+// standing checks what no policy is asked about: that everybody exists, that the login lives, that no kill is on, and that
+// the actor has room for one more session.
 func (s *Service) standing(f Facts, now time.Time) *Refusal {
 	switch {
 	case len(f.Kills) > 0:
@@ -114,7 +115,7 @@ func (s *Service) standing(f Facts, now time.Time) *Refusal {
 		ref.Decision.Need, ref.Decision.Advice = []policy.Need{policy.NeedStepUp}, "Your sign-in is over."
 		return ref
 	}
-	return nil
+	return s.rooms.check(f)
 }
 
 // decide asks the one decision function. Everything that mints goes through here.
