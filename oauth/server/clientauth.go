@@ -63,14 +63,19 @@ func (s *Server) authenticateClient(r *http.Request, f url.Values) (*client, err
 	if err != nil {
 		return nil, err
 	}
+	if !mustHear(r, f) {
+		if err := s.guesses.over(network(s.proxies.address(r)), cred.id, s.clock()); err != nil {
+			return nil, err
+		}
+	}
 	c, err := s.client(r.Context(), cred.id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return nil, s.stranger(r, "unknown client")
+		return nil, s.stranger(r, cred.id, "unknown client")
 	case err != nil:
 		return nil, err
 	case cred.method != c.AuthMethod():
-		return nil, s.stranger(r, fmt.Sprintf("came by %s, is registered for %s", cred.method, c.AuthMethod()))
+		return nil, s.stranger(r, cred.id, fmt.Sprintf("came by %s, is registered for %s", cred.method, c.AuthMethod()))
 	}
 	if err := s.proveClient(r, c, cred); err != nil {
 		return nil, err
@@ -93,7 +98,7 @@ func (s *Server) checkSecret(r *http.Request, c *client, secret oauth.Secret) er
 	// A client without a secret on record has the zero hash, which no secret has.
 	sum := secret.Hash()
 	if secret == "" || subtle.ConstantTimeCompare(sum[:], c.SecretHash[:]) != 1 {
-		return s.stranger(r, "wrong secret")
+		return s.stranger(r, c.ID, "wrong secret")
 	}
 	return nil
 }
@@ -108,11 +113,11 @@ func (s *Server) checkAssertion(r *http.Request, c *client, assertion string) er
 	now := s.clock()
 	a, err := tokens.VerifyAssertion(assertion, tokens.ExpectAssertion{Client: c.ID, Issuer: s.issuer, Keys: keys, Now: now})
 	if err != nil {
-		return s.stranger(r, err.Error())
+		return s.stranger(r, c.ID, err.Error())
 	}
 	err = s.store.UseOnce(r.Context(), assertionSpace+c.ID, a.ID, now, a.Expires)
 	if errors.Is(err, store.ErrSpent) {
-		return s.stranger(r, "the assertion was used before")
+		return s.stranger(r, c.ID, "the assertion was used before")
 	}
 	return err
 }
@@ -146,7 +151,7 @@ func (s *Server) basicCredentials(r *http.Request, header string, f url.Values) 
 	id, secret, ok := basic(header)
 	switch {
 	case !ok:
-		return credentials{}, s.stranger(r, "an Authorization header that is not Basic")
+		return credentials{}, s.stranger(r, "", "an Authorization header that is not Basic")
 	case f.Has("client_id") && f.Get("client_id") != id:
 		return credentials{}, errOtherClient
 	}
@@ -164,10 +169,10 @@ func (s *Server) assertionCredentials(r *http.Request, f url.Values) (credential
 	assertion := f.Get("client_assertion")
 	id, err := tokens.AssertionClient(assertion)
 	if err != nil {
-		return credentials{}, s.stranger(r, err.Error())
+		return credentials{}, s.stranger(r, "", err.Error())
 	}
 	if f.Has("client_id") && f.Get("client_id") != id {
-		return credentials{}, s.stranger(r, "client_id is not the assertion's sub")
+		return credentials{}, s.stranger(r, id, "client_id is not the assertion's sub")
 	}
 	return credentials{method: store.AuthPrivateKey, id: id, assertion: assertion}, nil
 }
@@ -191,10 +196,15 @@ func basic(header string) (id string, secret oauth.Secret, ok bool) {
 	return id, oauth.Secret(plain), err1 == nil && err2 == nil && id != "" && plain != ""
 }
 
-// stranger is a failed client authentication: a log line within limits and no audit entry, or a stranger could fill the disk.
-func (s *Server) stranger(r *http.Request, why string) error {
+// stranger is a failed client authentication under id, "" where it names none: a log line within limits and no audit entry, or a
+// stranger could fill the disk.
+func (s *Server) stranger(r *http.Request, id, why string) error {
+	address := s.proxies.address(r)
 	if s.strangers.Allow() {
-		s.log.WarnContext(r.Context(), "client authentication failed", "reason", why, "path", r.URL.Path, "address", s.proxies.address(r), "request_id", requestID(r.Context()))
+		s.log.WarnContext(r.Context(), "client authentication failed", "reason", why, "path", r.URL.Path, "address", address, "request_id", requestID(r.Context()))
+	}
+	if err := s.guesses.failed(network(address), id, s.clock()); err != nil {
+		return err
 	}
 	return errClient
 }

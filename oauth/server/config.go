@@ -54,6 +54,7 @@ type Config struct {
 	// RequireSecondFactor refuses an impersonation to an actor who signed in by password alone.
 	RequireSecondFactor bool
 	Lifetimes           Lifetimes
+	Limits              Limits
 	// SigningAlgorithm is that of the store's key which signs: ES256, EdDSA or RS256. Empty is ES256. Beside it the store has an RS256
 	// key for ID tokens of clients that are registered for that. Where it changes, the server makes a key that signs ten minutes
 	// later; until then the one of before does.
@@ -106,7 +107,7 @@ func (c *Config) complete() error {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	c.Lifetimes = c.Lifetimes.withDefaults()
+	c.Lifetimes, c.Limits = c.Lifetimes.withDefaults(), c.Limits.withDefaults()
 	return nil
 }
 

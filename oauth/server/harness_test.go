@@ -88,7 +88,11 @@ type options struct {
 	keys         []tokens.Key // that the program brings
 	issuer       string       // "" for where it listens
 	backchannel  []netip.Prefix
+	limits       *server.Limits // nil: none
 }
+
+// noLimits are those of a house where a test asks for no others: tests do in a second what people do in an hour.
+var noLimits = server.Limits{ClientFailures: -1, ClientRequests: -1, ActorStarts: -1, ActorSessions: -1, ServiceSessions: -1}
 
 // wrapped gives o with the server's store wrapped; the house's own is not.
 func (o options) wrapped(wrap func(store.Store) store.Store) options {
@@ -146,6 +150,10 @@ func (h *house) serve(o options) {
 	if o.registry != nil {
 		reg = *o.registry
 	}
+	limits := noLimits
+	if o.limits != nil {
+		limits = *o.limits
+	}
 	st := h.store
 	if o.wrap != nil {
 		st = o.wrap(st)
@@ -153,6 +161,7 @@ func (h *house) serve(o options) {
 	s, err := server.New(context.Background(), server.Config{
 		PublicURL: h.issuer, Store: st, Registry: reg, Box: h.box, RequireSecondFactor: o.secondFactor, Now: h.clock.Now,
 		SigningAlgorithm: o.algorithm, Keys: o.keys, Backchannel: o.backchannel,
+		Limits: limits,
 		Logger: slog.New(slog.NewTextHandler(h.logs, nil)),
 	})
 	h.must(err)

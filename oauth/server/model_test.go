@@ -44,7 +44,7 @@ func newWorld(t *testing.T, o options) *world {
 	// Half a second off, so that no time of the model falls upon the whole seconds at which tokens end.
 	w := &world{now: time.Now().UTC().Truncate(time.Second).Add(500 * time.Millisecond), seen: make(map[string]int)}
 	s, err := server.New(context.Background(), server.Config{
-		PublicURL: "http://localhost:8080", Store: st, Registry: reg, Box: box, Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler),
+		PublicURL: "http://localhost:8080", Store: st, Registry: reg, Box: box, Limits: noLimits, Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

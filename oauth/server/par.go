@@ -26,6 +26,9 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) {
 		err = errBusy
 	}
 	if err == nil {
+		err = s.mayMake(r, c, f)
+	}
+	if err == nil {
 		err = s.bindPushed(r, f)
 	}
 	if err != nil {

@@ -7,10 +7,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/understudy-id/understudy/oauth"
 )
@@ -89,32 +86,4 @@ func (p proxies) trusts(a netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// maxLimits bounds the keys that are remembered; beyond it all begin anew.
-const maxLimits = 100_000
-
-// limits is a rate limiter per key: a user, a session.
-type limits struct {
-	mu        sync.Mutex
-	perMinute int
-	by        map[string]*rate.Limiter
-}
-
-func newLimits(perMinute int) *limits {
-	return &limits{perMinute: perMinute, by: make(map[string]*rate.Limiter)}
-}
-
-func (l *limits) allow(key string, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	lim := l.by[key]
-	if lim == nil {
-		if len(l.by) >= maxLimits {
-			clear(l.by)
-		}
-		lim = rate.NewLimiter(rate.Limit(float64(l.perMinute)/60), l.perMinute)
-		l.by[key] = lim
-	}
-	return lim.AllowN(now, 1)
 }

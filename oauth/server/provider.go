@@ -51,7 +51,7 @@ func newProvider(s *Server) *fosite.Fosite {
 
 	// The order matters: the code first, since the others read what it made. The exchange and what else writes last, since an error
 	// after its write would come too late: each lets requests of other grant types pass without a look.
-	for _, h := range []any{code, oidc, proof, clientCredentials{s}, tokenexchange.Factory(cfg, exchange{s}, strat)} {
+	for _, h := range []any{code, oidc, proof, clientCredentials{s}, tokenexchange.Factory(cfg, paced{exchange{s}}, strat)} {
 		if h, ok := h.(fosite.AuthorizeEndpointHandler); ok {
 			cfg.AuthorizeEndpointHandlers.Append(h)
 		}

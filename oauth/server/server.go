@@ -48,6 +48,9 @@ type Server struct {
 	strangers *rate.Limiter // log lines about requests without client authentication
 	searches  *limits
 	acts      *limits // actions, by session
+	requests  *limits // what clients make
+	starts    *limits // by actor
+	guesses   guesses
 	pushes    *limits // pushed requests, by client and address
 	proof     proof
 	teller    *teller
@@ -70,10 +73,14 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		strangers: rate.NewLimiter(1, 10), // one line a second tells as much as a thousand
 		searches:  newLimits(searchesPerMinute),
 		acts:      newLimits(actionsPerMinute),
+		requests:  newLimits(c.Limits.ClientRequests),
+		starts:    newLimits(c.Limits.ActorStarts),
+		guesses:   newGuesses(c.Limits.ClientFailures),
 		pushes:    newLimits(pushesPerMinute),
 	}
 	s.service, err = impersonation.New(impersonation.Config{
 		Issuer: s.issuer, Store: s.store, Decider: rules, Now: s.now, Logger: s.log, Tag: s.box.Tag,
+		MaxSessions: c.Limits.ActorSessions, MaxServiceSessions: c.Limits.ServiceSessions,
 		Lifetimes: impersonation.Lifetimes{
 			Ticket: s.life.Ticket, Idle: s.life.ImpersonationIdle, LoginIdle: s.life.LoginIdle,
 			ReturnExtra: s.life.ReturnExtra, DoubleClick: s.life.DoubleClick,

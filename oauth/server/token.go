@@ -35,6 +35,10 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.writeError(w, r, errUnavailable)
 		return
 	}
+	if err := s.mayMake(r, c, f); err != nil {
+		s.writeError(w, r, err)
+		return
+	}
 	ctx := context.WithValue(r.Context(), clientKey, c)
 	ctx, red := withRedemption(ctx)
 	ctx, rec := withRecorded(ctx)

@@ -21,7 +21,7 @@ import (
 
 // Config is how New sets up a server. The zero value is the defaults of the command.
 type Config struct {
-	// Env is added to what New sets: UNDERSTUDY_PUBLIC_URL, _LISTEN, _PRIVATE_LISTEN and _DATABASE. Variables
+	// Env is added to what New sets: UNDERSTUDY_PUBLIC_URL, _LISTEN, _PRIVATE_LISTEN, _DATABASE and no _LIMITS. Variables
 	// of ours that the test itself was given are not passed on.
 	Env []string
 	// PublicURL is the issuer where it is not URL, as behind a Proxy; "" takes URL.
@@ -71,7 +71,9 @@ func New(t testing.TB, c Config) *Server {
 	}
 	s.env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "UNDERSTUDY_") })
 	s.env = append(s.env, "UNDERSTUDY_PUBLIC_URL="+c.PublicURL, "UNDERSTUDY_LISTEN="+listen, "UNDERSTUDY_PRIVATE_LISTEN="+private,
-		"UNDERSTUDY_DATABASE="+s.Database)
+		"UNDERSTUDY_DATABASE="+s.Database,
+		// A few people do here in seconds what a crowd does in hours.
+		"UNDERSTUDY_LIMITS_CLIENT_REQUESTS=-1", "UNDERSTUDY_LIMITS_ACTOR_STARTS=-1", "UNDERSTUDY_LIMITS_SESSIONS_PER_ACTOR=-1")
 	if c.Database != "" {
 		s.env = append(s.env, "UNDERSTUDY_SEALING_KEY="+sealingKey)
 	}

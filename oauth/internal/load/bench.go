@@ -99,6 +99,7 @@ func (b *bench) serve(dir, url string) {
 	b.t.Cleanup(func() { log.Close() })
 	c := chaos.Config{Log: log, Env: []string{
 		"UNDERSTUDY_LIFETIMES_ACCESS_TOKEN=8h", "UNDERSTUDY_LIFETIMES_LOGIN_IDLE=8h", "UNDERSTUDY_LIFETIMES_IMPERSONATION_IDLE=8h",
+		"UNDERSTUDY_LIMITS_CLIENT_REQUESTS=-1", "UNDERSTUDY_LIMITS_ACTOR_STARTS=-1", "UNDERSTUDY_LIMITS_SESSIONS_PER_ACTOR=-1",
 	}}
 	if b.superuser != "" {
 		c.Database = url

@@ -33,6 +33,7 @@ type Config struct {
 	Signing              Signing           `yaml:"signing"`
 	SignIn               SignIn            `yaml:"sign_in"`
 	Lifetimes            Lifetimes         `yaml:"lifetimes"`
+	Limits               Limits            `yaml:"limits"`
 	Resources            []policy.Resource `yaml:"resources" file:"only" doc:"APIs that tokens may be for"`
 	Scopes               []policy.Scope    `yaml:"scopes" file:"only" doc:"scopes and how dangerous each is: read, write or never"`
 	Roles                []policy.Role     `yaml:"roles" file:"only" doc:"roles: who is privileged, who may impersonate whom"`
@@ -79,6 +80,15 @@ type Lifetimes struct {
 	LockOut           time.Duration `yaml:"lock_out" doc:"how long nobody may sign in after too many failures"`
 }
 
+// Limits are how fast and how many, each server by itself: server.Limits, field by field, with the names that they have here.
+type Limits struct {
+	ClientFailures  int `yaml:"client_failures" doc:"failed client authentications from one address in a minute, a third of them under one client_id; -1 for any number"`
+	ClientRequests  int `yaml:"client_requests" doc:"tokens, codes and pushed requests that one client asks for in a minute; -1 for any number"`
+	ActorStarts     int `yaml:"actor_starts" doc:"impersonations that one actor starts in a minute; -1 for any number"`
+	ActorSessions   int `yaml:"sessions_per_actor" doc:"impersonations of one person at once; -1 for any number"`
+	ServiceSessions int `yaml:"sessions_per_service" doc:"impersonations at once of one client that acts for itself; -1 for any number"`
+}
+
 // Clients is what is set by client_id.
 type Clients struct {
 	Modes map[string][]oauth.Mode `yaml:"modes" file:"only" doc:"modes that a client may have, by client_id; absent: both"`
@@ -103,6 +113,7 @@ func Default() Config {
 		Signing:   Signing{Algorithm: tokens.ES256},
 		SignIn:    SignIn{SecondFactor: SecondFactorRequired},
 		Lifetimes: Lifetimes(server.DefaultLifetimes()),
+		Limits:    Limits(server.DefaultLimits()),
 		Resources: r.Resources, Scopes: r.Scopes, Roles: r.Roles, Clients: Clients{Modes: r.Modes},
 		Log: Log{Level: "info", Format: "text"},
 	}

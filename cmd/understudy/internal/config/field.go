@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,14 +55,16 @@ func (f Field) Flag() string {
 	return strings.NewReplacer(".", "-", "_", "-").Replace(f.Path)
 }
 
-// Value is what is set: a string, a time.Duration, a []string, or a part of policy.Registry.
+// Value is what is set: a string, an int, a time.Duration, a []string, or a part of policy.Registry.
 func (f Field) Value() any { return f.value.Interface() }
 
-// Kind is what a flag takes, for the help: "string", "duration" or "list".
+// Kind is what a flag takes, for the help: "string", "number", "duration" or "list".
 func (f Field) Kind() string {
 	switch f.value.Interface().(type) {
 	case time.Duration:
 		return "duration"
+	case int:
+		return "number"
 	case []string:
 		return "list"
 	}
@@ -99,6 +102,12 @@ func (f Field) Set(text string) error {
 			return fmt.Errorf("%q is not a duration such as 10m or 1h30m", text)
 		}
 		*p = d
+	case *int:
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return fmt.Errorf("%q is not a whole number", text)
+		}
+		*p = n
 	case *[]string:
 		*p = splitList(text)
 	}

@@ -92,6 +92,8 @@ func TestProblems(t *testing.T) {
 		{"unknown variable", "", []string{"UNDERSTUDY_LISTN=x"}, []string{`environment: unknown variable "UNDERSTUDY_LISTN"`, "did you mean UNDERSTUDY_LISTEN?"}},
 		{"a part that only the file has", "", []string{"UNDERSTUDY_ROLES=x"}, []string{`environment: unknown variable "UNDERSTUDY_ROLES"`, "understudy help configuration lists all"}},
 		{"variable that is no duration", "", []string{"UNDERSTUDY_LIFETIMES_CODE=x"}, []string{`env UNDERSTUDY_LIFETIMES_CODE: "x" is not a duration such as 10m or 1h30m`, ""}},
+		{"no number", "limits:\n  actor_starts: many\n", nil, []string{`u.yaml:2: many is not a whole number`, ""}},
+		{"variable that is no number", "", []string{"UNDERSTUDY_LIMITS_ACTOR_STARTS=1.5"}, []string{`env UNDERSTUDY_LIMITS_ACTOR_STARTS: "1.5" is not a whole number`, ""}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

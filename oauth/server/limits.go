@@ -1,0 +1,198 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/tokenexchange"
+)
+
+// Limits bound how fast and how many. A zero field takes its default; a negative one is no limit. Each server counts for itself.
+// Nothing here holds up an end: stopping, revoking, introspection and the actions of a session are never told to wait.
+type Limits struct {
+	ClientFailures  int // failed client authentications from one address in a minute, a third of them under one client_id: 30
+	ClientRequests  int // requests of one client in a minute that make something: 6,000
+	ActorStarts     int // impersonations that one actor starts in a minute: 30
+	ActorSessions   int // impersonations of one person at once: 10
+	ServiceSessions int // impersonations of one client that acts for itself at once: 100
+}
+
+// DefaultLimits gives the limits that a zero Limits stands for.
+func DefaultLimits() Limits {
+	return Limits{
+		ClientFailures: 30, ClientRequests: 6000, ActorStarts: 30,
+		ActorSessions: impersonation.DefaultMaxSessions, ServiceSessions: impersonation.DefaultMaxServiceSessions,
+	}
+}
+
+func (l Limits) withDefaults() Limits {
+	d := DefaultLimits()
+	return Limits{
+		ClientFailures: cmp.Or(l.ClientFailures, d.ClientFailures), ClientRequests: cmp.Or(l.ClientRequests, d.ClientRequests),
+		ActorStarts: cmp.Or(l.ActorStarts, d.ActorStarts), ActorSessions: cmp.Or(l.ActorSessions, d.ActorSessions),
+		ServiceSessions: cmp.Or(l.ServiceSessions, d.ServiceSessions),
+	}
+}
+
+// tooMany tells when to come again (RFC 6585 §4).
+func tooMany(wait time.Duration) error {
+	return &wireError{
+		Status: http.StatusTooManyRequests, Code: "invalid_request", Description: "Too many requests; try again later.",
+		RetryAfter: time.Duration(math.Ceil(max(wait, time.Second).Seconds())) * time.Second,
+	}
+}
+
+// mayMake holds a client to how much it may make in a minute, before anything is looked up or used up. A stop makes nothing that was
+// not there. Of a public client anybody can give the id, so a stranger elsewhere does not use up what its users have.
+func (s *Server) mayMake(r *http.Request, c *client, f url.Values) error {
+	if isStop(f) {
+		return nil
+	}
+	key := c.ID
+	if c.Public {
+		key += " " + network(s.proxies.address(r))
+	}
+	return s.requests.spend(key, s.clock())
+}
+
+// paced is exchange, with a limit on how fast an actor starts. Who that is, only a verified token says, so it is asked here.
+type paced struct{ exchange }
+
+// Commit implements tokenexchange.Exchange.
+func (x paced) Commit(ctx context.Context, p tokenexchange.Plan) (tokenexchange.Result, error) {
+	if p.Subject.Type != oauth.TokenTypeReturnToken {
+		if err := x.s.starts.spend(starter(p), x.s.clock()); err != nil {
+			markRecorded(ctx)
+			x.s.service.Refused(ctx, p.Client.GetID(), "limit.starts", requestID(ctx))
+			return tokenexchange.Result{}, err
+		}
+	}
+	return x.exchange.Commit(ctx, p)
+}
+
+// starter is the actor of a start: a client that acts for itself may come without a token.
+func starter(p tokenexchange.Plan) string {
+	if p.Actor == nil {
+		return oauth.ClientSubject(p.Client.GetID())
+	}
+	return p.Actor.Subject.Subject
+}
+
+// guesses are failed client authentications. An address may stand for many clients, behind one proxy: so one of them that has a wrong
+// secret uses up a third of it, and not all.
+type guesses struct{ byAddress, byClient *limits }
+
+func newGuesses(perMinute int) guesses {
+	if perMinute < 0 {
+		return guesses{newLimits(-1), newLimits(-1)}
+	}
+	return guesses{newLimits(perMinute), newLimits(max(perMinute/3, 1))}
+}
+
+// over tells whoever has guessed too often to wait, whether the client exists or not.
+func (g guesses) over(address, id string, now time.Time) error {
+	if wait := max(g.byAddress.wait(address, now), g.byClient.wait(guessKey(address, id), now)); wait > 0 {
+		return tooMany(wait)
+	}
+	return nil
+}
+
+// failed counts one, and gives over as it was before.
+func (g guesses) failed(address, id string, now time.Time) error {
+	if err := g.byClient.spend(guessKey(address, id), now); err != nil {
+		return err
+	}
+	return g.byAddress.spend(address, now)
+}
+
+// guessKey cuts the id, which anybody chose: no registered one is as long.
+func guessKey(address, id string) string { return address + " " + id[:min(len(id), 128)] }
+
+// mustHear reports whether r asks for nothing but an end or a look. It is heard however often its address has guessed: a stranger
+// there could else keep an impersonation alive. What it could guess so is a secret of 256 bits.
+func mustHear(r *http.Request, f url.Values) bool {
+	switch r.URL.Path {
+	case "/oauth2/revoke", "/oauth2/introspect", "/impersonation/actions":
+		return true
+	case "/oauth2/token":
+		return isStop(f)
+	}
+	return false
+}
+
+// isStop reports whether a request to the token endpoint redeems a return token.
+func isStop(f url.Values) bool {
+	return f.Get("grant_type") == oauth.GrantTypeTokenExchange && f.Get("subject_token_type") == string(oauth.TokenTypeReturnToken)
+}
+
+// network is what one host has of addresses: of IPv6 a /64.
+func network(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil || a.Is4() {
+		return address
+	}
+	return netip.PrefixFrom(a, 64).Masked().String()
+}
+
+// maxLimits bounds the keys that are remembered; beyond it all begin anew.
+const maxLimits = 100_000
+
+// limits is a rate limiter per key: a user, a session, a client. The zero perMinute is not valid, a negative one no limit.
+type limits struct {
+	mu        sync.Mutex
+	perMinute int
+	by        map[string]*rate.Limiter
+}
+
+func newLimits(perMinute int) *limits {
+	return &limits{perMinute: perMinute, by: make(map[string]*rate.Limiter)}
+}
+
+func (l *limits) allow(key string, now time.Time) bool { return l.spend(key, now) == nil }
+
+// spend counts one; it fails with tooMany where none is left.
+func (l *limits) spend(key string, now time.Time) error {
+	if l.perMinute < 0 {
+		return nil
+	}
+	l.mu.Lock()
+	lim := l.by[key]
+	if lim == nil {
+		if len(l.by) >= maxLimits {
+			clear(l.by)
+		}
+		lim = rate.NewLimiter(rate.Limit(float64(l.perMinute)/60), l.perMinute)
+		l.by[key] = lim
+	}
+	l.mu.Unlock()
+	if !lim.AllowN(now, 1) {
+		return tooMany(until(lim, now))
+	}
+	return nil
+}
+
+// wait is for how long none is left: 0 if one is. It counts nothing.
+func (l *limits) wait(key string, now time.Time) time.Duration {
+	l.mu.Lock()
+	lim := l.by[key]
+	l.mu.Unlock()
+	if lim == nil {
+		return 0
+	}
+	return until(lim, now)
+}
+
+func until(lim *rate.Limiter, now time.Time) time.Duration {
+	missing := 1 - lim.TokensAt(now)
+	return max(0, time.Duration(missing/float64(lim.Limit())*float64(time.Second)))
+}

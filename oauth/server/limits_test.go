@@ -1,0 +1,212 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/server"
+	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/tokenexchange"
+)
+
+// from sends c from an address.
+func (h *house) from(address string, c call) reply {
+	h.t.Helper()
+	r := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body.Encode()))
+	r.RemoteAddr = address
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for name, values := range c.header {
+		r.Header[name] = values
+	}
+	w := httptest.NewRecorder()
+	h.handler.ServeHTTP(w, r)
+	out := reply{status: w.Code, header: w.Header(), body: w.Body.String()}
+	if strings.HasPrefix(w.Header().Get("Content-Type"), "application/json") {
+		h.must(json.Unmarshal(w.Body.Bytes(), &out.json))
+	}
+	return out
+}
+
+// told demands the answer to who came too often: when to come again, in whole seconds.
+func told(t *testing.T, what string, r reply, within int) {
+	t.Helper()
+	wait, err := strconv.Atoi(r.header.Get("Retry-After"))
+	if r.status != http.StatusTooManyRequests || r.str("error") != "invalid_request" || err != nil || wait < 1 || wait > within {
+		t.Errorf("%s: got %d %s, Retry-After %q; want 429 and 1 to %d", what, r.status, r.body, r.header.Get("Retry-After"), within)
+	}
+}
+
+// countsClients counts who looks up clients.
+type countsClients struct {
+	store.Store
+	n atomic.Int32
+}
+
+func (c *countsClients) Client(ctx context.Context, id string) (store.Client, error) {
+	c.n.Add(1)
+	return c.Store.Client(ctx, id)
+}
+
+// TestGuessingIsThrottled: ten wrong secrets a minute under one client_id, thirty from one address; then nothing is looked up, for a
+// client that exists and one that does not alike. Another address is not held up, nor is any end or look of a client that is right.
+// Covers RFC6749-2.3.1-03.
+func TestGuessingIsThrottled(t *testing.T) {
+	t.Parallel()
+	looks := new(countsClients)
+	h := setup(t, options{limits: new(server.Limits{})}.wrapped(func(s store.Store) store.Store { looks.Store = s; return looks }))
+	s := h.start("ann", "app", "john", "read")
+	const here, there = "192.0.2.1:1111", "192.0.2.2:1111"
+	guess := func(client string) call {
+		return call{method: "POST", path: "/oauth2/token", body: redeem("x"), header: http.Header{"Authorization": {basicAuth(client, canary)}}}
+	}
+	for range 10 {
+		known, unknown := h.from(here, guess("app")), h.from(here, guess("nobody"))
+		if refused(t, known, 401, "invalid_client"); known.body != unknown.body {
+			t.Errorf("a client that exists got %s, one that does not %s", known.body, unknown.body)
+		}
+	}
+	before := looks.n.Load()
+	known, unknown := h.from(here, guess("app")), h.from(here, guess("nobody"))
+	told(t, "the eleventh", known, 10)
+	if known.body != unknown.body || known.header.Get("Retry-After") != unknown.header.Get("Retry-After") {
+		t.Errorf("a client that exists got %s, one that does not %s", known.body, unknown.body)
+	}
+	right := h.as("app", call{method: "POST", path: "/oauth2/token", body: redeem("x")})
+	told(t, "the right secret, too late", h.from(here, right), 10)
+	if n := looks.n.Load() - before; n != 0 {
+		t.Errorf("%d clients were looked up for who guessed too often", n)
+	}
+	refused(t, h.from(there, right), 400, "invalid_grant")
+	refused(t, h.from(here, h.as("other", right)), 400, "invalid_grant") // its neighbour has the rest of the address
+
+	for range 10 {
+		refused(t, h.from(here, guess("third")), 401, "invalid_client")
+	}
+	told(t, "thirty from one address", h.from(here, h.as("other", right)), 2)
+	for _, path := range []string{"/oauth2/revoke", "/oauth2/introspect"} {
+		c := call{method: "POST", path: path, body: url.Values{"token": {"x"}}}
+		if r := h.from(here, h.as("app", c)); r.status != 200 {
+			t.Errorf("%s of a client that is right: got %d %s", path, r.status, r.body)
+		}
+		told(t, path+" of one that is not", h.from(here, c.with("Authorization", basicAuth("app", canary))), 10)
+	}
+	if r := h.from(here, h.as("app", call{method: "POST", path: "/oauth2/token", body: stopForm(s.ret)})); r.status != 200 {
+		t.Errorf("a stop: got %d %s", r.status, r.body)
+	}
+	h.clock.advance(time.Minute)
+	refused(t, h.from(here, right), 400, "invalid_grant")
+}
+
+// TestGuessingFromIPv6: whoever has one address there has all of its /64.
+func TestGuessingFromIPv6(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{limits: &server.Limits{ClientFailures: 1}})
+	guess := call{method: "POST", path: "/oauth2/token", body: redeem("x"), header: http.Header{"Authorization": {basicAuth("app", canary)}}}
+	refused(t, h.from("[2001:db8::1]:1", guess), 401, "invalid_client")
+	told(t, "its neighbour", h.from("[2001:db8::ffff:1]:1", guess), 60)
+	refused(t, h.from("[2001:db8:0:1::1]:1", guess), 401, "invalid_client")
+}
+
+// TestClientRequestsAreLimited: a client may make so much in a minute; a public one is counted by address, since anybody has its id.
+func TestClientRequestsAreLimited(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{limits: &server.Limits{ClientRequests: 4}})
+	h.addMethods()
+	s := h.start("ann", "app", "john", "read") // two: the code and the start
+	const here, there = "192.0.2.1:1111", "192.0.2.2:1111"
+	redeems := h.as("app", call{method: "POST", path: "/oauth2/token", body: redeem("x")})
+	pushes := h.as("app", call{method: "POST", path: "/oauth2/par", body: url.Values{"client_id": {"app"}}})
+	refused(t, h.from(here, redeems), 400, "invalid_grant")
+	if r := h.from(here, pushes); r.status == 429 {
+		t.Errorf("the fourth: got %d %s", r.status, r.body)
+	}
+	told(t, "the fifth", h.from(there, redeems), 15)
+	told(t, "a pushed request", h.from(there, pushes), 15)
+	refused(t, h.from(here, h.as("other", redeems)), 400, "invalid_grant")
+	if !h.active("app", s.token) {
+		t.Error("introspection waits too")
+	}
+	if r := h.post("/oauth2/token", "app", stopForm(s.ret)); r.status != 200 {
+		t.Errorf("a stop: got %d %s", r.status, r.body)
+	}
+
+	public := call{method: "POST", path: "/oauth2/token", body: redeem("x")}
+	public.body.Set("client_id", string(store.AuthNone))
+	for range 4 {
+		refused(t, h.from(here, public), 400, "invalid_grant")
+	}
+	told(t, "a public client", h.from(here, public), 15)
+	refused(t, h.from(there, public), 400, "invalid_grant")
+}
+
+// TestActorStartsAreLimited: an actor may start so often in a minute. What is told to wait uses up nothing and is on record, and
+// stopping needs no room.
+func TestActorStartsAreLimited(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{limits: &server.Limits{ActorStarts: 2}})
+	h.start("ann", "app", "john", "read")
+	s := h.start("ann", "other", "john", "read")
+	cookie, _ := h.login("ann")
+	form := startForm(h.ticket(cookie, "app", "eve", "read"), h.token(cookie, "app", actorScope))
+	before := h.base.dump(t)
+	told(t, "the third", h.post("/oauth2/token", "app", form), 30)
+	after := h.base.dump(t)
+	onlyAudit(t, "the third", before, after, string(audit.KindRefused))
+	if n := len(after["audit_entry"]) - len(before["audit_entry"]); n != 1 || !strings.Contains(after["audit_entry"][len(before["audit_entry"])], "limit.starts") {
+		t.Errorf("%d entries; want one, by limit.starts", n)
+	}
+	h.start("bea", "app", "john", "read")
+	if r := h.post("/oauth2/token", "other", stopForm(s.ret)); r.status != 200 {
+		t.Errorf("a stop: got %d %s", r.status, r.body)
+	}
+	h.clock.advance(31 * time.Second)
+	if r := h.post("/oauth2/token", "app", form); r.status != 200 {
+		t.Errorf("later: got %d %s; want the same ticket taken", r.status, r.body)
+	}
+}
+
+// TestSessionsAtOnce: the session too many is refused on the page in words, and at the token endpoint as everything else.
+func TestSessionsAtOnce(t *testing.T) { onBoth(t, testSessionsAtOnce) }
+
+func testSessionsAtOnce(t *testing.T, o options) {
+	o.limits = &server.Limits{ActorSessions: 2}
+	h := setup(t, o)
+	h.start("ann", "app", "john", "read")
+	cookie, _ := h.login("ann")
+	late := startForm(h.ticket(cookie, "app", "eve", "read"), h.token(cookie, "app", actorScope))
+	s := h.start("ann", "other", "john", "read")
+	r := h.post("/oauth2/token", "app", late)
+	if refused(t, r, 400, "invalid_request"); r.str("error_description") != tokenexchange.RefusedText {
+		t.Errorf("got %s; want the one text", r.body)
+	}
+	cookie, _ = h.login("ann")
+	r = h.form("/impersonate?"+ask("app"), cookie, why("eve", "read"))
+	if r.status != http.StatusForbidden || !strings.Contains(r.body, "You already impersonate in 2 places; stop one first.") {
+		t.Errorf("the page: got %d %s", r.status, r.body)
+	}
+	if r := h.post("/oauth2/revoke", "other", url.Values{"token": {s.token}}); r.status != 200 {
+		t.Errorf("a stop: got %d %s", r.status, r.body)
+	}
+	h.ticket(cookie, "app", "eve", "read")
+}
+
+// TestNoLimit: a negative limit is none, and what nobody sets is one.
+func TestNoLimit(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	for range 100 {
+		refused(t, h.form("/oauth2/token", "", url.Values{"client_id": {"app"}, "client_secret": {canary}}), 401, "invalid_client")
+	}
+	if d := server.DefaultLimits(); d != (server.Limits{ClientFailures: 30, ClientRequests: 6000, ActorStarts: 30, ActorSessions: 10, ServiceSessions: 100}) {
+		t.Errorf("defaults are %+v", d)
+	}
+}
