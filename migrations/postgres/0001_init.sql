@@ -109,7 +109,7 @@ CREATE TABLE oauth_grant (
     expires_at      bigint,
     revoked_at      bigint,
     jkt             text  NOT NULL COLLATE "C" DEFAULT '', -- the key that the code and its tokens are bound to (RFC 9449)
-    family             text NOT NULL COLLATE "C" DEFAULT '', -- the id of the grant whose code was the first of those that refresh each other
+    family             text NOT NULL COLLATE "C" DEFAULT '', -- the id of the grant whose code all else came of
     refresh_hash       bytea UNIQUE,
     refresh_expires_at bigint,
     refresh_used_at    bigint
@@ -119,6 +119,7 @@ CREATE INDEX oauth_grant_by_client ON oauth_grant (client);
 CREATE INDEX oauth_grant_by_user ON oauth_grant (user_id);
 CREATE INDEX oauth_grant_by_login ON oauth_grant (login);
 CREATE INDEX oauth_grant_by_end ON oauth_grant (coalesce(refresh_expires_at, expires_at, code_expires_at));
+CREATE INDEX oauth_grant_by_family ON oauth_grant (family) WHERE family <> '';
 
 CREATE TABLE pushed_request (
     hash       bytea NOT NULL PRIMARY KEY,

@@ -103,7 +103,7 @@ CREATE TABLE oauth_grant (
     expires_at      INTEGER,
     revoked_at      INTEGER,
     jkt             TEXT NOT NULL DEFAULT '', -- the key that the code and its tokens are bound to (RFC 9449)
-    family             TEXT NOT NULL DEFAULT '', -- the id of the grant whose code was the first of those that refresh each other
+    family             TEXT NOT NULL DEFAULT '', -- the id of the grant whose code all else came of
     refresh_hash       BLOB UNIQUE,
     refresh_expires_at INTEGER,
     refresh_used_at    INTEGER
@@ -113,6 +113,7 @@ CREATE INDEX oauth_grant_by_client ON oauth_grant (client);
 CREATE INDEX oauth_grant_by_user ON oauth_grant (user_id) WHERE revoked_at IS NULL;
 CREATE INDEX oauth_grant_by_login ON oauth_grant (login) WHERE revoked_at IS NULL;
 CREATE INDEX oauth_grant_by_end ON oauth_grant (coalesce(refresh_expires_at, expires_at, code_expires_at));
+CREATE INDEX oauth_grant_by_family ON oauth_grant (family) WHERE family <> '';
 
 CREATE TABLE pushed_request (
     hash       BLOB PRIMARY KEY,

@@ -81,7 +81,7 @@ func (g clientCredentials) PopulateTokenEndpointResponse(ctx context.Context, r 
 		return err
 	}
 	resp.SetAccessToken(token)
-	resp.SetTokenType("Bearer")
+	resp.SetTokenType(tokenType(c.Key))
 	resp.SetScopes(c.Scope)
 	return nil
 }

@@ -41,7 +41,7 @@ func (s *Server) discovery() ([]byte, error) {
 		"scopes_supported":                               scopes,
 		"response_types_supported":                       []string{"code"},
 		"response_modes_supported":                       []string{"query"},
-		"grant_types_supported":                          []string{"authorization_code", grantClient, oauth.GrantTypeTokenExchange},
+		"grant_types_supported":                          []string{"authorization_code", grantRefresh, grantClient, oauth.GrantTypeTokenExchange},
 		"subject_types_supported":                        []string{"public"},
 		"id_token_signing_alg_values_supported":          s.keys().Algorithms(),
 		"code_challenge_methods_supported":               []string{"S256"},

@@ -10,6 +10,7 @@ import (
 	"github.com/ory/fosite/handler/openid"
 	"github.com/ory/fosite/handler/pkce"
 
+	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/tokenexchange"
 )
 
@@ -26,7 +27,7 @@ func newProvider(s *Server) *fosite.Fosite {
 		EnablePKCEPlainChallengeMethod: false,
 		ScopeStrategy:                  fosite.ExactScopeStrategy,
 		AudienceMatchingStrategy:       fosite.ExactAudienceMatchingStrategy,
-		RefreshTokenScopes:             []string{"offline_access"},
+		RefreshTokenScopes:             []string{oauth.ScopeOfflineAccess}, // which nobody is granted: fosite gives none
 		MinParameterEntropy:            fosite.MinParameterEntropy,
 		SanitationWhiteList:            []string{"redirect_uri", "code_challenge", "nonce"},
 		SendDebugMessagesToClients:     false,
@@ -51,7 +52,7 @@ func newProvider(s *Server) *fosite.Fosite {
 
 	// The order matters: the code first, since the others read what it made. The exchange and what else writes last, since an error
 	// after its write would come too late: each lets requests of other grant types pass without a look.
-	for _, h := range []any{code, oidc, proof, clientCredentials{s}, tokenexchange.Factory(cfg, paced{exchange{s}}, strat)} {
+	for _, h := range []any{code, oidc, proof, refreshTokens{s}, clientCredentials{s}, tokenexchange.Factory(cfg, paced{exchange{s}}, strat)} {
 		if h, ok := h.(fosite.AuthorizeEndpointHandler); ok {
 			cfg.AuthorizeEndpointHandlers.Append(h)
 		}

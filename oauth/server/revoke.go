@@ -37,7 +37,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) revokeToken(ctx context.Context, c *client, token string) error {
 	if len(token) == oauth.SecretLength {
-		return s.revokeReturn(ctx, c, oauth.Secret(token))
+		return s.revokeSecret(ctx, c, oauth.Secret(token))
 	}
 	claims, err := s.verifyToken(token, tokens.Expect{Issuer: s.issuer, Now: s.clock(), AllowExpired: true})
 	switch {
@@ -58,11 +58,27 @@ func (s *Server) revokeToken(ctx context.Context, c *client, token string) error
 	if err != nil {
 		return err
 	}
-	return s.revokeGrant(ctx, audit.KindRevoke, g)
+	_, err = s.store.RevokeGrant(ctx, g.ID, s.revocation(ctx, audit.KindRevoke, g))
+	return err
 }
 
-// revokeGrant makes a grant's token inactive, with its entry.
-func (s *Server) revokeGrant(ctx context.Context, kind audit.Kind, g store.Grant) error {
+// revokeSecret revokes a refresh token, and with it all that came of the same code, or a return token.
+func (s *Server) revokeSecret(ctx context.Context, c *client, token oauth.Secret) error {
+	g, err := s.store.GrantByRefresh(ctx, token.Hash())
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return s.revokeReturn(ctx, c, token)
+	case err != nil:
+		return err
+	case g.Client != c.ID:
+		return errForeignToken
+	}
+	_, err = s.store.RevokeFamily(ctx, g.Family, s.revocation(ctx, audit.KindRevoke, g))
+	return err
+}
+
+// revocation is what the revocation of a grant, or of its family, puts on record.
+func (s *Server) revocation(ctx context.Context, kind audit.Kind, g store.Grant) impersonation.Write {
 	now := s.clock()
 	e := audit.New(kind, now)
 	e.Actor, e.Client, e.Request = oauth.Party{Issuer: s.issuer, Subject: g.User}, g.Client, requestID(ctx)
@@ -72,8 +88,8 @@ func (s *Server) revokeGrant(ctx context.Context, kind audit.Kind, g store.Grant
 	e.Set("grant", g.ID)
 	e.Set("jti", g.JTI)
 	e.Set("login", g.Login)
-	_, err := s.store.RevokeGrant(ctx, g.ID, impersonation.Write{Entries: []audit.Entry{e}, RequestID: requestID(ctx), Now: now})
-	return err
+	e.Set("family", g.Family)
+	return impersonation.Write{Entries: []audit.Entry{e}, RequestID: requestID(ctx), Now: now}
 }
 
 func (s *Server) revokeReturn(ctx context.Context, c *client, token oauth.Secret) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/ory/fosite/handler/openid"
 	"github.com/ory/fosite/token/jwt"
 
+	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
@@ -17,7 +18,8 @@ type TokenSession struct {
 	Claims tokens.Claims
 	Nonce  string
 
-	accessToken string // once it is made, for the at_hash: fosite's own knows the algorithms whose names end in a number
+	was         *store.Grant // the one that a refresh goes on from
+	accessToken string       // once it is made, for the at_hash: fosite's own knows the algorithms whose names end in a number
 	id          jwt.IDTokenClaims
 	headers     jwt.Headers
 	expires     map[fosite.TokenType]time.Time

@@ -35,6 +35,8 @@ type redemption struct {
 	grant *store.Grant
 	spent bool   // by this request
 	key   string // that the client proved to hold (RFC 9449), "" for none
+	// refresh is the refresh token that goes with what the code gave; "" for none
+	refresh oauth.Secret
 }
 
 func withRedemption(ctx context.Context) (context.Context, *redemption) {
@@ -74,7 +76,7 @@ func (st storage) CreateAuthorizeCodeSession(ctx context.Context, signature stri
 	}
 	now, c, f := st.s.clock(), session.Claims, r.GetRequestForm()
 	return st.s.store.CreateGrant(ctx, store.Grant{
-		ID: r.GetID(), Client: r.GetClient().GetID(), User: c.Subject, Login: c.Session, RedirectURI: f.Get("redirect_uri"), Scope: r.GetGrantedScopes(),
+		ID: r.GetID(), Family: r.GetID(), Client: r.GetClient().GetID(), User: c.Subject, Login: c.Session, RedirectURI: f.Get("redirect_uri"), Scope: r.GetGrantedScopes(),
 		Audience: c.Audience, Nonce: f.Get("nonce"), CodeHash: hash, CodeChallenge: f.Get("code_challenge"), AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
 		Created: now, CodeExpires: now.Add(st.s.life.Code), Key: c.Key,
 	})
@@ -189,30 +191,37 @@ func (st storage) CreateAccessTokenSession(ctx context.Context, jti string, r fo
 	if !ok || jti == "" {
 		return errors.New("a token without a session of ours")
 	}
-	err := st.s.store.SetToken(ctx, r.GetID(), jti, session.Claims.IssuedAt, session.Claims.Expires)
+	t := store.Token{JTI: jti, Issued: session.Claims.IssuedAt, Expires: session.Claims.Expires, Key: session.Claims.Key}
+	if c, ok := r.GetClient().(*client); ok && c.Settings.Refresh {
+		if err := st.firstRefresh(ctx, &t); err != nil {
+			return err
+		}
+	}
+	err := st.s.store.SetToken(ctx, r.GetID(), t)
 	if errors.Is(err, store.ErrNotFound) { // signed out or disabled since the code was issued
 		return store.ErrSpent
 	}
 	return err
 }
 
-// RevokeAccessToken is what fosite calls when a code comes a second time, from the client that it was issued to.
+// RevokeAccessToken is what fosite calls when a code comes a second time, from the client that it was issued to: all that came of it ends.
 func (st storage) RevokeAccessToken(ctx context.Context, grantID string) error {
 	g := redemptionOf(ctx).grant
 	if g == nil || g.ID != grantID {
 		return errors.New("a revocation outside a redemption")
 	}
-	return st.s.revokeGrant(ctx, audit.KindReuse, *g)
+	_, err := st.s.store.RevokeFamily(ctx, g.Family, st.s.revocation(ctx, audit.KindReuse, *g))
+	return err
 }
 
-// The rest of fosite's interfaces: our own endpoints look tokens up, and no refresh token exists.
+// The rest of fosite's interfaces: our own endpoints look tokens up, and refresh tokens are of a handler of our own.
 
 func (storage) GetAccessTokenSession(context.Context, string, fosite.Session) (fosite.Requester, error) {
 	return nil, fosite.ErrNotFound
 }
 func (storage) DeleteAccessTokenSession(context.Context, string) error { return fosite.ErrNotFound }
 func (storage) CreateRefreshTokenSession(context.Context, string, string, fosite.Requester) error {
-	return errNoRefresh
+	return errNotFosites
 }
 func (storage) GetRefreshTokenSession(context.Context, string, fosite.Session) (fosite.Requester, error) {
 	return nil, fosite.ErrNotFound

@@ -93,21 +93,21 @@ func (t strategy) ValidateAuthorizeCode(ctx context.Context, _ fosite.Requester,
 	return nil
 }
 
-// RefreshTokenSignature, with the next two, exists because fosite's code handler names one interface for all of them. No
-// refresh token is ever issued: no client has that grant.
+// RefreshTokenSignature, with the next two, exists because fosite's code handler names one interface for all of them. It never asks: no
+// client has the grant for it, see refreshTokens.
 func (strategy) RefreshTokenSignature(context.Context, string) string { return "" }
 
 // GenerateRefreshToken always fails.
 func (strategy) GenerateRefreshToken(context.Context, fosite.Requester) (string, string, error) {
-	return "", "", errNoRefresh
+	return "", "", errNotFosites
 }
 
 // ValidateRefreshToken always fails.
 func (strategy) ValidateRefreshToken(context.Context, fosite.Requester, string) error {
-	return errNoRefresh
+	return errNotFosites
 }
 
-var errNoRefresh = errors.New("refresh tokens are not issued")
+var errNotFosites = errors.New("refresh tokens are none of fosite's")
 
 // idTokenAlg is the algorithm that c's ID tokens are registered for, "" for that of all else.
 func idTokenAlg(c fosite.Client) string {

@@ -23,7 +23,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch f.Get("grant_type") {
-	case "authorization_code", grantClient, oauth.GrantTypeTokenExchange:
+	case "authorization_code", grantRefresh, grantClient, oauth.GrantTypeTokenExchange:
 	case "":
 		s.writeError(w, r, invalidRequest("grant_type", "is required (RFC 6749 section 4.1.3)"))
 		return
@@ -75,6 +75,9 @@ func (s *Server) grant(ctx context.Context, r *http.Request, c *client, red *red
 	session, ok := req.GetSession().(*TokenSession)
 	if !ok {
 		return nil, errors.New("the session is not ours")
+	}
+	if refresh := redemptionOf(ctx).refresh; refresh != "" {
+		resp.SetExtra("refresh_token", string(refresh))
 	}
 	resp.SetTokenType(tokenType(session.Claims.Key))
 	resp.SetExpiresIn(session.Claims.Expires.Sub(s.clock())) // fosite reckons by its own clock

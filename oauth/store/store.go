@@ -235,13 +235,23 @@ type Grants interface {
 	CreateClientGrant(ctx context.Context, g Grant) error
 	// SpendCode marks a code as used. ErrSpent if it was, ErrNotFound.
 	SpendCode(ctx context.Context, code oauth.Hash, now time.Time) error
-	// SetToken records the access token of a grant. ErrNotFound if there is no such grant, its login has ended or its user is
+	// SetToken records what the code of a grant gave. ErrNotFound if there is no such grant, its login has ended or its user is
 	// not enabled. A revoked grant stays revoked, and so the token is inactive from the start: a code that came twice at the
 	// same moment gives such a one.
-	SetToken(ctx context.Context, grantID, jti string, issued, expires time.Time) error
+	SetToken(ctx context.Context, grantID string, t Token) error
 	// GrantByJTI finds by the access token. ErrNotFound. The grants that Stop writes are found too.
 	GrantByJTI(ctx context.Context, jti string) (Grant, error)
-	// RevokeGrant is that of impersonation.Store.
+	// GrantByRefresh finds by the refresh token's hash, spent or not. ErrNotFound.
+	GrantByRefresh(ctx context.Context, refresh oauth.Hash) (Grant, error)
+	// Refresh spends a refresh token, writes the grant that follows, and moves the LastUsed of its login forward: the one write, of
+	// which among concurrent callers one succeeds. ErrSpent if the token was used before, impersonation.ErrChanged if it was revoked,
+	// its login has ended or its user is not enabled, ErrNotFound.
+	Refresh(ctx context.Context, w RefreshWrite) error
+	// RevokeFamily is RevokeGrant for all grants of a family, also for one that a Refresh or a Stop is about to add, and reports
+	// whether there was any to revoke. The family "" has no grants.
+	RevokeFamily(ctx context.Context, family string, w impersonation.Write) (bool, error)
+	// RevokeGrant is that of impersonation.Store. It takes the access token of this grant and the refresh token beside it, if that
+	// was not used; other grants of its family stay.
 	RevokeGrant(ctx context.Context, grantID string, w impersonation.Write) (bool, error)
 	// Sweep deletes grants, tickets, return tokens and logins that ended before before, at most limit of each.
 	// It never deletes a session or an entry.
@@ -273,7 +283,7 @@ type Grant struct {
 	// Key is the thumbprint (RFC 7638) of the key that the code and the tokens are bound to (RFC 9449); "" for none.
 	Key string
 
-	// Family is the ID of the first of the grants that refreshed each other, its own for that one; "" for what cannot be refreshed.
+	// Family is the ID of the grant whose code all else came of: by refresh tokens, or as what a stop gave back. "" for a client's own.
 	Family string
 	// RefreshHash is that of the refresh token which was given with the access token; zero for none.
 	RefreshHash oauth.Hash

@@ -106,7 +106,7 @@ func lived(t *testing.T) (*sqlite.Store, chaos.Options) {
 		CodeHash: oauth.NewSecret().Hash(), AuthTime: now, Created: now, CodeExpires: now.Add(time.Minute)}
 	must(t, st.CreateGrant(ctx, grant))
 	must(t, st.SpendCode(ctx, grant.CodeHash, now))
-	must(t, st.SetToken(ctx, grant.ID, "tok_actor", now, now.Add(time.Hour)))
+	must(t, st.SetToken(ctx, grant.ID, store.Token{JTI: "tok_actor", Issued: now, Expires: now.Add(time.Hour)}))
 
 	o := chaos.Options{Issuer: issuer}
 	verifier := strings.Repeat("v", 43)

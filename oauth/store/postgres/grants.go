@@ -24,8 +24,9 @@ const (
 	selectClientLives = `SELECT EXISTS (SELECT 1 FROM client WHERE id = $1 AND deleted_at IS NULL)
 		AND NOT EXISTS (SELECT 1 FROM epoch WHERE scope = 'client' AND id = $1 AND killed_at IS NOT NULL)`
 
-	selectGrantByCode = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE code_hash = $1`
-	selectGrantByJTI  = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE jti = $1`
+	selectGrantByCode    = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE code_hash = $1`
+	selectGrantByRefresh = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE refresh_hash = $1`
+	selectGrantByJTI     = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE jti = $1`
 
 	spendCode = `UPDATE oauth_grant SET code_used_at = $1 WHERE code_hash = $2 AND code_used_at IS NULL`
 	countCode = `SELECT count(*) FROM oauth_grant WHERE code_hash = $1`
@@ -34,7 +35,7 @@ const (
 	// grants by what it finds then.
 	lockHolderUser  = `SELECT u.id FROM oauth_grant g JOIN app_user u ON u.id = g.user_id WHERE g.id = $1 FOR SHARE OF u`
 	lockHolderLogin = `SELECT l.id FROM oauth_grant g JOIN login l ON l.id = g.login WHERE g.id = $1 FOR SHARE OF l`
-	setToken        = `UPDATE oauth_grant SET jti = $1, issued_at = $2, expires_at = $3 WHERE id = $4
+	setToken        = `UPDATE oauth_grant SET jti = $1, issued_at = $2, expires_at = $3, jkt = $4, refresh_hash = $5, refresh_expires_at = $6 WHERE id = $7
 		AND EXISTS (SELECT 1 FROM login l WHERE l.id = oauth_grant.login AND l.ended_at IS NULL)
 		AND EXISTS (SELECT 1 FROM app_user u WHERE u.id = oauth_grant.user_id AND u.enabled)`
 	revokeGrant = `UPDATE oauth_grant SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL`
@@ -113,14 +114,14 @@ func (s *Store) SpendCode(ctx context.Context, code oauth.Hash, now time.Time) e
 }
 
 // SetToken implements store.Grants.
-func (s *Store) SetToken(ctx context.Context, grantID, jti string, issued, expires time.Time) error {
+func (s *Store) SetToken(ctx context.Context, grantID string, w store.Token) error {
 	return s.update(ctx, "recording a token", func(ctx context.Context, t *tx) error {
 		for _, q := range []string{lockHolderUser, lockHolderLogin} {
 			if _, err := exec(ctx, t, q, grantID); err != nil {
 				return err
 			}
 		}
-		n, err := exec(ctx, t, setToken, orNull(jti), ms(issued), ms(expires), grantID)
+		n, err := exec(ctx, t, setToken, orNull(w.JTI), ms(w.Issued), ms(w.Expires), w.Key, hashed(w.Refresh), ms(w.RefreshExpires), grantID)
 		if err == nil && n == 0 {
 			return store.ErrNotFound
 		}

@@ -28,7 +28,7 @@ const (
 )
 
 // insertStops is the one write of any number of stops, after lockStops. A grant that a stop gives takes its people from the session,
-// and how they signed in from the login. Whether a session lives is asked by coalesce, so that the index of those that do, which the
+// how they signed in from the login, and its family from the token of before, with which it is revoked. Whether a session lives is asked by coalesce, so that the index of those that do, which the
 // planner may take for small, is not read whole.
 var insertStops = func() string {
 	entries := 1 + len(newTable(stopColumns))
@@ -44,10 +44,10 @@ var insertStops = func() string {
 		FROM ok WHERE s.id = ok.session AND ` + among("s.id", "session") + ` AND coalesce(s.ended_at, 0) = 0 RETURNING s.client, s.id AS sid, s.ended_at AS at),
 	noticed AS (` + noticeEnded + `),
 	back AS (INSERT INTO oauth_grant (id, client, user_id, login, redirect_uri, scope, audience, nonce, code_challenge,
-			auth_time, acr, amr, created_at, jti, issued_at, expires_at)
+			auth_time, acr, amr, created_at, jti, issued_at, expires_at, family)
 		SELECT ok.given, s.client, s.actor, s.login, '', ok.scope::jsonb, ok.audience, '', '',
-			l.auth_time, coalesce(l.acr, ''), coalesce(l.amr, '[]'), ok.now, ok.jti, ok.issued_at, ok.expires_at
-		FROM ok` + one("impersonation_session", "s", "id = ok.session") + one("login", "l", "id = s.login") + ` WHERE ok.next AND s.id IS NOT NULL),
+			l.auth_time, coalesce(l.acr, ''), coalesce(l.amr, '[]'), ok.now, ok.jti, ok.issued_at, ok.expires_at, coalesce(g.family, '')
+		FROM ok` + one("impersonation_session", "s", "id = ok.session") + one("login", "l", "id = s.login") + one("oauth_grant", "g", "jti = s.before_jti") + ` WHERE ok.next AND s.id IS NOT NULL),
 	` + recordOf("ok", entries, events) + `
 	SELECT outcome FROM verdict ORDER BY ord`
 }()

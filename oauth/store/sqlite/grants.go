@@ -20,12 +20,13 @@ const (
 	selectClientLives = `SELECT EXISTS (SELECT 1 FROM client WHERE id = ?1 AND deleted_at IS NULL)
 		AND NOT EXISTS (SELECT 1 FROM epoch WHERE scope = 'client' AND id = ?1 AND killed_at IS NOT NULL)`
 
-	selectGrantByCode = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE code_hash = ?`
-	selectGrantByJTI  = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE jti = ?`
+	selectGrantByCode    = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE code_hash = ?`
+	selectGrantByRefresh = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE refresh_hash = ?`
+	selectGrantByJTI     = `SELECT ` + grantColumns + ` FROM oauth_grant WHERE jti = ?`
 
 	spendCode = `UPDATE oauth_grant SET code_used_at = ? WHERE code_hash = ? AND code_used_at IS NULL`
 	countCode = `SELECT count(*) FROM oauth_grant WHERE code_hash = ?`
-	setToken  = `UPDATE oauth_grant SET jti = ?, issued_at = ?, expires_at = ? WHERE id = ?
+	setToken  = `UPDATE oauth_grant SET jti = ?, issued_at = ?, expires_at = ?, jkt = ?, refresh_hash = ?, refresh_expires_at = ? WHERE id = ?
 		AND EXISTS (SELECT 1 FROM login l WHERE l.id = oauth_grant.login AND l.ended_at IS NULL)
 		AND EXISTS (SELECT 1 FROM app_user u WHERE u.id = oauth_grant.user_id AND u.enabled)`
 	revokeGrant = `UPDATE oauth_grant SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL`
@@ -98,9 +99,9 @@ func (s *Store) SpendCode(ctx context.Context, code oauth.Hash, now time.Time) e
 }
 
 // SetToken implements store.Grants.
-func (s *Store) SetToken(ctx context.Context, grantID, jti string, issued, expires time.Time) error {
+func (s *Store) SetToken(ctx context.Context, grantID string, t store.Token) error {
 	return s.update(ctx, "recording a token", func(ctx context.Context, c *conn) error {
-		n, err := c.exec(ctx, setToken, orNull(jti), ms(issued), ms(expires), grantID)
+		n, err := c.exec(ctx, setToken, orNull(t.JTI), ms(t.Issued), ms(t.Expires), t.Key, hashed(t.Refresh), ms(t.RefreshExpires), grantID)
 		if err == nil && n == 0 {
 			return store.ErrNotFound
 		}
@@ -110,9 +111,14 @@ func (s *Store) SetToken(ctx context.Context, grantID, jti string, issued, expir
 
 // RevokeGrant implements store.Grants.
 func (s *Store) RevokeGrant(ctx context.Context, grantID string, w impersonation.Write) (bool, error) {
+	return s.revoke(ctx, revokeGrant, grantID, w)
+}
+
+// revoke runs query, and reports whether it revoked anything.
+func (s *Store) revoke(ctx context.Context, query, id string, w impersonation.Write) (bool, error) {
 	var n int64
 	err := s.updateUrgent(ctx, "revoking a grant", func(ctx context.Context, c *conn) (err error) {
-		if n, err = c.exec(ctx, revokeGrant, w.Now.UnixMilli(), grantID); err != nil || n == 0 {
+		if n, err = c.exec(ctx, query, w.Now.UnixMilli(), id); err != nil || n == 0 {
 			return err
 		}
 		return c.record(ctx, w.Entries, w.Events)

@@ -13,10 +13,11 @@ const (
 	stopSession = `UPDATE impersonation_session SET ended_at = ?, end_reason = ?, ended_by = actor WHERE id = ? AND ended_at IS NULL`
 
 	// insertNext gives the actor a token of their own again: the grant takes its people from the session, how they signed
-	// in from the login.
+	// in from the login, and its family from the token of before, with which it is revoked.
 	insertNext = `INSERT INTO oauth_grant (id, client, user_id, login, redirect_uri, scope, audience, nonce, code_challenge,
-			auth_time, acr, amr, created_at, jti, issued_at, expires_at)
-		SELECT ?, s.client, s.actor, s.login, '', ?, ?, '', '', l.auth_time, coalesce(l.acr, ''), coalesce(l.amr, '[]'), ?, ?, ?, ?
+			auth_time, acr, amr, created_at, jti, issued_at, expires_at, family)
+		SELECT ?, s.client, s.actor, s.login, '', ?, ?, '', '', l.auth_time, coalesce(l.acr, ''), coalesce(l.amr, '[]'), ?, ?, ?, ?,
+			coalesce((SELECT g.family FROM oauth_grant g WHERE g.jti = s.before_jti), '')
 		FROM impersonation_session s LEFT JOIN login l ON l.id = s.login WHERE s.id = ?`
 
 	// wasRevoked tells whether the actor's token of before a session was revoked. A grant that was swept counts as not revoked.

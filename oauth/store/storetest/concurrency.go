@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,7 +24,7 @@ const (
 // sees what was answered. Like Run it takes a fresh store for each case and closes none.
 func RunConcurrency(t *testing.T, open func(*testing.T) store.Store) {
 	t.Helper()
-	for _, c := range concurrencyCases {
+	for _, c := range slices.Concat(concurrencyCases, refreshRaces) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			t.Log(c.explanation)

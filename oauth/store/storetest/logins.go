@@ -103,8 +103,8 @@ var loginCases = []testCase{
 		k.change(john, func(u *directory.User) { u.Enabled = false })
 		_, err := k.store.EndLogin(k.Context(), k.endWrite("", signedOut))
 		k.ok(err)
-		k.wantErr("after the sign-out", k.store.SetToken(k.Context(), a, "tok_a", k.now, k.now.Add(time.Minute)), store.ErrNotFound)
-		k.wantErr("once disabled", k.store.SetToken(k.Context(), b, "tok_b", k.now, k.now.Add(time.Minute)), store.ErrNotFound)
+		k.wantErr("after the sign-out", k.store.SetToken(k.Context(), a, store.Token{JTI: "tok_a", Issued: k.now, Expires: k.now.Add(time.Minute)}), store.ErrNotFound)
+		k.wantErr("once disabled", k.store.SetToken(k.Context(), b, store.Token{JTI: "tok_b", Issued: k.now, Expires: k.now.Add(time.Minute)}), store.ErrNotFound)
 	}},
 	{"login/round-trip", "a login is found by its cookie and its ID, and the user remembers it", func(k *kit) {
 		l, cookie := k.newLogin(john), oauth.NewSecret().Hash()
@@ -276,7 +276,7 @@ var grantCases = []testCase{
 	{"grant/token", "a revoked grant stays revoked whatever token it gets, and revoking twice changes nothing", func(k *kit) {
 		g := store.Grant{ID: oauth.NewID("grt"), Client: app, User: ann, Login: k.login, CodeHash: oauth.NewSecret().Hash(), CodeExpires: k.now}
 		k.ok(k.store.CreateGrant(k.Context(), g))
-		k.ok(k.store.SetToken(k.Context(), g.ID, "tok_1", k.now, k.now.Add(time.Minute)))
+		k.ok(k.store.SetToken(k.Context(), g.ID, store.Token{JTI: "tok_1", Issued: k.now, Expires: k.now.Add(time.Minute)}))
 		got, err := k.store.GrantByJTI(k.Context(), "tok_1")
 		k.ok(err)
 		if got.ID != g.ID || got.Issued != k.now || got.Expires != k.now.Add(time.Minute) {
@@ -291,13 +291,13 @@ var grantCases = []testCase{
 		if got, err := k.store.GrantByJTI(k.Context(), "tok_1"); err != nil || got.Revoked != k.now {
 			k.Errorf("got %v, %v; want revoked at first", got.Revoked, err)
 		}
-		k.ok(k.store.SetToken(k.Context(), g.ID, "tok_2", k.now, k.now.Add(time.Minute)))
+		k.ok(k.store.SetToken(k.Context(), g.ID, store.Token{JTI: "tok_2", Issued: k.now, Expires: k.now.Add(time.Minute)}))
 		late, err := k.store.GrantByJTI(k.Context(), "tok_2")
 		k.ok(err)
 		if late.Revoked.IsZero() {
 			k.Error("a token recorded on a revoked grant un-revoked it")
 		}
-		k.wantErr("SetToken on nothing", k.store.SetToken(k.Context(), "grt_none", "tok_3", k.now, k.now), store.ErrNotFound)
+		k.wantErr("SetToken on nothing", k.store.SetToken(k.Context(), "grt_none", store.Token{JTI: "tok_3", Issued: k.now, Expires: k.now}), store.ErrNotFound)
 	}},
 	{"grant/sweep", "a sweep takes what is past, as many as asked, and never a session or an entry", func(k *kit) {
 		w, g, spare := k.start(), k.grant(), k.grant()
