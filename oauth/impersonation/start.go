@@ -152,7 +152,10 @@ func (s *Service) plan(way door, f Facts, r StartRequest, asked policy.Request, 
 			Entries: []audit.Entry{e}, RequestID: r.RequestID, Now: now,
 			Events: []Event{{Kind: "session.started", Session: session.ID, Actor: session.Actor, Subject: session.Subject, Client: session.Client, Time: now}},
 		},
-		Ticket: r.Ticket.Hash(), Guard: f.Guard, Session: session, Supersedes: f.Live,
+		Guard: f.Guard, Session: session, Supersedes: f.Live,
+	}
+	if f.Ticket != nil {
+		w.Ticket = f.Ticket.Hash
 	}
 	started := &Started{
 		Delegation: s.delegation(session, *f.Actor), JTI: session.JTI, Started: now, Actor: *f.Actor, Subject: *f.Subject, Session: session,

@@ -28,9 +28,7 @@ func (x exchange) Resolve(_ context.Context, t oauth.TokenType, token string, _ 
 	case oauth.TokenTypeTicket, oauth.TokenTypeReturnToken:
 		return tokenexchange.Input{Type: t, Token: oauth.Secret(token)}, nil
 	case oauth.TokenTypeUserID:
-		if len(token) > directory.MaxID { // nobody's, and more than an entry of the trail should hold
-			return tokenexchange.Input{}, tokenexchange.ErrRefused
-		}
+		token = token[:min(len(token), directory.MaxID+1)] // so long is nobody's, and no entry of the trail should hold more
 		return tokenexchange.Input{Type: t, Subject: oauth.Party{Issuer: x.s.issuer, Subject: token}}, nil
 	case oauth.TokenTypeAccessToken, oauth.TokenTypeJWT: // our access tokens are JWTs
 		return x.accessToken(t, token)
