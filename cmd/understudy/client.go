@@ -21,7 +21,7 @@ func (a *app) clientCmd() *cobra.Command {
 func (a *app) clientAdd() *cobra.Command {
 	n := admin.NewClient{Exchange: true}
 	var noExchange, stdin bool
-	var out string
+	var out, jwks string
 	cmd := &cobra.Command{Use: "add --id ID --name NAME --redirect-uri URI", Short: "Register a client and print its secret, once", Args: cobra.NoArgs}
 	f := cmd.Flags()
 	f.SortFlags = false
@@ -33,13 +33,18 @@ func (a *app) clientAdd() *cobra.Command {
 	f.StringArrayVar(&n.Scopes, "scope", nil, "`scope` it may ask for; repeat for more (default: all but the never-list, and impersonate)")
 	f.BoolVar(&n.Public, "public", false, "it can keep no secret; it cannot impersonate either")
 	f.BoolVar(&noExchange, "no-exchange", false, "it may not impersonate")
+	settingsFlags(cmd, &n.Settings, &jwks)
 	f.StringVar(&out, "secret-file", "", "write the fresh secret to this new `file` (mode 0600) instead of printing it")
 	f.BoolVar(&stdin, "secret-stdin", false, "take the secret from the first line of the standard input: at least 43 characters of base64url")
-	cmd.MarkFlagsMutuallyExclusive("secret-file", "secret-stdin", "public")
+	cmd.MarkFlagsMutuallyExclusive("secret-file", "secret-stdin", "public", "jwks")
 	cmd.MarkFlagRequired("id")
 	cmd.MarkFlagRequired("name")
 	cmd.RunE = a.does(func(ctx context.Context, _ []string) error {
 		n.Exchange = !noExchange && !n.Public
+		var err error
+		if n.Settings.Keys, err = readKeys(jwks); err != nil {
+			return err
+		}
 		if stdin {
 			s, err := firstLine(ctx, a.stdin, "secret")
 			if err != nil {
@@ -60,7 +65,7 @@ func (a *app) addClient(ctx context.Context, ad *admin.Admin, n admin.NewClient,
 			return fmt.Errorf("writing the secret: %w", err)
 		}
 	}
-	fresh := n.Secret == "" && !n.Public
+	given := n.Secret != ""
 	secret, err := ad.AddClient(ctx, n)
 	if invalid := new(admin.InvalidError); file != "" && (errors.As(err, &invalid) || errors.Is(err, store.ErrExists)) {
 		// After any other error the client may be there all the same.
@@ -69,7 +74,7 @@ func (a *app) addClient(ctx context.Context, ad *admin.Admin, n admin.NewClient,
 	if err != nil {
 		return err
 	}
-	if !fresh {
+	if given || secret == "" {
 		return a.say(map[string]string{"client_id": n.ID}, "added client %s", n.ID)
 	}
 	if a.output == outputJSON {
@@ -119,24 +124,33 @@ type clientOut struct {
 	Serves       []string `json:"serves"`
 	Scopes       []string `json:"scopes"`
 	Created      string   `json:"created"`
+	AuthMethod   string   `json:"auth_method"`
+	Keys         []string `json:"jwk_thumbprints,omitempty"` // RFC 7638
+	settingsOut
 }
 
 func (a *app) printClients(clients []store.Client) error {
 	out := make([]clientOut, 0, len(clients))
-	t := table{header: []string{"ID", "NAME", "MAY", "RESOURCES", "SERVES", "REDIRECT URIS"}}
+	t := table{header: []string{"ID", "NAME", "MAY", "AUTHENTICATES BY", "RESOURCES", "SERVES", "REDIRECT URIS"}}
 	for _, c := range clients {
-		out = append(out, clientOut{c.ID, c.Name, c.Public, c.Exchange, notNil(c.RedirectURIs), notNil(c.Resources), notNil(c.Serves), notNil(c.Scopes), stamp(c.Created)})
-		t.add(c.ID, c.Name, may(c), strings.Join(c.Resources, " "), strings.Join(c.Serves, " "), strings.Join(c.RedirectURIs, " "))
+		out = append(out, clientOut{c.ID, c.Name, c.Public, c.Exchange, notNil(c.RedirectURIs), notNil(c.Resources), notNil(c.Serves), notNil(c.Scopes), stamp(c.Created),
+			string(c.AuthMethod()), admin.Thumbprints(c.Settings), settingsOf(c.Settings)})
+		t.add(c.ID, c.Name, may(c), string(c.AuthMethod()), strings.Join(c.Resources, " "), strings.Join(c.Serves, " "), strings.Join(c.RedirectURIs, " "))
 	}
 	return a.print(map[string]any{"clients": out}, t)
 }
 
+// may says in words what a client is for.
 func may(c store.Client) string {
 	switch {
 	case c.Public:
 		return "sign in (public)"
+	case c.Exchange && c.Settings.Service != "":
+		return "sign in, impersonate, act for itself"
 	case c.Exchange:
 		return "sign in, impersonate"
+	case c.Settings.Service != "":
+		return "sign in, act for itself"
 	}
 	return "sign in"
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -41,12 +42,22 @@ type NewClient struct {
 	Public bool
 	// Exchange allows the token-exchange grant: impersonation.
 	Exchange bool
-	// Secret is at least 43 characters of base64url; "" makes a fresh one.
+	// Secret is at least 43 characters of base64url; "" makes a fresh one. A client that authenticates by private_key_jwt has none.
 	Secret oauth.Secret
+	// Settings are the rest. The zero value is a bearer client that authenticates by client_secret_basic, or not at all if it is public.
+	Settings store.Settings
 }
 
-// AddClient registers a client and returns its secret, of which only the hash is kept: it cannot be shown again. A
-// public client's is "". It returns an *InvalidError, or store.ErrExists if the ID is or was taken.
+// client is the registration that n asks for, still without its secret.
+func (n NewClient) client() store.Client {
+	return store.Client{
+		Client: policy.Client{ID: n.ID, Public: n.Public, Exchange: n.Exchange, Scopes: tidy(n.Scopes), Resources: n.Resources},
+		Name:   n.Name, RedirectURIs: n.RedirectURIs, Serves: n.Serves, Settings: n.Settings,
+	}
+}
+
+// AddClient registers a client and returns its secret, of which only the hash is kept: it cannot be shown again. It is "" where
+// the client has none: a public one, or one with a key. It returns an *InvalidError, or store.ErrExists if the ID is or was taken.
 func (a *Admin) AddClient(ctx context.Context, n NewClient) (oauth.Secret, error) {
 	if n.Resources == nil {
 		n.Resources = a.resources()
@@ -57,14 +68,10 @@ func (a *Admin) AddClient(ctx context.Context, n NewClient) (oauth.Secret, error
 	if err := a.checkClient(n); err != nil {
 		return "", err
 	}
-	if !n.Public && n.Secret == "" {
-		n.Secret = oauth.NewSecret()
-	}
-	c := store.Client{
-		Client: policy.Client{ID: n.ID, Public: n.Public, Exchange: n.Exchange, Scopes: tidy(n.Scopes), Resources: n.Resources},
-		Name:   n.Name, RedirectURIs: n.RedirectURIs, Serves: n.Serves, Created: a.Now().UTC().Truncate(time.Second),
-	}
-	if !n.Public {
+	c := n.client()
+	c.Created = a.Now().UTC().Truncate(time.Second)
+	if hasSecret(c) {
+		n.Secret = cmp.Or(n.Secret, oauth.NewSecret())
 		c.SecretHash = n.Secret.Hash()
 	}
 	w := a.write(audit.KindClientAdd, directory.User{}, func(e *audit.Entry) { setClient(e, c) })
@@ -95,6 +102,12 @@ func setClient(e *audit.Entry, c store.Client) {
 	e.Set("scopes", oauth.JoinScope(c.Scopes))
 	e.Set("public", strconv.FormatBool(c.Public))
 	e.Set("exchange", strconv.FormatBool(c.Exchange))
+	describeSettings(e, c)
+}
+
+// hasSecret reports whether the client authenticates by one.
+func hasSecret(c store.Client) bool {
+	return c.AuthMethod() == store.AuthBasic || c.AuthMethod() == store.AuthPost
 }
 
 func (a *Admin) resources() []string {
@@ -132,22 +145,22 @@ func (a *Admin) checkClient(n NewClient) error {
 		return invalid("id", "must be 1 to 64 letters, digits, dots, dashes and underscores")
 	case n.Name == "" || utf8.RuneCountInString(n.Name) > 100 || strings.ContainsFunc(n.Name, unicode.IsControl):
 		return invalid("name", "must have 1 to 100 characters, none of them a control character")
-	case len(n.RedirectURIs) == 0 && len(n.Serves) == 0:
-		return invalid("redirect_uri", "must be given, unless the client only serves a resource")
+	case len(n.RedirectURIs) == 0 && len(n.Serves) == 0 && n.Settings.Service == "":
+		return invalid("redirect_uri", "must be given, unless the client only serves a resource or acts for itself")
 	case n.Public && n.Exchange:
 		return invalid("public", "a public client cannot impersonate: nothing would prove who exchanges")
-	case n.Public && n.Secret != "":
-		return invalid("secret", "a public client has none")
+	case n.Secret != "" && !hasSecret(n.client()):
+		return invalid("secret", "a client that authenticates by %s has none", n.client().AuthMethod())
 	}
 	if len(strings.Join(n.RedirectURIs, " ")) > maxURIs {
 		return invalid("redirect_uri", "must have at most %d bytes together", maxURIs)
 	}
 	for _, u := range n.RedirectURIs {
-		if err := checkRedirectURI(u); err != nil {
+		if err := checkURI("redirect_uri", u); err != nil {
 			return err
 		}
 	}
-	return firstErr(a.checkResources("resource", n.Resources), a.checkResources("serves", n.Serves), a.checkScopes(n.Scopes), checkSecret(n.Secret))
+	return firstErr(checkSettings(n.client()), a.checkResources("resource", n.Resources), a.checkResources("serves", n.Serves), a.checkScopes(n.Scopes), checkSecret(n.Secret))
 }
 
 // maxURIs leaves all redirect URIs of a client room in one field of its audit entry.
@@ -163,19 +176,19 @@ func firstErr(errs ...error) error {
 	return nil
 }
 
-// checkRedirectURI holds to RFC 6749 §3.1.2 and RFC 9700 §2.1: exact, absolute, no fragment, and http only where
+// checkURI holds to RFC 6749 §3.1.2 and RFC 9700 §2.1: exact, absolute, no fragment, and http only where
 // nobody else can listen.
-func checkRedirectURI(raw string) error {
+func checkURI(field, raw string) error {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Host == "" || u.Opaque != "":
-		return invalid("redirect_uri", "%q must be an absolute URL", raw)
+		return invalid(field, "%q must be an absolute URL", raw)
 	case strings.Contains(raw, "#"):
-		return invalid("redirect_uri", "%q must not have a fragment", raw)
+		return invalid(field, "%q must not have a fragment", raw)
 	case u.User != nil:
-		return invalid("redirect_uri", "%q must not have a user name", raw)
+		return invalid(field, "%q must not have a user name", raw)
 	case u.Scheme != "https" && !(u.Scheme == "http" && oauth.Loopback(u.Hostname())):
-		return invalid("redirect_uri", "%q must be https (http on localhost only)", raw)
+		return invalid(field, "%q must be https (http on localhost only)", raw)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -103,6 +104,34 @@ func TestAddClientRefuses(t *testing.T) {
 		{"the marker of write mode", "scope", func(n *admin.NewClient) { n.Scopes = []string{oauth.ScopeImpersonationWrite} }},
 		{"public and exchange", "public", func(n *admin.NewClient) { n.Public = true }},
 		{"public and a secret", "secret", func(n *admin.NewClient) { n.Public, n.Exchange, n.Secret = true, false, oauth.NewSecret() }},
+		{"unknown method", "auth", settings(func(s *store.Settings) { s.Auth = "client_secret_jwt" })},
+		{"none and not public", "auth", settings(func(s *store.Settings) { s.Auth = store.AuthNone })},
+		{"public with a key", "auth", func(n *admin.NewClient) {
+			n.Public, n.Exchange, n.Settings = true, false, store.Settings{Auth: store.AuthPrivateKey, Keys: publicKeys}
+		}},
+		{"key and secret", "secret", func(n *admin.NewClient) {
+			n.Secret, n.Settings = oauth.NewSecret(), store.Settings{Auth: store.AuthPrivateKey, Keys: publicKeys}
+		}},
+		{"no keys", "jwks", settings(func(s *store.Settings) { s.Auth = store.AuthPrivateKey })},
+		{"keys and a secret", "jwks", settings(func(s *store.Settings) { s.Keys = publicKeys })},
+		{"private key", "jwks", settings(func(s *store.Settings) {
+			s.Auth, s.Keys = store.AuthPrivateKey, json.RawMessage(strings.Replace(string(publicKeys), "{", `{"d":"AA",`, 2))
+		})},
+		{"no JSON", "jwks", settings(func(s *store.Settings) { s.Auth, s.Keys = store.AuthPrivateKey, json.RawMessage("x") })},
+		{"empty set", "jwks", settings(func(s *store.Settings) { s.Auth, s.Keys = store.AuthPrivateKey, json.RawMessage(`{"keys":[]}`) })},
+		{"ID tokens by none", "id_token_alg", settings(func(s *store.Settings) { s.IDTokenAlg = "none" })},
+		{"ID tokens by HS256", "id_token_alg", settings(func(s *store.Settings) { s.IDTokenAlg = "HS256" })},
+		{"service that is a user", "service", settings(func(s *store.Settings) { s.Service = oauth.ActorUser })},
+		{"public service", "service", func(n *admin.NewClient) { n.Public, n.Exchange, n.Settings.Service = true, false, oauth.ActorService }},
+		{"user ids without impersonation", "user_id_start", func(n *admin.NewClient) { n.Exchange, n.Settings.UserID = false, true }},
+		{"sign-out to http", "post_logout_redirect_uri", settings(func(s *store.Settings) { s.PostLogoutRedirectURIs = []string{"http://app.acme.test/bye"} })},
+		{"sign-out to too many", "post_logout_redirect_uri", settings(func(s *store.Settings) {
+			s.PostLogoutRedirectURIs = []string{"https://app.acme.test/" + strings.Repeat("a", 4000)}
+		})},
+		{"back channel in clear", "backchannel_logout_uri", settings(func(s *store.Settings) { s.BackchannelLogoutURI = "http://app.acme.test/logout" })},
+		{"back channel with a fragment", "backchannel_logout_uri", settings(func(s *store.Settings) { s.BackchannelLogoutURI = "https://app.acme.test/logout#x" })},
+		{"back channel with a user", "backchannel_logout_uri", settings(func(s *store.Settings) { s.BackchannelLogoutURI = "https://u:p@app.acme.test/logout" })},
+		{"back channel to a file", "backchannel_logout_uri", settings(func(s *store.Settings) { s.BackchannelLogoutURI = "file:///etc/passwd" })},
 		{"short secret", "secret", func(n *admin.NewClient) { n.Secret = "hunter2" }},
 	}
 	for _, tt := range tests {
@@ -113,6 +142,51 @@ func TestAddClientRefuses(t *testing.T) {
 	for _, good := range []string{"http://localhost:8080/cb", "http://127.0.0.1/cb", "http://[::1]:9/cb"} {
 		if _, err := b.AddClient(t.Context(), newClient(func(n *admin.NewClient) { n.ID, n.RedirectURIs = oauth.NewID("app"), []string{good} })); err != nil {
 			t.Errorf("%s: got %v, want it accepted", good, err)
+		}
+	}
+}
+
+// settings changes nothing else of a client.
+func settings(change func(*store.Settings)) func(*admin.NewClient) {
+	return func(n *admin.NewClient) { change(&n.Settings) }
+}
+
+// publicKeys is the first key of RFC 7517 Appendix A.1, and its thumbprint.
+var publicKeys = json.RawMessage(`{"keys":[{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`)
+
+const publicThumbprint = "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s"
+
+// full has every setting.
+var full = store.Settings{
+	Auth: store.AuthPrivateKey, Keys: publicKeys, DPoP: true, RequirePAR: true, IDTokenAlg: "EdDSA", Refresh: true, Service: oauth.ActorAIAgent, UserID: true,
+	PostLogoutRedirectURIs: []string{"https://app.acme.test/bye"}, BackchannelLogoutURI: "http://localhost:9/logout",
+}
+
+// TestAddClientWithSettings: all of them are kept and on record, the keys by their thumbprints. A client that has a key has no secret.
+func TestAddClientWithSettings(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	secret, err := b.AddClient(t.Context(), newClient(func(n *admin.NewClient) { n.RedirectURIs, n.Settings = nil, full }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := b.st.Client(t.Context(), "app")
+	if diff := cmp.Diff(full, got.Settings); err != nil || diff != "" || secret != "" || !got.SecretHash.IsZero() {
+		t.Errorf("got a secret of %d characters, %v, settings (-want +got):\n%s", len(secret), err, diff)
+	}
+	fields := b.last(audit.KindClientAdd).Fields
+	for name, want := range map[string]string{
+		"auth_method": "private_key_jwt", "jwks": publicThumbprint, "dpop": "true", "require_par": "true", "id_token_alg": "EdDSA", "refresh": "true",
+		"service": "ai_agent", "user_id_start": "true", "post_logout_redirect_uris": "https://app.acme.test/bye", "backchannel_logout_uri": "http://localhost:9/logout",
+	} {
+		if fields[name] != want {
+			t.Errorf("on record: %s = %q; want %q", name, fields[name], want)
+		}
+	}
+	for _, auth := range []store.AuthMethod{"", store.AuthBasic, store.AuthPost} {
+		secret, err := b.AddClient(t.Context(), newClient(func(n *admin.NewClient) { n.ID, n.Settings.Auth = "by"+string(auth), auth }))
+		if err != nil || len(secret) != oauth.SecretLength {
+			t.Errorf("%q: got a secret of %d characters, %v", auth, len(secret), err)
 		}
 	}
 }
