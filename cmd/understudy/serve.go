@@ -89,8 +89,8 @@ func (a *app) server(ctx context.Context, l *config.Loaded, st store.Store, log 
 	return server.New(ctx, server.Config{
 		PublicURL: l.PublicURL, Store: st, Registry: l.Registry(), Lifetimes: server.Lifetimes(l.Lifetimes), Limits: server.Limits(l.Limits), Box: box,
 		SigningAlgorithm:    l.Signing.Algorithm,
-		RequireSecondFactor: l.SignIn.SecondFactor == config.SecondFactorRequired,
-		TrustedProxies:      l.Proxies(), Backchannel: l.Backchannel.Networks(), Logger: log, Now: time.Now, SupportURL: l.SupportURL,
+		RequireSecondFactor: l.SignIn.SecondFactor == config.SecondFactorRequired, MaxAuthAge: l.SignIn.MaxAuthAge,
+		TrustedProxies: l.Proxies(), Backchannel: l.Backchannel.Networks(), Logger: log, Now: time.Now, SupportURL: l.SupportURL,
 	})
 }
 

@@ -94,14 +94,10 @@ func (s *Service) issueTicket(ctx context.Context, r TicketRequest) (oauth.Secre
 // name fills in the issuer of both persons.
 func (s *Service) name(f *Facts) { s.withIssuer(f.Actor); s.withIssuer(f.Subject) }
 
-// standing checks what no policy is asked about: that everybody exists, that the login lives, that no kill is on, and that
-// the actor has room for one more session.
+// standing checks what no policy is asked about: that everybody exists, that the login lives, and that the actor has room for one
+// more session.
 func (s *Service) standing(f Facts, now time.Time) *Refusal {
 	switch {
-	case len(f.Kills) > 0:
-		ref := deny("kill." + string(f.Kills[0].Scope))
-		ref.Decision.Advice = "Impersonation is switched off at the moment."
-		return ref
 	case f.Client == nil:
 		return deny("client.unknown")
 	case f.Actor == nil:
@@ -118,11 +114,17 @@ func (s *Service) standing(f Facts, now time.Time) *Refusal {
 	return s.rooms.check(f)
 }
 
-// decide asks the one decision function. Everything that mints goes through here.
+// decide asks the one decision function, and looks whether a kill is on. Everything that mints goes through here.
 func (s *Service) decide(ctx context.Context, f Facts, r policy.Request) policy.Decision {
 	r.Actor, r.Subject, r.Client = *f.Actor, *f.Subject, *f.Client
 	if f.Login != nil {
 		r.AuthTime, r.ACR, r.AMR = f.Login.AuthTime, f.Login.ACR, f.Login.AMR
 	}
-	return s.decider.Decide(ctx, r)
+	d := s.decider.Decide(ctx, r)
+	if len(f.Kills) > 0 && d.Refusal != policy.RefusalStepUp { // that tells of the actor alone, and a kill may be the subject's
+		ref := deny("kill." + string(f.Kills[0].Scope))
+		ref.Decision.Advice = "Impersonation is switched off at the moment."
+		return ref.Decision
+	}
+	return d
 }

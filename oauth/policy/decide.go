@@ -61,9 +61,10 @@ func (r *Rules) Options() Options { return r.options }
 // Registry gives what New was given.
 func (r *Rules) Registry() Registry { return r.registry }
 
-// Decide answers q in five steps, and the first that refuses ends it: what the client and its resource allow, which comes
-// first since it tells nothing of the subject; the nevers, which no registry lifts; what the way in asks; the actor's roles, of which
-// the first that covers the request decides, or for an actor that is no person the subject's consent alone; and the scopes that are left. It is arithmetic over its arguments, never blocks, and calls nothing that could panic, so there is no recover:
+// Decide answers q in six steps, and the first that refuses ends it: what the client and its resource allow, and how the actor
+// signed in, which come first since they tell nothing of the subject; the nevers, which no registry lifts; what the way in asks; the
+// actor's roles, of which the first that covers the request decides, or for an actor that is no person the subject's consent alone; and
+// the scopes that are left. It is arithmetic over its arguments, never blocks, and calls nothing that could panic, so there is no recover:
 // that would turn a mistake of ours into a denial that nobody looks into.
 func (r *Rules) Decide(ctx context.Context, q Request) Decision {
 	if ctx.Err() != nil {
@@ -72,6 +73,11 @@ func (r *Rules) Decide(ctx context.Context, q Request) Decision {
 	resource, refused := r.target(&q)
 	if refused != nil {
 		return r.deny(refused)
+	}
+	if refused := r.signedIn(&q); refused != nil {
+		d := r.deny(refused)
+		d.MaxAuthAge, d.SecondFactor = r.maxAuthAge(&q), r.options.RequireSecondFactor
+		return d
 	}
 	if refused := r.never(&q); refused != nil {
 		return r.deny(refused)

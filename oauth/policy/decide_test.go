@@ -301,6 +301,7 @@ var (
 	refusals = map[string]policy.Refusal{
 		"never.client": policy.RefusalClient, "client.user_id": policy.RefusalClient, "scope.none": policy.RefusalScope,
 		"target.unknown": policy.RefusalTarget, "target.client": policy.RefusalTarget, "target.accepts_act": policy.RefusalTarget,
+		"need.second_factor": policy.RefusalStepUp, "need.fresh_sign_in": policy.RefusalStepUp,
 	}
 	needs = map[string][]policy.Need{
 		"need.second_factor": {policy.NeedStepUp}, "need.fresh_sign_in": {policy.NeedStepUp}, "role.ticket_number": {policy.NeedTicketNumber},
@@ -320,6 +321,12 @@ func TestDecideDenies(t *testing.T) {
 			want := policy.Decision{
 				Version: r.Version(), Rules: []string{tt.want},
 				Refusal: refusals[tt.want], Need: needs[tt.want], Advice: got.Advice,
+			}
+			if want.Refusal == policy.RefusalStepUp {
+				want.MaxAuthAge, want.SecondFactor = 10*time.Minute, true
+				if q.Via == policy.ViaUserID {
+					want.MaxAuthAge = policy.MaxUserIDAge
+				}
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("Decide (-want +got):\n%s", diff)
@@ -424,5 +431,27 @@ func BenchmarkDecide(b *testing.B) {
 				r.Decide(ctx, q)
 			}
 		})
+	}
+}
+
+// TestStepUpTellsNothing: how the actor must sign in is said before the subject is looked at, so it is the same for whomever.
+//
+// Covers RFC8693-2.2.2-06.
+func TestStepUpTellsNothing(t *testing.T) {
+	t.Parallel()
+	r := rules(t, policy.Options{RequireSecondFactor: true, MaxAuthAge: 10 * time.Minute})
+	for _, via := range []policy.Via{policy.ViaPage, policy.ViaUserID} {
+		for name, subject := range map[string]func(*policy.Request){
+			"anybody": func(*policy.Request) {}, "nobody": func(q *policy.Request) { q.Subject = policy.Person{} }, "protected": func(q *policy.Request) { q.Subject.Protected = true },
+			"disabled": func(q *policy.Request) { q.Subject.Enabled = false }, "themselves": func(q *policy.Request) { q.Subject = q.Actor },
+			"elsewhere": func(q *policy.Request) { q.Subject.Organisation = "elsewhere" }, "staff": func(q *policy.Request) { q.Subject.Roles = []string{"nobody knows"} },
+		} {
+			q := request()
+			q.Via, q.Client.UserID, q.AMR = via, true, []string{"pwd"}
+			subject(&q)
+			if d := r.Decide(t.Context(), q); d.Allow || d.Refusal != policy.RefusalStepUp || d.Rules[0] != "need.second_factor" {
+				t.Errorf("%s, %s: got %v; want a step-up", via, name, d.Rules)
+			}
+		}
 	}
 }

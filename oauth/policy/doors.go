@@ -11,25 +11,25 @@ import (
 func (r *Rules) door(q *Request) *rule {
 	switch q.Via {
 	case ViaPage:
-		return r.signedIn(q, r.options.MaxAuthAge)
+		return nil
 	case ViaUserID:
-		return r.byUserID(q)
+		if q.Mode != oauth.ModeRead { // nobody saw a page that says what is about to happen
+			return &doorMode
+		}
+		return nil
 	case ViaToken:
 		return r.byToken(q)
 	}
 	return &neverVia // a door without rules of its own is shut
 }
 
-// byUserID is narrow: nobody saw a page that says what is about to happen.
-func (r *Rules) byUserID(q *Request) *rule {
-	limit := MaxUserIDAge
-	if o := r.options.MaxAuthAge; o > 0 {
-		limit = min(limit, o)
+// maxAuthAge is how long ago the actor may have signed in for the way in that they take; 0 for any time.
+func (r *Rules) maxAuthAge(q *Request) time.Duration {
+	limit := r.options.MaxAuthAge
+	if q.Via == ViaUserID && (limit == 0 || limit > MaxUserIDAge) {
+		return MaxUserIDAge
 	}
-	if q.Mode != oauth.ModeRead {
-		return &doorMode
-	}
-	return r.signedIn(q, limit)
+	return limit
 }
 
 // byToken holds the subject's consent to the request.
@@ -44,16 +44,16 @@ func (r *Rules) byToken(q *Request) *rule {
 		return &consentOver
 	case !c.Mode.Includes(q.Mode):
 		return &consentMode
-	case q.ActorKind.Machine(): // it has not signed in, and never will
-		return nil
 	}
-	return r.signedIn(q, r.options.MaxAuthAge)
+	return nil
 }
 
-// signedIn asks how the actor signed in, and when. A preview does not: the actor signs in again when it is known for whom.
-func (r *Rules) signedIn(q *Request, limit time.Duration) *rule {
+// signedIn asks how the actor signed in, and when. A preview does not: the actor signs in again when it is known for whom. Nor is a
+// machine asked: it has not signed in, and never will.
+func (r *Rules) signedIn(q *Request) *rule {
+	limit := r.maxAuthAge(q)
 	switch {
-	case q.Preview:
+	case q.Preview, q.ActorKind.Machine():
 		return nil
 	case r.options.RequireSecondFactor && !slices.Contains(q.AMR, "mfa"):
 		return &needSecondFactor

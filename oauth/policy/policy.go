@@ -135,6 +135,10 @@ type Decision struct {
 	Advice string
 	// Refusal is how the wire must name a denial. The zero value is RefusalPolicy.
 	Refusal Refusal
+	// MaxAuthAge and SecondFactor say, with RefusalStepUp, how the actor must have signed in: how long ago at most, 0 for any time,
+	// and whether by two factors.
+	MaxAuthAge   time.Duration
+	SecondFactor bool
 }
 
 // Refusal sorts denials by the error that RFC 8693 wants for them.
@@ -149,4 +153,7 @@ const (
 	RefusalScope
 	// RefusalClient is a client that may not impersonate: unauthorized_client (RFC 6749 §5.2).
 	RefusalClient
+	// RefusalStepUp is an actor who signed in too long ago, or too weakly: insufficient_user_authentication (RFC 9470 §3). It tells of
+	// the actor alone, so a Decider gives it before it looks at the subject, or never.
+	RefusalStepUp
 )

@@ -27,6 +27,9 @@ var (
 	targetClient  = rule{id: "target.client", advice: "This application asks for a resource that is not its own.", refusal: RefusalTarget}
 	targetAct     = rule{id: "target.accepts_act", advice: "The resource behind this application does not accept impersonation.", refusal: RefusalTarget}
 
+	needSecondFactor = rule{id: "need.second_factor", advice: "Sign in again with your second factor.", need: NeedStepUp, refusal: RefusalStepUp}
+	needFreshSignIn  = rule{id: "need.fresh_sign_in", advice: "You signed in too long ago. Sign in again.", need: NeedStepUp, refusal: RefusalStepUp}
+
 	neverIdentity        = rule{id: "never.identity", advice: notThem}
 	neverSelf            = rule{id: "never.self", advice: "You cannot impersonate yourself."}
 	neverActorDisabled   = rule{id: "never.actor_disabled", advice: "Your account is disabled."}
@@ -38,14 +41,12 @@ var (
 	neverReason          = rule{id: "never.reason", advice: "Say why, in 10 to 500 characters."}
 	neverTicketNumber    = rule{id: "never.ticket_number", advice: "A ticket number has at most 64 characters, on one line."}
 
-	neverVia         = rule{id: "never.via", advice: "Start from the impersonate page."}
-	doorMode         = rule{id: "door.mode", advice: "Full access starts from the impersonate page."}
-	consentNone      = rule{id: "consent.none", advice: notThem, need: NeedConsent}
-	consentOther     = rule{id: "consent.other", advice: notThem, need: NeedConsent}
-	consentOver      = rule{id: "consent.over", advice: notThem, need: NeedConsent}
-	consentMode      = rule{id: "consent.mode", advice: "You may look, but not change anything."}
-	needSecondFactor = rule{id: "need.second_factor", advice: "Sign in again with your second factor.", need: NeedStepUp}
-	needFreshSignIn  = rule{id: "need.fresh_sign_in", advice: "You signed in too long ago. Sign in again.", need: NeedStepUp}
+	neverVia     = rule{id: "never.via", advice: "Start from the impersonate page."}
+	doorMode     = rule{id: "door.mode", advice: "Full access starts from the impersonate page."}
+	consentNone  = rule{id: "consent.none", advice: notThem, need: NeedConsent}
+	consentOther = rule{id: "consent.other", advice: notThem, need: NeedConsent}
+	consentOver  = rule{id: "consent.over", advice: notThem, need: NeedConsent}
+	consentMode  = rule{id: "consent.mode", advice: "You may look, but not change anything."}
 
 	roleNone         = rule{id: "role.none", advice: "You have no role that allows impersonation."}
 	roleOrganisation = rule{id: "role.organisation", advice: notThem}

@@ -53,8 +53,10 @@ type Config struct {
 	Registry policy.Registry
 	// RequireSecondFactor refuses an impersonation to an actor who signed in by password alone.
 	RequireSecondFactor bool
-	Lifetimes           Lifetimes
-	Limits              Limits
+	// MaxAuthAge refuses one to an actor who signed in longer ago; 0 to nobody. Must not be negative.
+	MaxAuthAge time.Duration
+	Lifetimes  Lifetimes
+	Limits     Limits
 	// SigningAlgorithm is that of the store's key which signs: ES256, EdDSA or RS256. Empty is ES256. Beside it the store has an RS256
 	// key for ID tokens of clients that are registered for that. Where it changes, the server makes a key that signs ten minutes
 	// later; until then the one of before does.

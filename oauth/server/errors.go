@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/internal/password"
 	"github.com/understudy-id/understudy/oauth/page"
 	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/tokenexchange"
 )
 
 // wireError is an answer that is not 200. Its text never holds a value that was sent.
@@ -24,8 +26,9 @@ type wireError struct {
 	Status      int
 	Code        string // RFC 6749 §5.2 and its registry
 	Description string
-	Challenge   string        // WWW-Authenticate, "" for none
-	RetryAfter  time.Duration // whole seconds, 0 for none
+	Challenge   string         // WWW-Authenticate, "" for none
+	RetryAfter  time.Duration  // whole seconds, 0 for none
+	Members     map[string]any // of the answer, beside these
 	cause       error
 }
 
@@ -96,11 +99,27 @@ func fromFosite(e *fosite.RFC6749Error) *wireError {
 	case e.ErrorField == "invalid_state": // in no registry
 		return invalidRequest("state", "must have 8 characters, so that nobody guesses it")
 	}
+	var stepUp *tokenexchange.StepUpError
+	if errors.As(e, &stepUp) {
+		return &wireError{Status: http.StatusBadRequest, Code: e.ErrorField, Description: e.DescriptionField, Members: stepUpMembers(stepUp), cause: e}
+	}
 	text := e.DescriptionField
 	if e.HintField != "" {
 		text = e.HintField
 	}
 	return &wireError{Status: http.StatusBadRequest, Code: e.ErrorField, Description: text, cause: e}
+}
+
+// stepUpMembers are those of RFC 9470 §3.
+func stepUpMembers(e *tokenexchange.StepUpError) map[string]any {
+	out := make(map[string]any)
+	if e.MaxAge > 0 {
+		out["max_age"] = int(e.MaxAge.Seconds())
+	}
+	if len(e.ACRValues) > 0 {
+		out["acr_values"] = strings.Join(e.ACRValues, " ")
+	}
+	return out
 }
 
 // writeError writes the answer to any failure at an endpoint that programs call.
@@ -117,7 +136,9 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(e.RetryAfter/time.Second)))
 	}
-	writeJSON(w, e.Status, map[string]string{"error": e.Code, "error_description": describe(e.Description)})
+	answer := map[string]any{"error": e.Code, "error_description": describe(e.Description)}
+	maps.Copy(answer, e.Members)
+	writeJSON(w, e.Status, answer)
 }
 
 // describe keeps to the characters that RFC 6749 §5.2 allows in error_description.

@@ -174,6 +174,8 @@ func exchangeError(ctx context.Context, err error) error {
 			return tokenexchange.ErrScope
 		case policy.RefusalClient:
 			return tokenexchange.ErrClient
+		case policy.RefusalStepUp:
+			return stepUp(refusal.Decision)
 		}
 		return tokenexchange.ErrRefused
 	case errors.Is(err, impersonation.ErrNothingLeft):
@@ -183,6 +185,15 @@ func exchangeError(ctx context.Context, err error) error {
 		return errors.Join(tokenexchange.ErrUnavailable, err)
 	}
 	return err
+}
+
+// stepUp says how the actor must sign in.
+func stepUp(d policy.Decision) *tokenexchange.StepUpError {
+	e := &tokenexchange.StepUpError{MaxAge: d.MaxAuthAge}
+	if d.SecondFactor {
+		e.ACRValues = []string{oauth.ACRMFA}
+	}
+	return e
 }
 
 // person is how an answer names one of the two (never a token).

@@ -83,6 +83,7 @@ type options struct {
 	on           func(testing.TB) *base
 	wrap         func(store.Store) store.Store
 	secondFactor bool
+	maxAuthAge   time.Duration
 	registry     *policy.Registry
 	algorithm    string       // that the server signs with, "" for ES256
 	keys         []tokens.Key // that the program brings
@@ -159,7 +160,7 @@ func (h *house) serve(o options) {
 		st = o.wrap(st)
 	}
 	s, err := server.New(context.Background(), server.Config{
-		PublicURL: h.issuer, Store: st, Registry: reg, Box: h.box, RequireSecondFactor: o.secondFactor, Now: h.clock.Now,
+		PublicURL: h.issuer, Store: st, Registry: reg, Box: h.box, RequireSecondFactor: o.secondFactor, MaxAuthAge: o.maxAuthAge, Now: h.clock.Now,
 		SigningAlgorithm: o.algorithm, Keys: o.keys, Backchannel: o.backchannel,
 		Limits: limits,
 		Logger: slog.New(slog.NewTextHandler(h.logs, nil)),

@@ -63,7 +63,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	rules, err := policy.New(c.Registry, policy.Options{RequireSecondFactor: c.RequireSecondFactor})
+	rules, err := policy.New(c.Registry, policy.Options{RequireSecondFactor: c.RequireSecondFactor, MaxAuthAge: c.MaxAuthAge})
 	if err != nil {
 		return nil, err
 	}

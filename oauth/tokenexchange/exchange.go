@@ -32,6 +32,18 @@ var (
 	ErrUnavailable = errors.New("tokenexchange: unavailable")
 )
 
+// StepUpError says that the actor signed in too long ago, or too weakly, and how they must: insufficient_user_authentication with
+// max_age and acr_values beside it, as RFC 9470 §3 and the ID-JAG draft name them. An Exchange answers it only where it has not looked at
+// the subject, or the answer would tell of whom it has (RFC 8693 §2.2.2). fosite's error has no room for members of its own:
+// whoever writes the answer finds them by errors.As, and without them it is right too.
+type StepUpError struct {
+	MaxAge    time.Duration // 0: any
+	ACRValues []string      // any one of these; nil: any
+}
+
+// Error names what is asked for.
+func (e *StepUpError) Error() string { return "tokenexchange: the actor must sign in again" }
+
 // Exchange is what the handler asks of the storage value that it was made with. It is safe for concurrent use.
 type Exchange interface {
 	// Resolve tells what a token is, for the client that presents it. It never consumes a one-time value, and a

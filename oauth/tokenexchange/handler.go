@@ -23,6 +23,12 @@ var ErrInvalidTarget = &fosite.RFC6749Error{
 	DescriptionField: "The resource cannot be had.",
 }
 
+// ErrStepUp is the error of RFC 9470 §3, for a StepUpError.
+var ErrStepUp = &fosite.RFC6749Error{
+	ErrorField: "insufficient_user_authentication", CodeField: http.StatusBadRequest,
+	DescriptionField: "The actor must sign in again, as max_age and acr_values say.",
+}
+
 // Factory makes the handler: it is a compose.Factory. storage must implement Exchange and strategy fosite's
 // oauth2.AccessTokenStrategy; it panics otherwise, as fosite's own factories do. Register it last: a later handler's error
 // would come after the one write.
@@ -155,7 +161,10 @@ func (h *Handler) PopulateTokenEndpointResponse(ctx context.Context, r fosite.Ac
 
 // wire is the one table from what an Exchange answers to the errors of RFC 8693 §2.2.2.
 func wire(err error) error {
+	var stepUp *StepUpError
 	switch {
+	case errors.As(err, &stepUp):
+		return ErrStepUp.WithWrap(err).WithDebug(err.Error())
 	case errors.Is(err, ErrRefused):
 		return say(fosite.ErrInvalidRequest, RefusedText).WithWrap(err).WithDebug(err.Error())
 	case errors.Is(err, ErrTarget):

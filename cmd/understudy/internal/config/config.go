@@ -56,7 +56,8 @@ type Signing struct {
 
 // SignIn is how people sign in.
 type SignIn struct {
-	SecondFactor string `yaml:"second_factor" doc:"required or optional: whether a password alone may start an impersonation"`
+	SecondFactor string        `yaml:"second_factor" doc:"required or optional: whether a password alone may start an impersonation"`
+	MaxAuthAge   time.Duration `yaml:"max_auth_age" doc:"how long ago who starts an impersonation may have signed in; 0 for any time"`
 }
 
 // The values of SignIn.SecondFactor.
