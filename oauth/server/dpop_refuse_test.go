@@ -136,24 +136,33 @@ func TestBoundClientGetsNoBearerToken(t *testing.T) { onBoth(t, testBoundClientG
 
 func testBoundClientGetsNoBearerToken(t *testing.T, o options) {
 	h := setup(t, o)
-	h.newClient("bound", func(c *store.Client) { c.Settings.DPoP, c.Settings.Service = true, oauth.ActorService })
+	h.newClient("bound", func(c *store.Client) {
+		c.Settings.DPoP, c.Settings.Service, c.Settings.UserID = true, oauth.ActorService, true
+	})
 	p := newProver(h).learns()
 	cookie, _ := h.login("ann")
 	grant := func(what string, f url.Values) reply {
 		t.Helper()
 		refused(t, h.post("/oauth2/token", "bound", f), 400, "invalid_dpop_proof")
 		r := p.post("bound", f)
+		if r.status != http.StatusOK {
+			t.Fatalf("%s with a proof: got %d %s", what, r.status, r.body)
+		}
 		_, payload := claims(t, r.str("access_token"))
 		cnf, _ := payload["cnf"].(map[string]any)
-		if r.status != http.StatusOK || r.str("token_type") != "DPoP" || cnf["jkt"] != p.jkt {
-			t.Fatalf("%s with a proof: got %d %s", what, r.status, r.body)
+		if r.str("token_type") != "DPoP" || cnf["jkt"] != p.jkt {
+			t.Fatalf("%s with a proof: got %s", what, r.body)
 		}
 		return r
 	}
 	actor := grant("code", redeem(h.code(cookie, "bound", actorScope))).str("access_token")
 	started := grant("start", startForm(h.ticket(cookie, "bound", "john", "read"), actor))
 	grant("client_credentials", url.Values{"grant_type": {"client_credentials"}})
-	grant("stop", stopForm(started.str("understudy_return_token")))
+	back := grant("stop", stopForm(started.str("understudy_return_token"))).str("access_token")
+	grant("user id", url.Values{
+		"grant_type": {oauth.GrantTypeTokenExchange}, "subject_token": {"john"}, "subject_token_type": {string(oauth.TokenTypeUserID)},
+		"actor_token": {back}, "actor_token_type": {typeToken}, oauth.ParamReason: {"cannot find the report tab"},
+	})
 }
 
 // TestNonceAndClientAuthentication: whichever way a client authenticates, the demand for a nonce costs it nothing but another request: a
