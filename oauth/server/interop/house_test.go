@@ -52,6 +52,7 @@ func setup(t *testing.T) *house {
 	var err error
 	h.app, err = rp.NewRelyingPartyOIDC(t.Context(), h.issuer, "app", h.appSecret, callback,
 		[]string{"openid", "profile", "email", "roles", "app:read", "impersonate"},
+		rp.WithAuthStyle(oauth2.AuthStyleInHeader), // the one way that a client with a secret has, unless it was registered otherwise
 		rp.WithSigningAlgsFromDiscovery(), rp.WithVerifierOpts(rp.WithNonce(func(context.Context) string { return "nonce-12345" })))
 	must(t, err)
 	return h
