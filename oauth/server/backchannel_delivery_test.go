@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -264,10 +265,12 @@ func testBackchannelGivesUp(t *testing.T, o options) {
 	e.answers(func(w http.ResponseWriter, _ *http.Request, _ int) { w.WriteHeader(http.StatusBadGateway) })
 	h.ended("rp", 5)
 	h.running()
-	h.waitHeard(e, 1)
-	h.clock.advance(59 * time.Minute)
+	h.waitHeard(e, 2) // at once, and then one by one
 	tried := len(e.heard())
+	h.clock.advance(59 * time.Minute)
 	h.waitHeard(e, tried+1)
+	h.clock.advance(10 * time.Second)
+	h.waitHeard(e, tried+2)
 	if n := h.notices(); n != 5 {
 		t.Errorf("%d notices are left before the hour is over, want 5", n)
 	}
@@ -348,6 +351,11 @@ func TestBackchannelPrivate(t *testing.T) {
 	stop := h.running()
 	for client := range uris {
 		h.wantLog(`msg="a client cannot be told of an end; trying again" client=` + client)
+	}
+	for _, client := range []string{"clear", "public-clear", "file"} {
+		if line := regexp.MustCompile(`client=` + client + ` .*`).FindString(h.logs.String()); !strings.Contains(line, "must be https") {
+			t.Errorf("%s: got %q; want it refused for what it is, before anybody is asked", client, line)
+		}
 	}
 	stop()
 	if n := e.connections.Load(); n != 0 {
