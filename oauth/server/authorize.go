@@ -67,7 +67,12 @@ func (s *Server) authorization(r *http.Request, a *authRequest) (url.Values, err
 	if err := s.mayAnswer(ctx, a, login); err != nil {
 		return nil, err
 	}
-	for _, scope := range s.grantable(user, a.requester.GetRequestedScopes()) {
+	asked := a.requester.GetRequestedScopes()
+	granted := s.grantable(user, a.resource, asked)
+	if len(granted) == 0 && len(asked) > 0 {
+		return nil, errNoScope
+	}
+	for _, scope := range granted {
 		a.requester.GrantScope(scope)
 	}
 	a.requester.GrantAudience(a.resource)
@@ -121,9 +126,9 @@ func (s *Server) mayAnswer(ctx context.Context, a *authRequest, login *impersona
 	return errActing
 }
 
-// grantable is what user can get of what was asked for. The scope impersonate is there only for those whom some role lets
+// grantable is what user can get at resource of what was asked for. The scope impersonate is there only for those whom some role lets
 // impersonate; whether they may, and whom, is asked again at each start.
-func (s *Server) grantable(user directory.User, asked []string) []string {
+func (s *Server) grantable(user directory.User, resource string, asked []string) []string {
 	p := impersonation.PersonOf(s.issuer, user)
 	have := s.registry.ScopesOf(p)
 	if s.registry.MayImpersonate(p) {
@@ -131,7 +136,7 @@ func (s *Server) grantable(user directory.User, asked []string) []string {
 	}
 	granted := oauth.IntersectScope(asked, have)
 	return slices.DeleteFunc(granted, func(scope string) bool {
-		return scope == oauth.ScopeOfflineAccess || scope == oauth.ScopeImpersonationWrite
+		return scope == oauth.ScopeOfflineAccess || scope == oauth.ScopeImpersonationWrite || !s.meansAt(resource, scope)
 	})
 }
 

@@ -77,6 +77,9 @@ func (s *Server) checkAuthRequest(ctx context.Context, a *authRequest) (err erro
 	if a.resource, err = pickResource(a.client, a.form["resource"]); err != nil {
 		return err
 	}
+	if !a.form.Has("resource") && !s.oneResource(a.client, strings.Fields(a.form.Get("scope"))) {
+		return errScopeMixed
+	}
 	if a.maxAge, err = parseMaxAge(a.form); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/ory/fosite"
@@ -47,7 +48,7 @@ func (g clientCredentials) HandleTokenEndpointRequest(_ context.Context, r fosit
 	if err != nil {
 		return err
 	}
-	scope, err := g.s.ownScope(c, r.GetRequestForm().Get("scope"))
+	scope, err := g.s.ownScope(c, resource, r.GetRequestForm())
 	if err != nil {
 		return err
 	}
@@ -86,14 +87,17 @@ func (g clientCredentials) PopulateTokenEndpointResponse(ctx context.Context, r 
 	return nil
 }
 
-// ownScope is what c gets for itself of what it asked for: nothing that is about a person, and of the never-list only the scope that
+// ownScope is what c gets for itself at resource of what it asked for: nothing that is about a person, and of the never-list only the scope that
 // makes it an actor, which it must ask for by name. Who asks for nothing gets all else that it has.
-func (s *Server) ownScope(c *client, asked string) ([]string, error) {
-	want, err := oauth.ParseScope(asked)
+func (s *Server) ownScope(c *client, resource string, f url.Values) ([]string, error) {
+	want, err := oauth.ParseScope(f.Get("scope"))
 	if err != nil {
 		return nil, errScopeSyntax
 	}
-	have := slices.DeleteFunc(slices.Clone(c.Scopes), func(scope string) bool { return !s.mayOwn(scope) })
+	if !f.Has("resource") && !s.oneResource(c, want) {
+		return nil, errScopeMixed
+	}
+	have := slices.DeleteFunc(slices.Clone(c.Scopes), func(scope string) bool { return !s.mayOwn(scope) || !s.meansAt(resource, scope) })
 	if want == nil {
 		want = slices.DeleteFunc(slices.Clone(have), func(scope string) bool { return scope == oauth.ScopeImpersonate })
 		return oauth.IntersectScope(want, have), nil

@@ -49,6 +49,7 @@ var (
 	errTokenScope    = &wireError{Status: http.StatusForbidden, Code: "insufficient_scope", Description: "The access token lacks the scope openid."}
 	errScopeSyntax   = &wireError{Status: http.StatusBadRequest, Code: "invalid_scope", Description: "scope: tokens are printable ASCII with one space between (RFC 6749 section 3.3)."}
 	errNoScope       = &wireError{Status: http.StatusBadRequest, Code: "invalid_scope", Description: "scope: nothing of it can be had (RFC 6749 section 3.3)."}
+	errScopeMixed    = &wireError{Status: http.StatusBadRequest, Code: "invalid_scope", Description: "scope: is of different resources, and a token is for one (RFC 9068 section 3)."}
 	errTokenInQuery  = invalidRequest("access_token", "goes into the Authorization header only (RFC 9700 section 4.3.2)")
 	errTwoClientAuth = invalidRequest("client_secret", "use one way of client authentication, not two (RFC 6749 section 2.3)")
 )

@@ -82,6 +82,9 @@ func (x exchange) Commit(ctx context.Context, p tokenexchange.Plan) (tokenexchan
 	default:
 		return tokenexchange.Result{}, tokenexchange.ErrRefused
 	}
+	if c, ok := p.Client.(*client); p.Resource == "" && (!ok || !x.s.oneResource(c, p.Scope)) {
+		return tokenexchange.Result{}, tokenexchange.ErrScope
+	}
 	return x.start(ctx, r)
 }
 

@@ -64,7 +64,7 @@ func (h refreshTokens) HandleTokenEndpointRequest(ctx context.Context, r fosite.
 	if !mayTarget(was.Audience, f["resource"]) {
 		return errNotGranted
 	}
-	scope, err := h.s.narrowed(c, user, was.Scope, f.Get("scope"))
+	scope, err := h.s.narrowed(c, user, was, f.Get("scope"))
 	if err != nil {
 		return err
 	}
@@ -138,18 +138,18 @@ func mayTarget(audience string, asked []string) bool {
 }
 
 // narrowed is what was granted, or the part of it that was asked for, as far as the user could still get it.
-func (s *Server) narrowed(c *client, user directory.User, granted []string, asked string) ([]string, error) {
+func (s *Server) narrowed(c *client, user directory.User, was store.Grant, asked string) ([]string, error) {
 	want, err := oauth.ParseScope(asked)
 	if err != nil {
 		return nil, errScopeSyntax
 	}
 	if want == nil {
-		want = granted
+		want = was.Scope
 	}
-	if slices.ContainsFunc(want, func(scope string) bool { return !slices.Contains(granted, scope) }) {
+	if slices.ContainsFunc(want, func(scope string) bool { return !slices.Contains(was.Scope, scope) }) {
 		return nil, errScopeWider
 	}
-	return oauth.IntersectScope(s.grantable(user, want), c.Scopes), nil
+	return oauth.IntersectScope(s.grantable(user, was.Audience, want), c.Scopes), nil
 }
 
 // PopulateTokenEndpointResponse spends the refresh token and records what follows, then signs.
