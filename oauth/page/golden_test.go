@@ -186,7 +186,7 @@ func wantHeaders(t *testing.T, r *http.Response) {
 	t.Helper()
 	for name, want := range map[string]string{
 		"Content-Type": "text/html; charset=utf-8", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY",
-		"Cross-Origin-Opener-Policy": "same-origin", "Cache-Control": "no-store", "Vary": "Cookie",
+		"Cross-Origin-Opener-Policy": "same-origin", "Cache-Control": "no-store", "Pragma": "no-cache", "Vary": "Cookie",
 	} {
 		if got := r.Header.Get(name); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)

@@ -27,6 +27,7 @@ func setHeaders(w http.ResponseWriter, formEnd string, images bool) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer") // our URLs carry state and reason, the app's carries the ticket
 	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache") // RFC 6749 §5.1: the ticket is as good as a token
 	h.Add("Vary", "Cookie")
 }
 

@@ -68,6 +68,8 @@ func toWire(err error) *wireError {
 		rfc    *fosite.RFC6749Error
 	)
 	switch {
+	case errors.As(err, &syntax) && syntax.Parameter == "scope" && syntax.Rule == form.RuleText:
+		return errScopeSyntax
 	case errors.As(err, &syntax):
 		return &wireError{Status: syntax.Status, Code: "invalid_request", Description: syntax.Error() + ".", cause: err}
 	case errors.As(err, &wire):

@@ -45,6 +45,9 @@ func (e *Error) Error() string {
 	return e.Parameter + ": " + e.Rule
 }
 
+// RuleText is the Rule that a control character in a value breaks.
+const RuleText = "control characters are not allowed"
+
 // Rules tells what one endpoint allows beyond the common.
 type Rules struct {
 	// Repeatable are the parameters that may come more than once (RFC 8707 §2, RFC 8693 §2.1).
@@ -167,7 +170,7 @@ func check(name, value string, multiline bool) error {
 			continue
 		}
 		if c < 0x20 || c == 0x7f {
-			return &Error{http.StatusBadRequest, name, "control characters are not allowed"}
+			return &Error{http.StatusBadRequest, name, RuleText}
 		}
 	}
 	return nil
