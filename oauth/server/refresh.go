@@ -158,6 +158,9 @@ func (h refreshTokens) PopulateTokenEndpointResponse(ctx context.Context, r fosi
 	if !ok || session.was == nil || !h.CanHandleTokenEndpointRequest(ctx, r) {
 		return fosite.ErrUnknownRequest
 	}
+	if err := h.s.nameActor(ctx, r.GetClient(), &session.Claims); err != nil {
+		return err
+	}
 	sign, next := strategy{h.s}, oauth.NewSecret()
 	c := sign.complete(ctx, r, session)
 	if err := h.s.refresh(ctx, *session.was, following(*session.was, *c, next)); err != nil {

@@ -40,7 +40,7 @@ func (t strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) (
 	if !ok {
 		return "", "", errors.New("the session is not ours")
 	}
-	if session.Claims.ID == "" { // by a code or a refresh token: the subject's own
+	if session.Claims.ID == "" { // by a code: the subject's own
 		if err := t.s.nameActor(ctx, r.GetClient(), &session.Claims); err != nil {
 			return "", "", err
 		}
