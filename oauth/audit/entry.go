@@ -36,7 +36,6 @@ const (
 	KindUserDisable   Kind = "user.disable"
 	KindUserEnable    Kind = "user.enable"
 	KindClientAdd     Kind = "client.add"
-	KindClientChange  Kind = "client.change"
 	KindClientRemove  Kind = "client.remove"
 	KindConsentAdd    Kind = "consent.add"
 	KindConsentRemove Kind = "consent.remove"
