@@ -230,6 +230,7 @@ func testPushedOnce(t *testing.T, o options) {
 	}
 	h.clock.advance(time.Minute)
 	onPage(t, "expired", h.get(late, cookie))
+	onPage(t, "expired, and nobody signed in", h.get(late, ""))
 	onPage(t, "of nobody", h.get(pushedAt("app", requestURI+string(oauth.NewSecret())), cookie))
 }
 
