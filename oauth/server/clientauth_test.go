@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
@@ -101,11 +102,16 @@ func TestClientAuthIsPinned(t *testing.T) {
 	key := h.addMethods()
 	for path, want := range map[string]reply{
 		"/oauth2/token": {status: 400, json: map[string]any{"error": "invalid_grant"}}, "/oauth2/introspect": {status: 200}, "/oauth2/revoke": {status: 200},
+		"/oauth2/par": {status: 400, json: map[string]any{"error": "unsupported_response_type"}},
 	} {
 		form := redeem("no-such-code")
 		form.Set("token", "no.such.token")
+		form.Set("response_type", "token")
 		for _, pinned := range authMethods {
 			for way, c := range h.ways(string(pinned), key, call{method: "POST", path: path, body: form}) {
+				if path == "/oauth2/par" { // RFC 9126 §2.1 wants it beside whatever authenticates
+					c.body.Set("client_id", string(pinned))
+				}
 				r := h.send(c)
 				if way != pinned || way == store.AuthNone && path == "/oauth2/introspect" {
 					refused(t, r, 401, "invalid_client")
@@ -193,7 +199,7 @@ func TestCredentialsInURL(t *testing.T) {
 	t.Parallel()
 	h := setup(t, options{})
 	key := h.addMethods()
-	for _, path := range []string{"/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"} {
+	for _, path := range []string{"/oauth2/token", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/par"} {
 		form := redeem("no-such-code")
 		form.Set("token", "no.such.token")
 		for _, query := range []url.Values{
@@ -278,7 +284,7 @@ func TestExchangeNeedsItsClient(t *testing.T) {
 	}
 }
 
-// TestAssertionOnceUnderRace: of 32 uses of one assertion at once, at three endpoints, exactly one authenticates.
+// TestAssertionOnceUnderRace: of 32 uses of one assertion at once, at four endpoints, exactly one authenticates.
 // Covers RFC7523-3-05.
 func TestAssertionOnceUnderRace(t *testing.T) {
 	onBoth(t, func(t *testing.T, o options) {
@@ -301,7 +307,7 @@ func assertOnce(t *testing.T, servers ...*house) {
 		n /= 10
 	}
 	key := h.addKeyed("keyed")
-	paths := []string{"/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"}
+	paths := []string{"/oauth2/token", "/oauth2/introspect", "/oauth2/par", "/oauth2/revoke"}
 	for round := range n {
 		form := redeem("no-such-code")
 		form.Set("token", "no.such.token")
@@ -376,4 +382,30 @@ type noUseOnce struct{ store.Store }
 
 func (noUseOnce) UseOnce(context.Context, string, string, time.Time, time.Time) error {
 	return fmt.Errorf("using a value once: %w", store.ErrUnavailable)
+}
+
+// TestClientNamedAsUser: a client whose id is a user's has a sub that no user has, so its own token is nobody's: neither the actor of
+// an admin's ticket, nor a user at userinfo.
+// Covers RFC9068-5-01.
+func TestClientNamedAsUser(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	h.addPinned("ann", func(c *store.Client) { c.Settings.Service = oauth.ActorService })
+	r := h.post("/oauth2/token", "ann", url.Values{"grant_type": {"client_credentials"}, "scope": {"app:read impersonate"}})
+	if r.status != 200 {
+		t.Fatalf("got %d %s", r.status, r.body)
+	}
+	own := r.str("access_token")
+	if _, payload := claims(t, own); payload["sub"] != "client:ann" {
+		t.Errorf("sub is %v; want one that no user can have", payload["sub"])
+	}
+	if r := h.userinfo(own); r.status == 200 {
+		t.Errorf("userinfo took it for a user's: %s", r.body)
+	}
+	cookie, _ := h.login("ann")
+	refused(t, h.post("/oauth2/token", "ann", startForm(h.ticket(cookie, "ann", "john", "read"), own)), 400, "invalid_request")
+	u := directory.User{ID: "client:ann", Email: "x@acme.test", Name: "X", Enabled: true, Created: h.clock.Now()}
+	if err := u.Validate(); err == nil {
+		t.Error("a user may be named as a client's own sub")
+	}
 }
