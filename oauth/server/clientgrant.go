@@ -119,17 +119,3 @@ func (s *Server) mayOwn(scope string) bool {
 	}
 	return s.registry.ClassOf(scope) != policy.ScopeNever
 }
-
-// aliveClient tells whether a token that is g's client's own counts: while the client is registered as somebody.
-func (s *Server) aliveClient(ctx context.Context, c tokens.Claims, g store.Grant) (*holder, error) {
-	owner, err := s.client(ctx, g.Client)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case owner.Settings.Service == "" || c.Subject != oauth.ClientSubject(g.Client):
-		return nil, nil
-	}
-	return new(holder), nil
-}

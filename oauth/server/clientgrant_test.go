@@ -84,8 +84,13 @@ func TestClientCredentials(t *testing.T) {
 
 func TestClientCredentialsScope(t *testing.T) {
 	t.Parallel()
-	h := setup(t, options{})
-	h.addClientAs("bot", service)
+	reg := policy.Default()
+	reg.Scopes = append(reg.Scopes, policy.Scope{Name: "app:purge", Class: policy.ScopeNever})
+	h := setup(t, options{registry: &reg})
+	h.addClientAs("bot", func(c *store.Client) {
+		service(c)
+		c.Scopes = append(c.Scopes, "offline_access", "impersonation:write", "app:purge")
+	})
 	h.addClientAs("mute", func(c *store.Client) { service(c); c.Scopes = []string{"openid"} })
 	for name, c := range map[string]struct {
 		client, asked string
@@ -98,6 +103,8 @@ func TestClientCredentialsScope(t *testing.T) {
 		"only a person's":       {"bot", "openid email", "", "invalid_scope"},
 		"the marker":            {"bot", "impersonation:write", "", "invalid_scope"},
 		"for later":             {"bot", "offline_access", "", "invalid_scope"},
+		"of the never-list":     {"bot", "app:purge", "", "invalid_scope"},
+		"all that can be":       {"bot", "", "app:read app:write", ""},
 		"of somebody else":      {"bot", "admin", "", "invalid_scope"},
 		"not a scope":           {"bot", `app:read "`, "", "invalid_scope"},
 		"nothing, and has none": {"mute", "", "", ""},

@@ -210,6 +210,12 @@ func (m *metadata) facts() map[string]func() any {
 			}
 			return "return_token"
 		},
+		"understudy_exchange_refresh_token": func() any {
+			m.addClientAs("renewing", refreshing)
+			start := m.start("ann", "renewing", "john", "read")
+			back := m.post("/oauth2/token", "renewing", stopForm(start.ret))
+			return start.reply.json["refresh_token"] != nil || back.json["refresh_token"] != nil
+		},
 		"understudy_max_impersonation_lifetime": m.longest,
 	}
 }

@@ -66,7 +66,13 @@ func TestRefresh(t *testing.T) {
 	onBoth(t, func(t *testing.T, o options) {
 		h := setup(t, o)
 		h.addClientAs("web", refreshing)
-		first, cookie, _ := h.enter("ann", "web")
+		cookie := firstCookie(h)
+		code := h.authorize(cookie, func(q url.Values) {
+			q.Set("client_id", "web")
+			q.Set("scope", actorScope)
+			q.Set("nonce", "n-0S6_WzA2Mj")
+		}).location.Query().Get("code")
+		first := h.granted(h.post("/oauth2/token", "web", redeem(code)))
 		h.clock.advance(2 * time.Minute)
 		r := h.post("/oauth2/token", "web", refreshForm(first.refresh))
 		second := h.granted(r)
@@ -102,7 +108,7 @@ func TestRefresh(t *testing.T) {
 				t.Errorf("ID token: %s (-want +got):\n%s", name, diff)
 			}
 		}
-		if _, ok := gotID["nonce"]; ok || gotID["iat"] == wantID["iat"] || gotID["at_hash"] == wantID["at_hash"] {
+		if _, ok := gotID["nonce"]; ok || wantID["nonce"] != "n-0S6_WzA2Mj" || gotID["iat"] == wantID["iat"] || gotID["at_hash"] == wantID["at_hash"] {
 			t.Errorf("ID token: got %v; want it new, and no nonce", gotID)
 		}
 	})

@@ -211,6 +211,21 @@ var refreshRaces = []testCase{
 			return k.store.DeleteClient(k.Context(), id, k.endWrite(impersonation.ScopeClient, id))
 		})
 	}},
+	{"race/client-grant", "no token of a client's own passes the kill of the client", func(k *kit) {
+		id := oauth.NewID("app")
+		k.ok(k.store.CreateClient(k.Context(), store.ClientWrite{Write: k.write(), Client: k.client(id)}))
+		k.raceOwn(id, func() error {
+			kill := k.endWrite(impersonation.ScopeClient, id)
+			kill.Kill = true
+			_, err := k.store.End(k.Context(), kill)
+			return err
+		})
+	}},
+	{"race/client-grant-removal", "nor its removal", func(k *kit) {
+		id := oauth.NewID("app")
+		k.ok(k.store.CreateClient(k.Context(), store.ClientWrite{Write: k.write(), Client: k.client(id)}))
+		k.raceOwn(id, func() error { return k.store.DeleteClient(k.Context(), id, k.endWrite(impersonation.ScopeClient, id)) })
+	}},
 	{"race/refresh-family", "no refresh and no stop passes the revocation of its family", func(k *kit) {
 		g := k.family(app, k.signIn(ann))
 		k.login = g.Login
@@ -256,6 +271,26 @@ func (k *kit) raceRefresh(client, login string, end func() error) {
 	for _, jti := range chain.jtis {
 		if !k.over(jti) {
 			k.Errorf("%s of %d refreshed tokens lives on", jti, len(chain.jtis))
+		}
+	}
+}
+
+// raceOwn writes tokens of a client's own against end, and then wants none of them alive.
+func (k *kit) raceOwn(client string, end func() error) {
+	k.Helper()
+	var grants [crowd]store.Grant
+	for i := range grants {
+		grants[i] = k.ownGrant(client)
+	}
+	k.all(func(i int) error {
+		if i == crowd/2 {
+			return end()
+		}
+		return ignore(k.store.CreateClientGrant(k.Context(), grants[i]), impersonation.ErrChanged)
+	})
+	for _, g := range grants {
+		if !k.over(g.JTI) {
+			k.Error("a token of the client's own lives on")
 		}
 	}
 }
