@@ -78,7 +78,7 @@ func (h refreshTokens) HandleTokenEndpointRequest(ctx context.Context, r fosite.
 	return nil
 }
 
-// refreshable finds the grant of a refresh token that c may redeem now, and its user. The order matters: reuse counts only once the
+// refreshable finds the grant of a refresh token that c may redeem now, and its user; whether it is revoked the one write asks. The order matters: reuse counts only once the
 // client and the key have shown that the token is theirs, or a stranger could end sign-ins.
 func (s *Server) refreshable(ctx context.Context, c *client, token oauth.Secret) (g store.Grant, user directory.User, err error) {
 	g, err = s.store.GrantByRefresh(ctx, token.Hash())
@@ -94,8 +94,7 @@ func (s *Server) refreshable(ctx context.Context, c *client, token oauth.Secret)
 	if !g.RefreshUsed.IsZero() {
 		return g, user, s.reused(ctx, g)
 	}
-	now := s.clock()
-	if !g.Revoked.IsZero() || !now.Before(g.RefreshExpires) || now.Sub(g.Issued) >= s.life.LoginIdle {
+	if s.clock().Sub(g.Issued) >= s.life.LoginIdle { // RFC 9700 §4.14.2
 		return g, user, errGrant
 	}
 	if alive, err := s.loginAlive(ctx, g.Login); err != nil {
