@@ -65,7 +65,7 @@ func (g clientCredentials) PopulateTokenEndpointResponse(ctx context.Context, r 
 	if !ok || !g.CanHandleTokenEndpointRequest(ctx, r) {
 		return fosite.ErrUnknownRequest
 	}
-	sign := strategy{g.s}
+	sign := strategy(g)
 	c := sign.complete(ctx, r, session)
 	err := g.s.store.CreateClientGrant(ctx, store.Grant{
 		ID: oauth.NewID("grt"), Client: c.ClientID, Scope: c.Scope, Audience: c.Audience, Created: c.IssuedAt, JTI: c.ID, Issued: c.IssuedAt,

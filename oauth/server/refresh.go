@@ -160,7 +160,7 @@ func (h refreshTokens) PopulateTokenEndpointResponse(ctx context.Context, r fosi
 	if err := h.s.nameActor(ctx, r.GetClient(), &session.Claims); err != nil {
 		return err
 	}
-	sign, next := strategy{h.s}, oauth.NewSecret()
+	sign, next := strategy(h), oauth.NewSecret()
 	c := sign.complete(ctx, r, session)
 	if err := h.s.refresh(ctx, *session.was, following(*session.was, *c, next)); err != nil {
 		return err
