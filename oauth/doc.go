@@ -56,13 +56,15 @@
 //
 // # Where we differ from RFC 8693
 //
-//   - §2.1: actor_token is optional there. A start without it is refused here: nobody would prove who acts.
+//   - §2.1: actor_token is optional there. A start without it is refused here, since nobody would prove who acts; but for the
+//     service that authenticates as the very client which may_act names (§4.4).
 //   - §2.1: several resource or audience values are allowed there. Here one token has one audience
 //     (RFC 9700 §2.3); more than one answers invalid_target.
-//   - §2.1: subject_token may be a ticket or a return token, types of our own (§3 allows that).
+//   - §2.1: subject_token may be a ticket, a return token or a bare user id, types of our own (§3 allows that).
 //   - §2.2.1: a refresh token may be issued there; never here: an impersonation does not slide, and what a stop gives back is for
 //     what was left. Refresh tokens come of sign-ins alone, at clients that are registered for them.
 //   - §4.1: act may nest there. Here its depth is 1 and a token that carries it is terminal: it is
 //     never accepted as subject_token or actor_token.
-//   - §4.4: may_act is never copied into a token that we issue.
+//   - §4.4: may_act comes from a grant on record and is looked up again at the exchange: it is necessary and never enough. A
+//     token with act has none.
 package oauth

@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) clientCmd() *cobra.Command {
-	return a.group("client", "Clients: relying apps and APIs", a.clientAdd(), a.clientList(), a.clientRemove())
+	return a.group("client", "Clients: relying apps and APIs", a.clientAdd(), a.clientSet(), a.clientList(), a.clientRemove())
 }
 
 func (a *app) clientAdd() *cobra.Command {

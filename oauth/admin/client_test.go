@@ -191,6 +191,84 @@ func TestAddClientWithSettings(t *testing.T) {
 	}
 }
 
+// TestChangeClient: a change says itself whether sessions end: what takes something away ends them, what gives leaves them.
+func TestChangeClient(t *testing.T) {
+	t.Parallel()
+	yes, no := true, false
+	with := func(change func(*store.Settings)) admin.ClientChange {
+		return admin.ClientChange{Settings: func(s store.Settings) store.Settings { change(&s); return s }}
+	}
+	for name, c := range map[string]struct {
+		change admin.ClientChange
+		ends   bool
+	}{
+		"nothing":          {admin.ClientChange{}, false},
+		"exchange":         {admin.ClientChange{Exchange: &yes}, false},
+		"no exchange":      {admin.ClientChange{Exchange: &no}, true},
+		"DPoP":             {with(func(s *store.Settings) { s.DPoP = true }), true},
+		"no refresh":       {with(func(s *store.Settings) { s.Refresh = false }), true},
+		"no service":       {with(func(s *store.Settings) { s.Service = "" }), true},
+		"another service":  {with(func(s *store.Settings) { s.Service = oauth.ActorService }), true},
+		"no user ids":      {with(func(s *store.Settings) { s.UserID = false }), true},
+		"PAR":              {with(func(s *store.Settings) { s.RequirePAR = true }), false},
+		"a key":            {with(func(s *store.Settings) { s.Auth, s.Keys = store.AuthPrivateKey, publicKeys }), false},
+		"a secret by post": {with(func(s *store.Settings) { s.Auth = store.AuthPost }), false},
+		"another sign-out": {with(func(s *store.Settings) { s.PostLogoutRedirectURIs = nil }), false},
+		"no back channel":  {with(func(s *store.Settings) { s.BackchannelLogoutURI = "" }), false},
+		"ID tokens by RSA": {with(func(s *store.Settings) { s.IDTokenAlg = "RS256" }), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			ann, john := b.user("ann@acme.test"), b.user("john@acme.test")
+			before := full
+			before.Auth, before.Keys, before.DPoP = "", nil, false
+			if _, err := b.AddClient(t.Context(), newClient(func(n *admin.NewClient) { n.Settings = before })); err != nil {
+				t.Fatal(err)
+			}
+			sid := b.session(ann, john, "app")
+			ended, err := b.ChangeClient(t.Context(), "app", c.change)
+			if err != nil || ended != c.ends {
+				t.Errorf("got %t, %v; want %t", ended, err, c.ends)
+			}
+			if got := b.endReason(sid); (got == impersonation.EndChanged) != c.ends {
+				t.Errorf("the session ended by %q; want it ended: %t", got, c.ends)
+			}
+			want := before
+			if c.change.Settings != nil {
+				want = c.change.Settings(want)
+			}
+			want.UserID = want.UserID && c.change.Exchange != &no
+			got, err := b.st.Client(t.Context(), "app")
+			if diff := cmp.Diff(want, got.Settings); err != nil || diff != "" || got.SecretHash.IsZero() != (want.Auth == store.AuthPrivateKey) {
+				t.Errorf("%v, secret gone: %t, settings (-want +got):\n%s", err, got.SecretHash.IsZero(), diff)
+			}
+			if e := b.last(audit.KindClientChange); e.Client != "app" || e.Fields["auth_method"] != string(got.AuthMethod()) {
+				t.Errorf("got entry %+v, want one about app", e)
+			}
+		})
+	}
+}
+
+// TestChangeClientRefuses: what AddClient refuses, and a secret for who has a key.
+func TestChangeClientRefuses(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if _, err := b.AddClient(t.Context(), newClient(func(n *admin.NewClient) { n.Settings = full })); err != nil {
+		t.Fatal(err)
+	}
+	for field, change := range map[string]func(*store.Settings){
+		"auth": func(s *store.Settings) { s.Auth, s.Keys = "", nil },
+		"jwks": func(s *store.Settings) { s.Keys = json.RawMessage(`{}`) },
+	} {
+		_, err := b.ChangeClient(t.Context(), "app", admin.ClientChange{Settings: func(s store.Settings) store.Settings { change(&s); return s }})
+		b.wantInvalid(err, field, 1)
+	}
+	if _, err := b.ChangeClient(t.Context(), "none", admin.ClientChange{}); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+}
+
 func TestRemoveClient(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -1,12 +1,17 @@
 package admin
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/tokens"
 )
@@ -74,6 +79,62 @@ func checkLogout(s store.Settings) error {
 	default:
 		return checkURI("backchannel_logout_uri", u)
 	}
+}
+
+// ClientChange is what to change of a client. A nil field stays as it is.
+type ClientChange struct {
+	// Exchange allows or takes away the token-exchange grant.
+	Exchange *bool
+	// Settings gives the new settings from those that there are.
+	Settings func(store.Settings) store.Settings
+}
+
+// ChangeClient changes how a client authenticates and what it gets. What takes something away from it, or asks more of it, ends its
+// sessions and revokes its tokens, so that none is left of what it could get before. A client that gets a key loses its secret; one that
+// has a key gets no secret again. It fails with an *InvalidError, store.ErrNotFound, or impersonation.ErrChanged if somebody else
+// changed the client at the same time.
+func (a *Admin) ChangeClient(ctx context.Context, id string, change ClientChange) (ended bool, err error) {
+	was, err := a.Store.Client(ctx, id)
+	if err != nil {
+		return false, fmt.Errorf("changing client %s: %w", id, err)
+	}
+	c := was
+	if change.Exchange != nil {
+		c.Exchange = *change.Exchange
+		c.Settings.UserID = c.Settings.UserID && c.Exchange // it is a way to impersonate
+	}
+	if change.Settings != nil {
+		c.Settings = change.Settings(c.Settings)
+	}
+	if err := checkChange(was, c); err != nil {
+		return false, err
+	}
+	if !hasSecret(c) {
+		c.SecretHash = oauth.Hash{}
+	}
+	w := store.ClientChange{EndWrite: a.end(impersonation.ScopeClient, id, impersonation.EndChanged), Client: c, Was: was.Settings, Ends: narrows(was, c)}
+	w.Write = a.write(audit.KindClientChange, directory.User{}, func(e *audit.Entry) { setClient(e, c) })
+	if err := a.Store.ChangeClient(ctx, w); err != nil {
+		return false, fmt.Errorf("changing client %s: %w", id, err)
+	}
+	a.log(ctx, "changed client "+id, slog.String("client", id), slog.Bool("ended_sessions", w.Ends))
+	return w.Ends, nil
+}
+
+func checkChange(was, c store.Client) error {
+	switch {
+	case c.Public && c.Exchange:
+		return invalid("exchange", "a public client cannot impersonate: nothing would prove who exchanges")
+	case hasSecret(c) && !hasSecret(was):
+		return invalid("auth", "a client that has a key gets no secret: add another client")
+	}
+	return checkSettings(c)
+}
+
+// narrows reports whether the client could get something before that it could not get now, or could get it by less.
+func narrows(was, is store.Client) bool {
+	a, b := was.Settings, is.Settings
+	return was.Exchange && !is.Exchange || !a.DPoP && b.DPoP || a.Refresh && !b.Refresh || a.UserID && !b.UserID || a.Service != "" && a.Service != b.Service
 }
 
 // describeSettings puts the settings into an entry: keys by their thumbprints (RFC 7638), by which anybody can tell which they were.

@@ -36,6 +36,7 @@ const (
 	KindUserDisable   Kind = "user.disable"
 	KindUserEnable    Kind = "user.enable"
 	KindClientAdd     Kind = "client.add"
+	KindClientChange  Kind = "client.change"
 	KindClientRemove  Kind = "client.remove"
 	KindConsentAdd    Kind = "consent.add"
 	KindConsentRemove Kind = "consent.remove"

@@ -161,6 +161,7 @@ var messages = map[string]string{
 	"kind.user.disable":                 "User disabled",
 	"kind.user.enable":                  "User enabled",
 	"kind.client.add":                   "App added",
+	"kind.client.change":                "App changed",
 	"kind.client.remove":                "App removed",
 	"kind.kill.on":                      "Kill switch on",
 	"kind.kill.off":                     "Kill switch off",

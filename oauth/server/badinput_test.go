@@ -133,7 +133,7 @@ func (l *lent) endpoints() map[string]endpoint {
 	all := map[string]endpoint{
 		"code": {
 			good: tokenEndpoint(func() url.Values { return redeem(l.code(l.cookie, "app", "openid")) }), allowed: []string{"oauth_grant"},
-			body: []parameter{{name: "grant_type", needed: true, shape: "refresh_token"}, {name: "code", needed: true, shape: canary},
+			body: []parameter{{name: "grant_type", needed: true, shape: "password"}, {name: "code", needed: true, shape: canary},
 				{name: "redirect_uri", needed: true, shape: "https://evil.test/"}, {name: "code_verifier", needed: true, shape: canary}},
 		},
 		"start": {
@@ -148,6 +148,14 @@ func (l *lent) endpoints() map[string]endpoint {
 			good: tokenEndpoint(func() url.Values { return stopForm(l.ret) }), kinds: append([]string{"impersonation.stop_refused"}, refusals...),
 			body: []parameter{{name: "subject_token", needed: true, shape: canary, silent: true}, {name: "subject_token_type", needed: true, shape: canary},
 				{name: "actor_token", shape: canary}, {name: "actor_token_type", shape: canary}, {name: "scope", shape: `a\b`}, {name: "resource", shape: canary}},
+		},
+		"push": {
+			good: func() call { return l.as("app", call{method: "POST", path: "/oauth2/par", body: authForm("app")}) },
+			body: []parameter{{name: "redirect_uri", needed: true, shape: "https://evil.test/"}, {name: "response_type", needed: true, shape: "token"},
+				{name: "code_challenge", needed: true, shape: "x"}, {name: "code_challenge_method", needed: true, shape: "plain"}, {name: "state", needed: true, shape: "short"},
+				{name: "scope", shape: `app:read  "x"`}, {name: "resource", shape: "https://evil.test/"}, {name: "prompt", shape: "select_account"}, {name: "max_age", shape: "-1"},
+				{name: "acr_values", shape: canary}, {name: "id_token_hint", shape: canary}, {name: "login_hint"}, {name: "nonce"}, {name: "request", shape: canary},
+				{name: "request_uri", shape: requestURI + canary}},
 		},
 		"introspect": {
 			good: func() call {
@@ -199,6 +207,13 @@ func (l *lent) pageEndpoints() map[string]endpoint {
 			query: append(slices.Clone(app), parameter{name: "state", needed: true, shape: "short"}, parameter{name: "response_type", needed: true, shape: "token"},
 				parameter{name: "response_mode", shape: "fragment"}, parameter{name: "prompt", shape: "select_account"}, parameter{name: "max_age", shape: "-1"},
 				parameter{name: "nonce"}, parameter{name: "request", shape: canary}, parameter{name: "request_uri", shape: "https://evil.test/"}),
+		},
+		"logout": {
+			page: true,
+			good: func() call {
+				return call{method: "GET", path: "/oauth2/logout", query: url.Values{"client_id": {"app"}}}.with("Cookie", l.cookie)
+			},
+			query: []parameter{{name: "client_id", shape: "nobody"}, {name: "post_logout_redirect_uri", shape: "https://evil.test/"}, {name: "state"}, {name: "id_token_hint"}},
 		},
 		"impersonate": {
 			page: true, query: wanted,

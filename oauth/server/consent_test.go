@@ -190,7 +190,7 @@ func testConsentRefused(t *testing.T, o options) {
 		"the subject as actor":    func(s *scene) (string, string, string) { return "app", s.john, s.john },
 		"an actor without a role": func(s *scene) (string, string, string) { s.role("ann", ""); return "app", s.john, s.ann },
 		"an actor who signed out": func(s *scene) (string, string, string) {
-			_, err := s.store.EndLogin(context.Background(), impersonation.EndWrite{Write: s.write(), Scope: impersonation.ScopeLogin, ID: s.login})
+			_, err := s.store.EndLogin(context.Background(), impersonation.EndWrite{Write: s.write(), Scope: impersonation.ScopeLogin, ID: s.login, Reason: impersonation.EndSignedOut})
 			s.must(err)
 			return "app", s.john, s.ann
 		},
@@ -286,7 +286,7 @@ func TestAgentRefused(t *testing.T) {
 
 // What keeps a session alive is asked again: it ends with the consent, with either of the two, and at the latest with the tokens.
 //
-// Covers RFC8693-2.1-27, RFC8693-2.1-28.
+// Covers RFC8693-2.1-28.
 func TestConsentEnds(t *testing.T) { onBoth(t, testConsentEnds) }
 
 func testConsentEnds(t *testing.T, o options) {

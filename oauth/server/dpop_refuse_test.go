@@ -136,24 +136,67 @@ func TestBoundClientGetsNoBearerToken(t *testing.T) { onBoth(t, testBoundClientG
 
 func testBoundClientGetsNoBearerToken(t *testing.T, o options) {
 	h := setup(t, o)
-	h.newClient("bound", func(c *store.Client) { c.Settings.DPoP, c.Settings.Service = true, oauth.ActorService })
+	h.newClient("bound", func(c *store.Client) {
+		c.Settings = store.Settings{DPoP: true, Service: oauth.ActorService, UserID: true, Refresh: true}
+	})
 	p := newProver(h).learns()
 	cookie, _ := h.login("ann")
 	grant := func(what string, f url.Values) reply {
 		t.Helper()
 		refused(t, h.post("/oauth2/token", "bound", f), 400, "invalid_dpop_proof")
 		r := p.post("bound", f)
+		if r.status != http.StatusOK {
+			t.Fatalf("%s with a proof: got %d %s", what, r.status, r.body)
+		}
 		_, payload := claims(t, r.str("access_token"))
 		cnf, _ := payload["cnf"].(map[string]any)
-		if r.status != http.StatusOK || r.str("token_type") != "DPoP" || cnf["jkt"] != p.jkt {
-			t.Fatalf("%s with a proof: got %d %s", what, r.status, r.body)
+		if r.str("token_type") != "DPoP" || cnf["jkt"] != p.jkt {
+			t.Fatalf("%s with a proof: got %s", what, r.body)
 		}
 		return r
 	}
-	actor := grant("code", redeem(h.code(cookie, "bound", actorScope))).str("access_token")
+	first := grant("code", redeem(h.code(cookie, "bound", actorScope)))
+	actor := grant("refresh", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {first.str("refresh_token")}}).str("access_token")
 	started := grant("start", startForm(h.ticket(cookie, "bound", "john", "read"), actor))
 	grant("client_credentials", url.Values{"grant_type": {"client_credentials"}})
-	grant("stop", stopForm(started.str("understudy_return_token")))
+	back := grant("stop", stopForm(started.str("understudy_return_token"))).str("access_token")
+	grant("user id", url.Values{
+		"grant_type": {oauth.GrantTypeTokenExchange}, "subject_token": {"john"}, "subject_token_type": {string(oauth.TokenTypeUserID)},
+		"actor_token": {back}, "actor_token_type": {typeToken}, oauth.ParamReason: {"cannot find the report tab"},
+	})
+}
+
+// TestRefreshIsBound: a public client's refresh token works with the key of the first tokens alone, from one refresh to the next, and whoever
+// has it without the key can neither use it nor burn it.
+func TestRefreshIsBound(t *testing.T) { onBoth(t, testRefreshIsBound) }
+
+func testRefreshIsBound(t *testing.T, o options) {
+	h := setup(t, o)
+	h.addClientAs("public", func(c *store.Client) { c.Public, c.Exchange, c.Settings.Refresh = true, false, true })
+	p, thief := newProver(h).learns(), newProver(h).learns()
+	cookie, _ := h.login("ann")
+	form := redeem(h.code(cookie, "public", "openid")) // no dpop_jkt: the proof at the token endpoint binds
+	form.Set("client_id", "public")
+	r := p.post("", form)
+	for range 3 {
+		token := r.str("refresh_token")
+		if r.status != http.StatusOK || r.str("token_type") != "DPoP" || token == "" {
+			t.Fatalf("got %d %s; want a refresh token", r.status, r.body)
+		}
+		form = url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "client_id": {"public"}}
+		refused(t, h.sent("/oauth2/token", "", form), 400, "invalid_dpop_proof")
+		refused(t, thief.post("", form), 400, "invalid_grant")
+		for fault, f := range faulty(p) {
+			if r := h.sent("/oauth2/token", "", form, f.proofs...); r.status != 400 || r.str("error") != f.code {
+				t.Errorf("%s: got %d %s; want 400 %s", fault, r.status, r.body, f.code)
+			}
+		}
+		r = p.post("", form)
+	}
+	refused(t, thief.post("", form), 400, "invalid_grant") // its reuse is no sign of anything
+	if !h.active("app", r.str("access_token")) {
+		t.Error("a thief without the key had the sign-in revoked")
+	}
 }
 
 // TestNonceAndClientAuthentication: whichever way a client authenticates, the demand for a nonce costs it nothing but another request: a

@@ -1,6 +1,11 @@
 package server_test
 
 import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
 	"net/url"
@@ -223,5 +228,54 @@ func testProofInItsTime(t *testing.T, o options) {
 		if r.status != http.StatusOK {
 			t.Errorf("%s: got %d %s", who, r.status, r.body)
 		}
+	}
+}
+
+// TestProofOfEachAlgorithm: every algorithm that the metadata announces for proofs works, and the key is bound by its bare thumbprint.
+func TestProofOfEachAlgorithm(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	p := newProver(h).learns()
+	cookie, _ := h.login("ann")
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	h.must(err)
+	big, err := rsa.GenerateKey(rand.Reader, 2048)
+	h.must(err)
+	x, n := b64(public), b64(big.N.Bytes())
+	own := p.jwk()
+	for name, alg := range map[string]struct {
+		jwk  map[string]any
+		bare string // RFC 7638 §3.2, RFC 8037 §2
+		sign func(input string) []byte
+	}{
+		"ES256": {own, `{"crv":"P-256","kty":"EC","x":"` + own["x"].(string) + `","y":"` + own["y"].(string) + `"}`, nil},
+		"EdDSA": {map[string]any{"kty": "OKP", "crv": "Ed25519", "x": x}, `{"crv":"Ed25519","kty":"OKP","x":"` + x + `"}`,
+			func(input string) []byte { return ed25519.Sign(private, []byte(input)) }},
+		"RS256": {map[string]any{"kty": "RSA", "n": n, "e": "AQAB"}, `{"e":"AQAB","kty":"RSA","n":"` + n + `"}`, func(input string) []byte {
+			digest := sha256.Sum256([]byte(input))
+			signature, err := rsa.SignPKCS1v15(rand.Reader, big, crypto.SHA256, digest[:])
+			h.must(err)
+			return signature
+		}},
+	} {
+		proof := p.proof("POST", "/oauth2/token", "", func(header, _ map[string]any) { header["alg"], header["jwk"] = name, alg.jwk })
+		if alg.sign != nil {
+			input := proof[:strings.LastIndexByte(proof, '.')]
+			proof = input + "." + b64(alg.sign(input))
+		}
+		r := h.sent("/oauth2/token", "app", redeem(h.code(cookie, "app", "openid")), proof)
+		if r.status != http.StatusOK {
+			t.Errorf("%s: got %d %s", name, r.status, r.body)
+			continue
+		}
+		sum := sha256.Sum256([]byte(alg.bare))
+		_, payload := claims(t, r.str("access_token"))
+		if diff := cmp.Diff(map[string]any{"jkt": b64(sum[:])}, payload["cnf"]); diff != "" {
+			t.Errorf("%s: cnf, -want +got:\n%s", name, diff)
+		}
+	}
+	announced := h.get("/.well-known/openid-configuration", "").json["dpop_signing_alg_values_supported"]
+	if diff := cmp.Diff([]any{"ES256", "EdDSA", "RS256"}, announced); diff != "" {
+		t.Errorf("announced, -want +got:\n%s", diff)
 	}
 }

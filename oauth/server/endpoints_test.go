@@ -21,6 +21,9 @@ func (h *house) authorize(cookie string, change func(url.Values)) reply {
 	return h.get("/oauth2/auth?"+q.Encode(), cookie)
 }
 
+// TestAuthorize: every answer of the endpoint, and where it goes.
+//
+// Covers OIDC-3.1.2.1-01, OIDC-3.1.2.1-02, RFC7636-4.4.1-01.
 func TestAuthorize(t *testing.T) {
 	t.Parallel()
 	h := setup(t, options{})

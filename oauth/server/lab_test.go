@@ -163,8 +163,9 @@ func TestLAB6TokenInQuery(t *testing.T) {
 func TestLAB7Floors(t *testing.T) {
 	t.Parallel()
 	floors := map[string]string{
-		"github.com/go-jose/go-jose/v3": "v3.0.5", "github.com/go-jose/go-jose/v4": "v4.1.4", "github.com/golang-jwt/jwt/v5": "v5.2.2",
-		"google.golang.org/grpc": "v1.85.0", "go.opentelemetry.io/otel/sdk": "v1.47.0", "github.com/hashicorp/go-retryablehttp": "v0.7.8",
+		"github.com/go-jose/go-jose/v3": "v3.0.5", "github.com/go-jose/go-jose/v4": "v4.1.8", "github.com/golang-jwt/jwt/v5": "v5.3.1",
+		"github.com/jackc/pgx/v5": "v5.12.0",
+		"google.golang.org/grpc":  "v1.85.0", "go.opentelemetry.io/otel/sdk": "v1.47.0", "github.com/hashicorp/go-retryablehttp": "v0.7.8",
 		"github.com/sirupsen/logrus": "v1.10.2", "google.golang.org/protobuf": "v1.36.12",
 	}
 	raw, err := os.ReadFile("../../go.mod") // with pruning it names every module that is linked, at the version that is selected

@@ -184,3 +184,29 @@ func TestLogoutByPost(t *testing.T) {
 		t.Errorf("got %d to %v; want to be signed out, and back", r.status, r.location)
 	}
 }
+
+// TestLogoutInBrowser: the page's form ends at the app, another origin, which its Content-Security-Policy must allow; and the person may stay.
+func TestLogoutInBrowser(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	back := strings.Replace(app(t), "/callback", "/bye", 1)
+	h.newClient("shop", func(c *store.Client) { c.Settings.PostLogoutRedirectURIs = []string{back} })
+	p := h.tab(t, "ann")
+	p.NoScript(true)
+	at := h.url + logoutAt(url.Values{"client_id": {"shop"}, "post_logout_redirect_uri": {back}, "state": {"state-1"}})
+	p.Go(at)
+	p.Follow("main a")
+	if got := p.Text("h1"); got != "Signed in" {
+		t.Errorf("staying leads to %q", got)
+	}
+	p.Go(at)
+	p.Follow("button.primary")
+	if got := p.Text("h1"); !strings.HasPrefix(got, "Got GET /bye state-1") {
+		t.Errorf("came to %s: %s", p.URL(), got)
+	}
+	p.Go(h.url + "/")
+	if !strings.Contains(p.URL(), "/sign-in") {
+		t.Errorf("after the sign-out %s is shown", p.URL())
+	}
+	p.Quiet()
+}

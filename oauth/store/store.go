@@ -117,6 +117,9 @@ type Clients interface {
 	ListClients(ctx context.Context) ([]Client, error)
 	// CreateClient adds one. ErrExists.
 	CreateClient(ctx context.Context, w ClientWrite) error
+	// ChangeClient replaces the settings of one, and whether it may exchange. ErrNotFound, and impersonation.ErrChanged if its settings
+	// are no longer w.Was. Every start that was decided before fails with ErrChanged.
+	ChangeClient(ctx context.Context, w ClientChange) error
 	// DeleteClient removes one with its grants and tickets, and ends its sessions. ErrNotFound. The id is not free again.
 	DeleteClient(ctx context.Context, id string, end impersonation.EndWrite) error
 }
@@ -169,6 +172,18 @@ type ConsentQuery struct {
 	Client  string
 	After   string // the ID of the last one that was seen
 	Limit   int    // zero: 50; at most 1000
+}
+
+// ClientChange changes a registration.
+type ClientChange struct {
+	// EndWrite is written with its entries. Its Scope and ID are the client's, whatever they say.
+	impersonation.EndWrite
+	// Client is the registration as it shall be. Of it Exchange, SecretHash and Settings are written, and ID finds it.
+	Client Client
+	// Was is Settings as they were read, so that of two who change a client at once neither undoes what the other did.
+	Was Settings
+	// Ends also ends the client's sessions, and takes its grants and tickets away.
+	Ends bool
 }
 
 // Logins keeps people's sign-ins at the issuer.

@@ -1,8 +1,9 @@
 // Package tokenexchange is OAuth 2.0 token exchange (RFC 8693) as a token endpoint handler for any ory/fosite provider.
 // Start with [Factory], which goes into somebody's own compose.Compose, and [Exchange], which their storage value must
-// implement: it says what tokens mean and does the one write. The package keeps the order of the steps, the syntax, the
-// binding of every token to the client that asks, and the rule that a token with act is terminal. It never reaches a
-// store, a page or our server, and it decides nothing about who may impersonate whom.
+// implement: it says what tokens mean and does the one write; [WithKey] is for providers that take DPoP proofs. The package
+// keeps the order of the steps, the syntax, the binding of every token to the client that asks and to the key that it proves,
+// and the rule that a token with act is terminal. It never reaches a store, a page or our server, and it decides nothing about
+// who may impersonate whom.
 package tokenexchange
 
 import (

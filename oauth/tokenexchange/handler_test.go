@@ -252,6 +252,7 @@ func TestErrorTable(t *testing.T) {
 		tokenexchange.ErrTarget:      {"invalid_target", 400},
 		tokenexchange.ErrScope:       {"invalid_scope", 400},
 		tokenexchange.ErrClient:      {"unauthorized_client", 400},
+		&tokenexchange.StepUpError{}: {"insufficient_user_authentication", 400},
 		tokenexchange.ErrProof:       {"invalid_dpop_proof", 400},
 		tokenexchange.ErrUnavailable: {"temporarily_unavailable", 503},
 		errors.New("secret detail"):  {"server_error", 500},

@@ -52,6 +52,7 @@ func setup(t *testing.T) *house {
 	var err error
 	h.app, err = rp.NewRelyingPartyOIDC(t.Context(), h.issuer, "app", h.appSecret, callback,
 		[]string{"openid", "profile", "email", "roles", "app:read", "impersonate"},
+		rp.WithAuthStyle(oauth2.AuthStyleInHeader), // the one way that a client with a secret has, unless it was registered otherwise
 		rp.WithSigningAlgsFromDiscovery(), rp.WithVerifierOpts(rp.WithNonce(func(context.Context) string { return "nonce-12345" })))
 	must(t, err)
 	return h
@@ -88,12 +89,17 @@ func (h *house) ticket(b *chaos.Browser, mode string) (ticket, verifier string) 
 	back, err := b.Impersonate(
 		url.Values{"client_id": {"app"}, "redirect_uri": {callback}, "state": {"state-67890"},
 			"code_challenge": {oauth2.S256ChallengeFromVerifier(verifier)}, "code_challenge_method": {"S256"}},
-		url.Values{"subject": {"john"}, "reason": {"cannot find the report tab"}, "ticket_number": {"SUP-1"}, "mode": {mode}, "minutes": {"30"}, "action": {"impersonate"}})
+		fillIn(mode))
 	must(h.t, err)
 	if back.Get("state") != "state-67890" || back.Get("iss") != h.issuer {
 		h.t.Fatalf("sent back with %v; want our state and iss", back)
 	}
 	return back.Get("ticket"), verifier
+}
+
+// fillIn is the form of the page.
+func fillIn(mode string) url.Values {
+	return url.Values{"subject": {"john"}, "reason": {"cannot find the report tab"}, "ticket_number": {"SUP-1"}, "mode": {mode}, "minutes": {"30"}, "action": {"impersonate"}}
 }
 
 // addVerifier adds code_verifier to an exchange, for which no generic client has a parameter, and keeps the answer, of whose

@@ -17,6 +17,9 @@ const (
 	insertClient  = `INSERT INTO client (id, name, public, exchange, scopes, resources, serves, redirect_uris, secret_hash, settings, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 
+	changeClient = `UPDATE client SET exchange = $1, secret_hash = $2, settings = $3 WHERE id = $4 AND settings = $5 AND deleted_at IS NULL`
+	knowsClient  = `SELECT EXISTS (SELECT 1 FROM client WHERE id = $1 AND deleted_at IS NULL)`
+
 	deleteClient       = `UPDATE client SET deleted_at = $1, secret_hash = NULL WHERE id = $2 AND deleted_at IS NULL`
 	deleteClientGrants = `DELETE FROM oauth_grant WHERE id = ANY (ARRAY(SELECT id FROM oauth_grant WHERE client = $1 ORDER BY id FOR UPDATE))`
 	deleteTickets      = `DELETE FROM ticket WHERE hash = ANY (ARRAY(SELECT hash FROM ticket WHERE client = $1 ORDER BY hash FOR UPDATE))`
@@ -71,6 +74,47 @@ func (s *Store) CreateClient(ctx context.Context, w store.ClientWrite) error {
 			list(n.RedirectURIs), hashed(n.SecretHash), store.EncodeSettings(n.Settings), ms(n.Created))
 		return exists(err)
 	})
+}
+
+// ChangeClient implements store.Clients.
+func (s *Store) ChangeClient(ctx context.Context, w store.ClientChange) error {
+	w.Scope, w.ID, w.Kill = impersonation.ScopeClient, w.Client.ID, false
+	return s.update(ctx, "changing a client", func(ctx context.Context, t *tx) error {
+		n, err := exec(ctx, t, changeClient, w.Client.Exchange, hashed(w.Client.SecretHash), store.EncodeSettings(w.Client.Settings), w.ID, store.EncodeSettings(w.Was))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return unchanged(ctx, t, w.ID)
+		}
+		// A start that was decided before must find something changed.
+		if _, err := exec(ctx, t, bumpEpoch, string(w.Scope), w.ID); err != nil {
+			return err
+		}
+		if !w.Ends {
+			t.record(w.Entries, w.Events)
+			return nil
+		}
+		for _, q := range []string{deleteClientGrants, deleteTickets} {
+			if _, err := exec(ctx, t, q, w.ID); err != nil {
+				return err
+			}
+		}
+		_, err = t.endAndRecord(ctx, w.EndWrite)
+		return err
+	})
+}
+
+// unchanged says why a change found nothing to change.
+func unchanged(ctx context.Context, t *tx, id string) error {
+	var known bool
+	if err := t.QueryRow(ctx, knowsClient, id).Scan(&known); err != nil {
+		return err
+	}
+	if !known {
+		return store.ErrNotFound
+	}
+	return impersonation.ErrChanged
 }
 
 // DeleteClient implements store.Clients.

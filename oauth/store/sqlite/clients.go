@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/store"
@@ -15,6 +16,7 @@ const (
 	selectClients = `SELECT ` + clientColumns + ` FROM client WHERE deleted_at IS NULL ORDER BY id`
 	insertClient  = `INSERT INTO client (` + clientColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
+	changeClient       = `UPDATE client SET exchange = ?, secret_hash = ?, settings = ? WHERE id = ? AND settings = ? AND deleted_at IS NULL`
 	deleteClient       = `UPDATE client SET deleted_at = ?, secret_hash = NULL WHERE id = ? AND deleted_at IS NULL`
 	deleteClientGrants = `DELETE FROM oauth_grant WHERE client = ?`
 	deleteTickets      = `DELETE FROM ticket WHERE client = ?`
@@ -68,6 +70,38 @@ func (s *Store) CreateClient(ctx context.Context, w store.ClientWrite) error {
 			return exists(err)
 		}
 		return c.record(ctx, w.Entries, w.Events)
+	})
+}
+
+// ChangeClient implements store.Clients.
+func (s *Store) ChangeClient(ctx context.Context, w store.ClientChange) error {
+	w.Scope, w.ID, w.Kill = impersonation.ScopeClient, w.Client.ID, false
+	return s.updateUrgent(ctx, "changing a client", func(ctx context.Context, c *conn) error {
+		n, err := c.exec(ctx, changeClient, w.Client.Exchange, hashed(w.Client.SecretHash), store.EncodeSettings(w.Client.Settings), w.ID, store.EncodeSettings(w.Was))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			known, err := optional(c.client(ctx, w.ID))
+			if err == nil && known == nil {
+				return store.ErrNotFound
+			}
+			return errors.Join(err, impersonation.ErrChanged)
+		}
+		// A start that was decided before must find something changed.
+		if _, err := c.exec(ctx, bumpEpoch, string(w.Scope), w.ID); err != nil {
+			return err
+		}
+		if !w.Ends {
+			return c.record(ctx, w.Entries, w.Events)
+		}
+		for _, q := range []string{deleteClientGrants, deleteTickets} {
+			if _, err := c.exec(ctx, q, w.ID); err != nil {
+				return err
+			}
+		}
+		_, err = c.endAndRecord(ctx, w.EndWrite)
+		return err
 	})
 }
 

@@ -257,6 +257,54 @@ var clientCases = []testCase{
 		_, err = k.store.Client(k.Context(), "none")
 		k.wantErr("Client of nothing", err, store.ErrNotFound)
 	}},
+	{"client/change", "settings are replaced by who read them last, and nothing else is; a start that was decided before starts over", func(k *kit) {
+		decided := k.start()
+		late := k.startWrite(k.issue())
+		was, err := k.store.Client(k.Context(), app)
+		k.ok(err)
+		w := store.ClientChange{EndWrite: k.endWrite(impersonation.ScopeInstance, "other"), Client: was, Was: was.Settings}
+		w.Entries = k.recorded(audit.KindClientChange).Entries
+		w.Client.Settings.Auth, w.Client.SecretHash, w.Client.Name = store.AuthPost, oauth.NewSecret().Hash(), "another"
+		k.ok(k.store.ChangeClient(k.Context(), w))
+		want := w.Client
+		want.Name = was.Name
+		got, err := k.store.Client(k.Context(), app)
+		k.ok(err)
+		k.same("Client", got, want)
+		if s := k.stored(decided.Session.ID); !s.Ended.IsZero() {
+			k.Errorf("the session ended: %q", s.EndReason)
+		}
+		k.wantErr("a start of before", k.store.Start(k.Context(), late), impersonation.ErrChanged)
+		k.wantErr("what somebody else read", k.store.ChangeClient(k.Context(), w), impersonation.ErrChanged)
+		if n := len(k.entries(store.EntryQuery{Kind: audit.KindClientChange})); n != 1 {
+			k.Errorf("got %d entries, want 1", n)
+		}
+		w.Client.ID = "none"
+		k.wantErr("no such client", k.store.ChangeClient(k.Context(), w), store.ErrNotFound)
+	}},
+	{"client/change-ends", "a change that takes something away ends the client's sessions, and leaves it neither grants nor tickets", func(k *kit) {
+		w, g, t := k.start(), k.grant(), k.ticket()
+		k.ok(k.store.IssueTicket(k.Context(), impersonation.TicketWrite{Write: k.write(), Ticket: t, Guard: k.load(k.key()).Guard}))
+		was, err := k.store.Client(k.Context(), app)
+		k.ok(err)
+		change := store.ClientChange{EndWrite: k.endWrite(impersonation.ScopeClient, "other"), Client: was, Was: was.Settings, Ends: true}
+		change.Reason, change.Entries, change.Client.Exchange = impersonation.EndChanged, k.recorded(audit.KindClientChange).Entries, false
+		k.ok(k.store.ChangeClient(k.Context(), change))
+		if got, err := k.store.Client(k.Context(), app); err != nil || got.Exchange {
+			k.Errorf("Client: got exchange %t, %v; want false", got.Exchange, err)
+		}
+		_, err = k.store.GrantByJTI(k.Context(), g.JTI)
+		k.wantErr("GrantByJTI", err, store.ErrNotFound)
+		if f := k.load(impersonation.StartKey{Ticket: t.Hash, Now: k.now}); f.Ticket != nil {
+			k.Error("the ticket is still there")
+		}
+		if s := k.stored(w.Session.ID); s.EndReason != impersonation.EndChanged {
+			k.Errorf("session: got %q, want changed", s.EndReason)
+		}
+		if n := len(k.entries(store.EntryQuery{Kind: audit.KindClientChange})); n != 1 {
+			k.Errorf("got %d entries, want 1", n)
+		}
+	}},
 	{"client/delete", "a removed client takes its grants, tickets and sessions along, and its id is not given again", func(k *kit) {
 		w, g, t := k.start(), k.grant(), k.ticket()
 		k.ok(k.store.IssueTicket(k.Context(), impersonation.TicketWrite{Write: k.write(), Ticket: t, Guard: k.load(k.key()).Guard}))

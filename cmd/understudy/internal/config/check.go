@@ -227,7 +227,13 @@ func (c *checker) oneOf(path, value string, words ...string) {
 
 func (c *checker) lifetimes() {
 	for _, f := range c.l.Fields() {
-		if d, ok := f.Value().(time.Duration); ok && d <= 0 {
+		switch d, ok := f.Value().(time.Duration); {
+		case !ok:
+		case f.Path == "sign_in.max_auth_age": // zero is any time
+			if d < 0 {
+				c.add(f.Path, fmt.Sprintf("%s must not be shorter than zero", d), "")
+			}
+		case d <= 0:
 			c.add(f.Path, fmt.Sprintf("%s must be longer than zero", d), "")
 		}
 	}

@@ -49,6 +49,8 @@ func TestCheck(t *testing.T) {
 		{"log level", "log: {level: loud}\n", "log.level \"loud\" must be one of"},
 		{"log format", "log: {format: xml}\n", "log.format \"xml\" must be one of"},
 		{"lifetime zero", "lifetimes: {ticket: 0s}\n", "lifetimes.ticket 0s must be longer than zero"},
+		{"a sign-in of five minutes", "sign_in: {max_auth_age: 5m}\n", ""},
+		{"a sign-in of the future", "sign_in: {max_auth_age: -1s}\n", "sign_in.max_auth_age -1s must not be shorter than zero"},
 		{"script as support", "support_url: javascript:alert(1)\n", "support_url \"javascript:alert(1)\" must be"},
 		{"no database", "database: ''\n", "database must name a file"},
 		{"Postgres", "database: postgres://u@h/db\nsealing_key: " + key, ""},

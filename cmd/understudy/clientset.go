@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/understudy-id/understudy/oauth/admin"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+// copies are what each flag of settingsFlags sets, from one to another.
+var copies = map[string]func(to, from *store.Settings){
+	"auth":                     func(to, from *store.Settings) { to.Auth = from.Auth },
+	"jwks":                     func(to, from *store.Settings) { to.Keys = from.Keys },
+	"dpop":                     func(to, from *store.Settings) { to.DPoP = from.DPoP },
+	"require-par":              func(to, from *store.Settings) { to.RequirePAR = from.RequirePAR },
+	"id-token-alg":             func(to, from *store.Settings) { to.IDTokenAlg = from.IDTokenAlg },
+	"refresh":                  func(to, from *store.Settings) { to.Refresh = from.Refresh },
+	"service":                  func(to, from *store.Settings) { to.Service = from.Service },
+	"user-id-start":            func(to, from *store.Settings) { to.UserID = from.UserID },
+	"post-logout-redirect-uri": func(to, from *store.Settings) { to.PostLogoutRedirectURIs = from.PostLogoutRedirectURIs },
+	"backchannel-logout-uri":   func(to, from *store.Settings) { to.BackchannelLogoutURI = from.BackchannelLogoutURI },
+}
+
+func (a *app) clientSet() *cobra.Command {
+	var to store.Settings
+	var exchange bool
+	var jwks string
+	cmd := &cobra.Command{Use: "set ID", Short: "Change how a client authenticates and what it gets; what takes something away ends its sessions", Args: cobra.ExactArgs(1)}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.BoolVar(&exchange, "exchange", false, "it may impersonate; --exchange=false takes that away")
+	settingsFlags(cmd, &to, &jwks)
+	cmd.RunE = a.does(func(ctx context.Context, args []string) error {
+		var err error
+		if to.Keys, err = readKeys(jwks); err != nil {
+			return err
+		}
+		var change admin.ClientChange
+		if f.Changed("exchange") {
+			change.Exchange = &exchange
+		}
+		change.Settings = func(s store.Settings) store.Settings {
+			for name, set := range copies {
+				if f.Changed(name) {
+					set(&s, &to)
+				}
+			}
+			return s
+		}
+		return a.withAdmin(ctx, true, func(ad *admin.Admin) error { return a.changeClient(ctx, ad, args[0], change) })
+	})
+	return cmd
+}
+
+func (a *app) changeClient(ctx context.Context, ad *admin.Admin, id string, change admin.ClientChange) error {
+	ended, err := ad.ChangeClient(ctx, id, change)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return withHint(fmt.Errorf("there is no client %q", id), "understudy client ls lists clients")
+	case errors.Is(err, impersonation.ErrChanged):
+		return withHint(fmt.Errorf("client %s was changed by somebody else at the same time", id), "look at it with understudy client ls, and try again")
+	case err != nil:
+		return err
+	}
+	text := "changed client %s"
+	if ended {
+		text = "changed client %s; its sessions are ended and its tokens revoked"
+	}
+	return a.say(map[string]any{"client_id": id, "ended": ended}, text, id)
+}
