@@ -162,6 +162,8 @@ func (b *broken) LoadSession(ctx context.Context, sid string) (impersonation.Liv
 
 // TestStoreUnavailable: a start, a stop, a revocation and an introspection that the store cannot answer are 503 with Retry-After, and
 // never 200 (for revocation this is CVE-2020-15223).
+//
+// Covers RFC7009-2.2-02.
 func TestStoreUnavailable(t *testing.T) { onBoth(t, testStoreUnavailable) }
 
 func testStoreUnavailable(t *testing.T, o options) {

@@ -56,6 +56,8 @@ func TestLAB1ExactAudience(t *testing.T) {
 }
 
 // TestLAB2PKCEBurn: on fosite's own storage a wrong verifier strips the code of its challenge, and a second try without one passes.
+//
+// Covers RFC7636-4.6-01.
 func TestLAB2PKCEBurn(t *testing.T) { onBoth(t, testLAB2PKCEBurn) }
 
 func testLAB2PKCEBurn(t *testing.T, o options) {

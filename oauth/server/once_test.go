@@ -53,6 +53,8 @@ func again(found []reply, f func(i int) reply) []reply {
 
 // TestOnceUnderRace (LAB-3): a code, a ticket and a return token each work once out of 32 parallel tries. Losers get the error of
 // the wire, never 500; and since they were second uses, what the first gave is over where the rules say so.
+//
+// Covers RFC6749-4.1.2-01.
 func TestOnceUnderRace(t *testing.T) {
 	t.Parallel()
 	once(t, setup(t, options{}))
