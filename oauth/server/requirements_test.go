@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -242,6 +243,28 @@ var requirements = map[string]func(*exchanging){
 			x.t.Error("what the first use gave is active after the second")
 		}
 	},
+	"RFC8693-2.1-25": func(x *exchanging) {
+		once := func(f url.Values) (good reply) {
+			replies := make([]reply, 20)
+			var all sync.WaitGroup
+			for i := range replies {
+				all.Go(func() { replies[i] = x.post(f) })
+			}
+			all.Wait()
+			n := 0
+			for _, r := range replies {
+				if r.status == http.StatusOK {
+					n, good = n+1, r
+				}
+			}
+			if n != 1 {
+				x.t.Errorf("%d of 20 succeeded, want 1", n)
+			}
+			return good
+		}
+		once(x.form(nil))
+		once(stopForm(x.start("bea", "app", "john", "read").ret))
+	},
 	"RFC8693-2.1-26": func(x *exchanging) {
 		code, ret := x.code(x.cookie, "app", actorScope), x.house.start("bea", "app", "john", "read").ret
 		for _, other := range []string{code, ret} {
@@ -442,6 +465,20 @@ var requirements = map[string]func(*exchanging){
 			}
 		}
 	},
+	"RFC8693-3-04": func(x *exchanging) {
+		id := x.post(redeem(x.code(x.cookie, "app", actorScope))).str("id_token")
+		if id == "" {
+			x.t.Fatal("no ID token to try")
+		}
+		for _, client := range []string{"app", "other"} {
+			for _, as := range []string{"urn:ietf:params:oauth:token-type:id_token", typeToken, string(oauth.TokenTypeJWT)} {
+				for _, where := range []string{"actor_token", "subject_token"} {
+					f := x.form(func(f url.Values) { f.Set(where, id); f.Set(where+"_type", as) })
+					refused(x.t, x.house.post("/oauth2/token", client, f), http.StatusBadRequest, "invalid_request")
+				}
+			}
+		}
+	},
 	"RFC8693-3-07": func(x *exchanging) {
 		r := x.yes(nil)
 		if !x.active("app", r.str("access_token")) || x.userinfoOf(r.str("access_token")).status != http.StatusOK {
@@ -523,9 +560,9 @@ var requirements = map[string]func(*exchanging){
 // Covers RFC8693-2.1-01, RFC8693-2.1-02, RFC8693-2.1-03, RFC8693-2.1-04, RFC8693-2.1-05, RFC8693-2.1-06, RFC8693-2.1-07, RFC8693-2.1-08,
 // Covers RFC8693-2.1-09, RFC8693-2.1-10, RFC8693-2.1-11, RFC8693-2.1-12, RFC8693-2.1-13, RFC8693-2.1-14, RFC8693-2.1-15, RFC8693-2.1-16,
 // Covers RFC8693-2.1-17, RFC8693-2.1-18, RFC8693-2.1-19, RFC8693-2.1-20, RFC8693-2.1-21, RFC8693-2.1-22, RFC8693-2.1-23, RFC8693-2.1-24,
-// Covers RFC8693-2.1-26, RFC8693-2.1-27, RFC8693-2.1-30, RFC8693-2.1-31, RFC8693-2.1-32, RFC8693-2.1-33, RFC8693-2.1.1-02, RFC8693-2.2.1-04,
+// Covers RFC8693-2.1-25, RFC8693-2.1-26, RFC8693-2.1-27, RFC8693-2.1-30, RFC8693-2.1-31, RFC8693-2.1-32, RFC8693-2.1-33, RFC8693-2.1.1-02, RFC8693-2.2.1-04,
 // Covers RFC8693-2.2.1-06, RFC8693-2.2.1-08, RFC8693-2.2.1-09, RFC8693-2.2.1-12, RFC8693-2.2.1-13, RFC8693-2.2.2-01, RFC8693-2.2.2-02,
-// Covers RFC8693-2.2.2-04, RFC8693-2.2.2-05, RFC8693-3-01, RFC8693-3-02, RFC8693-3-03, RFC8693-3-07, RFC8693-4.1-05, RFC8693-4.1-09,
+// Covers RFC8693-2.2.2-04, RFC8693-2.2.2-05, RFC8693-3-01, RFC8693-3-02, RFC8693-3-03, RFC8693-3-04, RFC8693-3-07, RFC8693-4.1-05, RFC8693-4.1-09,
 // Covers RFC8693-4.1-10, RFC8693-4.1-12, RFC8693-4.1-13, RFC8693-5-03, RFC8693-6-02.
 func TestExchangeRequirements(t *testing.T) {
 	t.Parallel()
