@@ -31,7 +31,8 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.writeError(w, r, &wireError{Status: http.StatusBadRequest, Code: "unsupported_grant_type", Description: "grant_type: is not supported here."})
 		return
 	}
-	if !s.keys().Signs(idTokenAlg(c)) { // before anything is spent on a token that could not be made
+	// Before anything is spent on a token that could not be made. An exchange gives no ID token, and a stop works without such a key.
+	if f.Get("grant_type") != oauth.GrantTypeTokenExchange && !s.keys().Signs(idTokenAlg(c)) {
 		s.writeError(w, r, errUnavailable)
 		return
 	}

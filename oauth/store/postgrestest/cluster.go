@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -183,14 +185,33 @@ func (c *Cluster) running() bool {
 	return err == nil && pid == 0
 }
 
-// Kill kills the server as kill -9 does: nothing is flushed, nobody is told.
+// Kill kills the server as kill -9 does: nothing is flushed, nobody is told. Its backends go with it: left alone, each would answer
+// until it notices.
 func (c *Cluster) Kill() {
 	if c.server == nil {
 		return
 	}
+	backends := children(c.server.Process.Pid)
 	_ = c.server.Process.Kill() // it may have ended
-	_ = c.server.Wait()         // says that it was killed
+	for _, pid := range backends {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	_ = c.server.Wait() // says that it was killed
 	c.server = nil
+}
+
+// children are the processes that pid started; none where the kernel does not tell.
+func children(pid int) (out []int) {
+	list, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil
+	}
+	for _, field := range strings.Fields(string(list)) {
+		if child, err := strconv.Atoi(field); err == nil {
+			out = append(out, child)
+		}
+	}
+	return out
 }
 
 // Restart starts a killed server again, and waits until it has recovered.
