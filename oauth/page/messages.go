@@ -163,6 +163,8 @@ var messages = map[string]string{
 	"kind.client.add":                   "App added",
 	"kind.client.change":                "App changed",
 	"kind.client.remove":                "App removed",
+	"kind.consent.add":                  "Permission to act given",
+	"kind.consent.remove":               "Permission to act taken back",
 	"kind.kill.on":                      "Kill switch on",
 	"kind.kill.off":                     "Kill switch off",
 	"kind.policy.change":                "Policy changed",
@@ -183,6 +185,7 @@ var messages = map[string]string{
 	"end.changed":    "Roles or protection of one of the two changed",
 	"end.policy":     "The policy no longer allowed it",
 	"end.client":     "The app was removed",
+	"end.consent":    "The permission that it stood on was taken back",
 
 	"denied.title":   "You can't impersonate %s",
 	"denied.advice":  "Impersonation is not possible at the moment. Ask who administers understudy.",

@@ -56,7 +56,6 @@ func (s *Server) discovery() ([]byte, error) {
 		"understudy_impersonation_endpoint":              s.issuer + "/impersonate",
 		"understudy_actions_endpoint":                    s.issuer + "/impersonation/actions",
 		"understudy_subject_token_types_supported":       exchangeable,
-		"understudy_actor_token_required":                true,
 		"understudy_exchange_back":                       "return_token",
 		"understudy_exchange_refresh_token":              false, // none for an impersonation, none with what a stop gives back (RFC 8693 §2.2.1)
 		"understudy_max_impersonation_lifetime":          int(policy.MaxDuration / time.Second),

@@ -199,11 +199,6 @@ func (m *metadata) facts() map[string]func() any {
 		"request_uri_parameter_supported":                func() any { return m.errorFor("request_uri", "https://x.test/") != "request_uri_not_supported" },
 		"backchannel_logout_supported":                   func() any { return m.tellsLogout() != nil },
 		"backchannel_logout_session_supported":           func() any { _, ok := m.tellsLogout()["sid"]; return ok },
-		"understudy_actor_token_required": func() any {
-			f := startForm(m.ticket(m.cookie, "app", "john", "read"), "")
-			f.Del("actor_token_type")
-			return m.post("/oauth2/token", "app", f).str("error") == "invalid_request"
-		},
 		"understudy_exchange_back": func() any {
 			if r := m.post("/oauth2/token", "app", stopForm(m.start("ann", "app", "john", "read").ret)); r.status != http.StatusOK {
 				return r.body
