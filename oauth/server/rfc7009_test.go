@@ -21,7 +21,7 @@ func (h *house) revoked(client, token, hint string) reply {
 // TestRevocationIsOfOnesOwn: a client revokes what was issued to it. Another's token is refused, dead or alive alike, and stays as it was; who
 // does not authenticate gets nowhere.
 //
-// Covers RFC7009-2.1-01.
+// Covers RFC7009-2.1-01, RFC7009-2.2.1-01.
 func TestRevocationIsOfOnesOwn(t *testing.T) { onBoth(t, testRevocationIsOfOnesOwn) }
 
 func testRevocationIsOfOnesOwn(t *testing.T, o options) {
@@ -40,13 +40,15 @@ func testRevocationIsOfOnesOwn(t *testing.T, o options) {
 				t.Errorf("%s: got %d %s", what, r.status, r.body)
 			}
 			answers[what] = r.body
-			refused(t, h.revoked("", token, ""), http.StatusUnauthorized, "invalid_client")
+			nobody := call{method: http.MethodPost, path: "/oauth2/revoke", body: url.Values{"token": {token}}}
+			refused(t, h.send(nobody), http.StatusUnauthorized, "invalid_client")
+			refused(t, h.send(nobody.with("Authorization", basicAuth("web", "wrong"))), http.StatusUnauthorized, "invalid_client")
 		}
 		return answers
 	}
 	alive := asked()
 	if !h.active("web", all["impersonation"]) || !h.active("web", first.access) {
-		t.Fatal("another client's revocation had effect")
+		t.Fatal("another client's revocation, or nobody's, had effect")
 	}
 	first = h.refresh("web", first.refresh)
 	if r := h.post("/oauth2/token", "web", stopForm(all["return token"])); r.status != http.StatusOK {
