@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
@@ -84,7 +85,11 @@ func TestUserinfoSub(t *testing.T) {
 // Covers OIDC-11-01.
 func TestNothingOffline(t *testing.T) {
 	t.Parallel()
-	h := setup(t, options{})
+	reg := policy.Default()
+	for i := range reg.Roles { // whatever an operator thinks that people could get
+		reg.Roles[i].Scopes = append(reg.Roles[i].Scopes, "offline_access")
+	}
+	h := setup(t, options{registry: &reg})
 	for id, refresh := range map[string]bool{"web": true, "plain": false} {
 		h.newClient(id, func(c *store.Client) { c.Scopes, c.Settings.Refresh = append(c.Scopes, "offline_access"), refresh })
 		cookie, _ := h.login("ann")
