@@ -152,7 +152,8 @@ func cookieOf(t *testing.T, r reply) string {
 	return ""
 }
 
-// TestAnswerAtTheApp: each answer at the redirect URI, good or bad, has iss and the state byte by byte, and keeps the URI's own query.
+// TestAnswerAtTheApp: each answer at the redirect URI, good or bad, has iss and the state byte by byte, and keeps the URI's own query. It is
+// vulns.csv COAT / CORF, on the side of the issuer.
 //
 // Covers RFC9207-2-01, RFC6749-4.1.2-03, RFC6749-10.14-01.
 func TestAnswerAtTheApp(t *testing.T) {

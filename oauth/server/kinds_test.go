@@ -122,7 +122,8 @@ var places = map[string]place{
 	"introspection": {[]string{"access token", "impersonation token"}, "", func(k *kindsHouse, _, jwt string) bool { return k.active("rp", jwt) }},
 }
 
-// TestKindsOfJWT: of all kinds of JWT that this issuer and its clients make, each is taken where it belongs, and nowhere else.
+// TestKindsOfJWT: of all kinds of JWT that this issuer and its clients make, each is taken where it belongs, and nowhere else. It is vulns.csv
+// CVE-2025-12421 and CVE-2026-41164.
 //
 // Covers RFC8693-3-05, RFC8725-3.12-01.
 func TestKindsOfJWT(t *testing.T) {

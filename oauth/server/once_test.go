@@ -60,7 +60,8 @@ func TestOnceUnderRace(t *testing.T) {
 	once(t, setup(t, options{}))
 }
 
-// TestOnceAcrossReplicas is the same where the tries are spread over two servers on one database.
+// TestOnceAcrossReplicas is the same where the tries are spread over two servers on one database. It is vulns.csv
+// CVE-2026-1035.
 func TestOnceAcrossReplicas(t *testing.T) {
 	t.Parallel()
 	h := setup(t, options{on: onPostgres})
@@ -118,7 +119,7 @@ func one(t *testing.T, what, code string, replies []reply) (won reply) {
 }
 
 // TestCodeOfTheDeviceAcrossReplicas: the code of an authenticator signs in once (RFC 6238 §5.2), whichever server takes it, and
-// the lock-out counts the tries of both.
+// the lock-out counts the tries of both. It is vulns.csv CVE-2026-22751 and CVE-2026-20779.
 func TestCodeOfTheDeviceAcrossReplicas(t *testing.T) {
 	t.Parallel()
 	n := 20 // checking a password takes longer than all else
