@@ -177,7 +177,7 @@ func TestUserIDRefused(t *testing.T) {
 	refused(t, h.post("/oauth2/token", "app", userIDForm("nobody", ticketed)), http.StatusBadRequest, "unauthorized_client")
 }
 
-// The actor signed in just now, or signs in again.
+// The actor signed in just now, or signs in again: and is told so in the same words, whoever is asked for.
 //
 // Covers RFC8693-2.2.2-07.
 func TestUserIDNeedsAFreshSignIn(t *testing.T) {
@@ -186,9 +186,16 @@ func TestUserIDNeedsAFreshSignIn(t *testing.T) {
 	h.addClientAs("tool", tool)
 	cookie, _ := h.login("ann")
 	h.clock.advance(5*time.Minute + time.Second)
-	refused(t, h.post("/oauth2/token", "tool", userIDForm("john", h.token(cookie, "tool", actorScope))), http.StatusBadRequest, "invalid_request")
-	if e := h.entry(audit.KindRefused); e.Fields["rule"] != "need.fresh_sign_in" {
-		t.Errorf("refused by %v", e.Fields)
+	actor := h.token(cookie, "tool", actorScope)
+	for _, subject := range []string{"john", "pat", "ann", "nobody"} { // whoever is asked for, and whether they exist
+		r := h.post("/oauth2/token", "tool", userIDForm(subject, actor))
+		refused(t, r, http.StatusBadRequest, "insufficient_user_authentication")
+		if r.json["max_age"] != 300.0 {
+			t.Errorf("%s: got %s; want max_age 300", subject, r.body)
+		}
+		if e := h.entry(audit.KindRefused); e.Fields["rule"] != "need.fresh_sign_in" {
+			t.Errorf("%s: refused by %v", subject, e.Fields)
+		}
 	}
 	again, _ := h.login("ann")
 	h.clock.advance(4 * time.Minute)
