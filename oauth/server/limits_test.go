@@ -199,6 +199,35 @@ func testSessionsAtOnce(t *testing.T, o options) {
 	h.ticket(cookie, "app", "eve", "read")
 }
 
+// TestMachineSessionsAtOnce: a client that acts for itself has room for so many too, and the one too many is refused as a person's is,
+// and on record. What it stops makes room.
+func TestMachineSessionsAtOnce(t *testing.T) { onBoth(t, testMachineSessionsAtOnce) }
+
+func testMachineSessionsAtOnce(t *testing.T, o options) {
+	o.limits = &server.Limits{ServiceSessions: 1}
+	h := setup(t, o)
+	h.addClientAs("bot", agent)
+	h.consent("client:bot", "bot", nil)
+	john, _ := h.own1("bot")
+	first := h.post("/oauth2/token", "bot", ownForm(john, ""))
+	if first.status != 200 {
+		t.Fatalf("the first: got %d %s", first.status, first.body)
+	}
+	r := h.post("/oauth2/token", "bot", ownForm(john, ""))
+	if refused(t, r, 400, "invalid_request"); r.str("error_description") != tokenexchange.RefusedText {
+		t.Errorf("got %s; want the one text", r.body)
+	}
+	if e := h.entry(audit.KindRefused); e.Fields["rule"] != "limit.sessions" || e.Actor.Subject != "client:bot" || e.Subject.Subject != "john" || e.Client != "bot" {
+		t.Errorf("on record is %+v; want bot's, by limit.sessions", e)
+	}
+	if r := h.post("/oauth2/revoke", "bot", url.Values{"token": {first.str("access_token")}}); r.status != 200 {
+		t.Errorf("a stop: got %d %s", r.status, r.body)
+	}
+	if r := h.post("/oauth2/token", "bot", ownForm(john, "")); r.status != 200 {
+		t.Errorf("after it: got %d %s", r.status, r.body)
+	}
+}
+
 // TestNoLimit: a negative limit is none, and what nobody sets is one.
 func TestNoLimit(t *testing.T) {
 	t.Parallel()
