@@ -23,11 +23,14 @@ func (c *client) GetScopes() fosite.Arguments        { return c.Scopes }
 func (c *client) IsPublic() bool                     { return c.Public }
 func (c *client) GetAudience() fosite.Arguments      { return c.Resources }
 func (c *client) GetGrantTypes() fosite.Arguments {
-	if c.Exchange && !c.Public {
+	if c.exchanges() {
 		return fosite.Arguments{"authorization_code", oauth.GrantTypeTokenExchange}
 	}
 	return fosite.Arguments{"authorization_code"}
 }
+
+// exchanges reports whether the client may use token exchange: a public one never does.
+func (c *client) exchanges() bool { return c.Exchange && !c.Public }
 
 // registered reports whether uri is one of the client's redirect URIs, byte by byte (RFC 9700 §2.1).
 func (c *client) registered(uri string) bool { return slices.Contains(c.RedirectURIs, uri) }

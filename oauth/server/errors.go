@@ -44,6 +44,7 @@ var (
 	errUnavailable   = &wireError{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "The service cannot answer now. Nobody knows whether it was done.", RetryAfter: time.Second}
 	errBusy          = &wireError{Status: http.StatusTooManyRequests, Code: "invalid_request", Description: "Too many at once; try again in a moment.", RetryAfter: time.Second}
 	errGrant         = &wireError{Status: http.StatusBadRequest, Code: "invalid_grant", Description: "The authorization code or refresh token, the redirect_uri, the code_verifier or the key is not valid."}
+	errNoExchange    = &wireError{Status: http.StatusBadRequest, Code: "unauthorized_client", Description: "This client may not use token exchange."}
 	errToken         = &wireError{Status: http.StatusUnauthorized, Code: "invalid_token", Description: "The access token is not valid."}
 	errNoToken       = &wireError{Status: http.StatusUnauthorized, Code: "invalid_token", Description: "An access token is required."}
 	errTokenScope    = &wireError{Status: http.StatusForbidden, Code: "insufficient_scope", Description: "The access token lacks the scope openid."}

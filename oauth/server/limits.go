@@ -53,9 +53,10 @@ func tooMany(wait time.Duration) error {
 }
 
 // mayMake holds a client to how much it may make in a minute, before anything is looked up or used up. A stop makes nothing that was
-// not there. Of a public client anybody can give the id, so a stranger elsewhere does not use up what its users have.
+// not there; but what only looks like one, from a client that has nothing to stop, is no stop. Of a public client anybody can give the
+// id, so a stranger elsewhere does not use up what its users have.
 func (s *Server) mayMake(r *http.Request, c *client, f url.Values) error {
-	if isStop(f) {
+	if c.exchanges() && isStop(f) {
 		return nil
 	}
 	key := c.ID

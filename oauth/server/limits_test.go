@@ -148,6 +148,34 @@ func TestClientRequestsAreLimited(t *testing.T) {
 	refused(t, h.from(there, public), 400, "invalid_grant")
 }
 
+// TestStopShapedFormsAreCounted: only a client that may exchange has something to stop. Of the others, whose id anybody may give, a form
+// that looks like a stop is counted as any, and its proof is no row.
+func TestStopShapedFormsAreCounted(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{limits: &server.Limits{ClientRequests: 3}})
+	h.addMethods()
+	h.addPinned("reader", func(c *store.Client) { c.Exchange = false })
+	p := newProver(h).learns()
+	for client, c := range map[string]call{
+		"public": {body: url.Values{"client_id": {string(store.AuthNone)}}},
+		"reader": {body: url.Values{}, header: http.Header{"Authorization": {basicAuth("reader", h.secrets["reader"])}}},
+	} {
+		c.method, c.path = "POST", "/oauth2/token"
+		for name, values := range stopForm("x") {
+			c.body[name] = values
+		}
+		send := func() reply { return h.from("192.0.2.9:1", c.with("DPoP", p.proof("POST", "/oauth2/token", ""))) }
+		before := h.base.dump(t)["jti_seen"]
+		for range 3 {
+			refused(t, send(), 400, "unauthorized_client")
+		}
+		told(t, client+", the fourth", send(), 20)
+		if n := len(h.base.dump(t)["jti_seen"]) - len(before); n != 0 {
+			t.Errorf("%s: %d proofs are on record", client, n)
+		}
+	}
+}
+
 // TestActorStartsAreLimited: an actor may start so often in a minute. What is told to wait uses up nothing and is on record, and
 // stopping needs no room.
 func TestActorStartsAreLimited(t *testing.T) {

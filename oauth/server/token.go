@@ -54,7 +54,10 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) grant(ctx context.Context, r *http.Request, c *client, red *redemption) (fosite.AccessResponder, error) {
-	if f := r.PostForm; c.Exchange && f.Get("grant_type") == oauth.GrantTypeTokenExchange {
+	if f := r.PostForm; f.Get("grant_type") == oauth.GrantTypeTokenExchange {
+		if !c.exchanges() { // before its proof is spent, which is a write
+			return nil, errNoExchange
+		}
 		if err := exchangeForm(f); err != nil {
 			return nil, err
 		}
