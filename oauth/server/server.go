@@ -47,7 +47,7 @@ type Server struct {
 	pages     *page.Pages
 	strangers *rate.Limiter // log lines about requests without client authentication
 	searches  *limits
-	acts      *limits // actions, by session
+	acts      *limits // actions, by client and session
 	requests  *limits // what clients make
 	starts    *limits // by actor
 	guesses   guesses
