@@ -12,7 +12,8 @@ type byToken struct{}
 
 func (byToken) key(r StartRequest, now time.Time) StartKey {
 	return StartKey{
-		Client: r.Client, Actor: r.Actor.User, Subject: r.Subject.User, Login: r.Actor.Login, ActorJTI: r.Actor.JTI, Consent: true, Now: now,
+		Client: r.Client, Actor: r.Actor.User, Subject: r.Subject.User, Login: r.Actor.Login, ActorJTI: r.Actor.JTI,
+		SubjectLogin: r.Subject.Login, SubjectJTI: r.Subject.JTI, Consent: true, Now: now,
 	}
 }
 
@@ -34,6 +35,9 @@ func (byToken) asked(s *Service, f Facts, r StartRequest, now time.Time) policy.
 func (byToken) check(s *Service, f Facts, r StartRequest, now time.Time) *Refusal {
 	if ref := s.holdsToken(f, r); ref != nil {
 		return ref
+	}
+	if !f.SubjectToken {
+		return deny("subject_token.inactive")
 	}
 	if ref := s.standing(f, now); ref != nil {
 		return ref

@@ -26,6 +26,8 @@ type ActorProof struct {
 // SubjectProof is what a token of the subject says that was verified like an actor's, and is alive, and whose may_act names the actor.
 type SubjectProof struct {
 	User    string // its sub
+	Login   string // its sid
+	JTI     string
 	Expires time.Time
 }
 

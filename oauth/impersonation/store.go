@@ -70,6 +70,8 @@ type StartKey struct {
 	Actor, Subject string // user IDs
 	Login          string // Login.ID
 	ActorJTI       string // of the actor's access token, "" looks for none
+	SubjectLogin   string // Login.ID of the subject's own token, "" where there is none
+	SubjectJTI     string // of the subject's own token, "" looks for none
 	Consent        bool   // whether to look for the subject's grant at the client
 	Now            time.Time
 }
@@ -82,6 +84,9 @@ type Facts struct {
 	Login          *Login
 	// ActorToken tells that a grant which is not revoked has StartKey.ActorJTI. Never without Login, if StartKey names one.
 	ActorToken bool
+	// SubjectToken tells that a grant which is not revoked has StartKey.SubjectJTI, and that StartKey.SubjectLogin, if it names one, has
+	// not ended.
+	SubjectToken bool
 	// Consent is the subject's grant at the client that is not revoked, if StartKey asks for it and there is one.
 	Consent *Consent
 	// Live are the IDs of the sessions of the same login and client that are not ended, the oldest first.
@@ -103,6 +108,8 @@ type Guard struct {
 	Login string
 	// ActorJTI must be the token of a grant that is not revoked; "" checks nothing.
 	ActorJTI string
+	// SubjectLogin and SubjectJTI are held like Login and ActorJTI.
+	SubjectLogin, SubjectJTI string
 }
 
 // Version is the authz_version of an organisation.

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -96,6 +97,39 @@ func testChangeBetweenReadAndWrite(t *testing.T, o options) {
 				return
 			}
 			refused(t, r, http.StatusBadRequest, "invalid_request")
+			live, _, err := h.store.Sessions(context.Background(), store.SessionQuery{Live: true, Now: time.Now()})
+			h.must(err)
+			if len(live) != 0 {
+				t.Errorf("%d sessions are alive; want none", len(live))
+			}
+		})
+	}
+}
+
+// TestOwnTokenInFlight: what takes away the ground of a start by the subject's own token, between its read and its write, leaves no session.
+func TestOwnTokenInFlight(t *testing.T) { onBoth(t, testOwnTokenInFlight) }
+
+func testOwnTokenInFlight(t *testing.T, o options) {
+	for name, end := range map[string]func(h *house, consent, john, cookie string){
+		"kill switch, actor":  func(h *house, _, _, _ string) { h.killed(impersonation.ScopeActor, "client:bot") },
+		"kill switch, client": func(h *house, _, _, _ string) { h.killed(impersonation.ScopeClient, "bot") },
+		"withdrawn consent":   func(h *house, id, _, _ string) { h.withdraw(id) },
+		"revoked subject token": func(h *house, _, john, _ string) {
+			if r := h.post("/oauth2/revoke", "bot", url.Values{"token": {john}}); r.status != http.StatusOK {
+				h.t.Errorf("revocation: got %d %s", r.status, r.body)
+			}
+		},
+		"signed-out subject": func(h *house, _, _, cookie string) { h.form("/sign-out", cookie, url.Values{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var b *between
+			h := setup(t, o.wrapped(func(s store.Store) store.Store { b = &between{Store: s}; return b }))
+			h.addClientAs("bot", agent)
+			c := h.consent("client:bot", "bot", nil)
+			john, cookie := h.own1("bot")
+			b.arm(func() { end(h, c.ID, john, cookie) })
+			refused(t, h.post("/oauth2/token", "bot", ownForm(john, "")), http.StatusBadRequest, "invalid_request")
 			live, _, err := h.store.Sessions(context.Background(), store.SessionQuery{Live: true, Now: time.Now()})
 			h.must(err)
 			if len(live) != 0 {

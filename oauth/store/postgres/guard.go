@@ -42,7 +42,7 @@ const (
 		UNION ALL SELECT 1 FROM (SELECT 1 FROM ticket WHERE hash = ANY ($6::bytea[]) ORDER BY hash FOR NO KEY UPDATE) t
 	) locked`
 
-	guardColumns   = `login text, jti text`
+	guardColumns   = `login text, jti text, subject_login text, subject_jti text`
 	epochColumns   = `of bigint, scope text, id text, n bigint`
 	versionColumns = `of bigint, organisation text, n bigint`
 )
@@ -56,9 +56,11 @@ func anyMoved(first int) string {
 			WHERE a.n <> v.n`
 }
 
-// isGone tells whether the login or the actor's token of the guard w has ended.
+// isGone tells whether a login or a token of the guard w has ended.
 const isGone = `w.login <> '' AND NOT EXISTS (SELECT 1 FROM login l WHERE l.id = w.login AND l.ended_at IS NULL)
-	OR w.jti <> '' AND NOT EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = w.jti AND g.revoked_at IS NULL)`
+	OR w.jti <> '' AND NOT EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = w.jti AND g.revoked_at IS NULL)
+	OR w.subject_login <> '' AND NOT EXISTS (SELECT 1 FROM login l WHERE l.id = w.subject_login AND l.ended_at IS NULL)
+	OR w.subject_jti <> '' AND NOT EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = w.subject_jti AND g.revoked_at IS NULL)`
 
 // guards are those of many writes.
 type guards struct {
@@ -81,8 +83,13 @@ func (g *guards) add(one impersonation.Guard) {
 		g.versions.add(g.n, v.Organisation, v.N)
 		g.locks.organisations = append(g.locks.organisations, v.Organisation)
 	}
-	g.locks.logins = append(g.locks.logins, one.Login)
-	g.locks.jtis = append(g.locks.jtis, one.ActorJTI)
+	g.locks.logins = append(g.locks.logins, one.Login, one.SubjectLogin)
+	g.locks.jtis = append(g.locks.jtis, one.ActorJTI, one.SubjectJTI)
+}
+
+// guarded gives the values of guardColumns.
+func guarded(one impersonation.Guard) []any {
+	return []any{one.Login, one.ActorJTI, one.SubjectLogin, one.SubjectJTI}
 }
 
 // locks names the rows that starts lock.
@@ -120,7 +127,7 @@ var isChanged = `SELECT w.ord IN (` + anyMoved(1+len(newTable(guardColumns))) + 
 func (t *tx) hold(ctx context.Context, one impersonation.Guard) error {
 	g, w := newGuards(), newTable(guardColumns)
 	g.add(one)
-	w.add(one.Login, one.ActorJTI)
+	w.add(guarded(one)...)
 	var b pgx.Batch
 	g.locks.queue(&b)
 	var changed bool

@@ -13,7 +13,8 @@ import (
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
-const startKeyColumns = `ticket bytea, client text, actor text, subject text, login text, jti text, now bigint, consent boolean`
+const startKeyColumns = `ticket bytea, client text, actor text, subject text, login text, jti text, now bigint, consent boolean,
+	subject_login text, subject_jti text`
 
 // one joins the row of table that condition finds, and NULL where there is none. OFFSET keeps Postgres from turning the look-up into
 // another kind of join, which reads the table once for all: what it believes of a table's size is old, or was made when it was empty.
@@ -25,7 +26,9 @@ func one(table, alias, condition string) string {
 // join, and reads as an empty id.
 var (
 	selectStart = `SELECT q.ord, ` + ticketColumns + `, ` + clientColumns + `, ` + userColumns("a") + `, va.n, ` + userColumns("b") + `, vb.n, ` + loginColumns + `,
-			EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = q.jti AND g.revoked_at IS NULL), ` + consentColumns + `, ` + epochArrays + `,
+			EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = q.jti AND g.revoked_at IS NULL),
+			EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = q.subject_jti AND g.revoked_at IS NULL)
+				AND (q.subject_login = '' OR EXISTS (SELECT 1 FROM login o WHERE o.id = q.subject_login AND o.ended_at IS NULL)), ` + consentColumns + `, ` + epochArrays + `,
 			(SELECT array_agg(s.id ORDER BY s.seq) FROM impersonation_session s WHERE s.login = k.login AND s.login <> '' AND s.client = k.client AND s.ended_at IS NULL),
 			(SELECT count(*) FROM impersonation_session s WHERE s.actor = k.actor AND s.ended_at IS NULL AND s.expires_at > q.now
 				AND NOT (s.login = k.login AND s.login <> '' AND s.client = k.client))
@@ -58,6 +61,7 @@ type startKey struct {
 	client, actor, subject, login, jti string
 	now                                int64 // whole seconds, so that callers of one moment share a read
 	consent                            bool
+	subjectLogin, subjectJTI           string
 }
 
 // startRow is a row of selectStart.
@@ -69,6 +73,7 @@ type startRow struct {
 	login          impersonation.Login
 	consent        impersonation.Consent
 	held           bool
+	subjectHeld    bool
 	epochs         epochs
 	live           []string // ids
 	elsewhere      int
@@ -76,13 +81,13 @@ type startRow struct {
 
 func (r *startRow) dest(ord *int64) []any {
 	return slices.Concat([]any{ord}, ticketDest(&r.ticket), clientDest(&r.client), userDest(&r.actor), []any{number{&r.na}}, userDest(&r.subject),
-		[]any{number{&r.nb}}, loginDest(&r.login), []any{&r.held}, consentDest(&r.consent), r.epochs.dest(), []any{&r.live, &r.elsewhere})
+		[]any{number{&r.nb}}, loginDest(&r.login), []any{&r.held, &r.subjectHeld}, consentDest(&r.consent), r.epochs.dest(), []any{&r.live, &r.elsewhere})
 }
 
 // LoadStart implements impersonation.Store.
 func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impersonation.Facts, err error) {
-	key := startKey{k.Ticket, k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI, k.Now.Unix(), k.Consent}
-	if !storable(k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI) {
+	key := startKey{k.Ticket, k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI, k.Now.Unix(), k.Consent, k.SubjectLogin, k.SubjectJTI}
+	if !storable(k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI, k.SubjectLogin, k.SubjectJTI) {
 		return f, nil
 	}
 	row, err := s.loadStarts.do(ctx, key)
@@ -97,7 +102,7 @@ func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impe
 func (s *Store) readStarts(ctx context.Context, keys []startKey) (map[startKey]*startRow, error) {
 	asked := newTable(startKeyColumns)
 	for _, k := range keys {
-		asked.add(hashed(k.ticket), k.client, k.actor, k.subject, k.login, orNull(k.jti), k.now*1000, k.consent)
+		asked.add(hashed(k.ticket), k.client, k.actor, k.subject, k.login, orNull(k.jti), k.now*1000, k.consent, k.subjectLogin, orNull(k.subjectJTI))
 	}
 	return readMany(ctx, s, selectStart, args(asked), func(rows pgx.Rows, found map[startKey]*startRow) error {
 		r := new(startRow)
@@ -117,9 +122,10 @@ func (r *startRow) facts(k impersonation.StartKey) (f impersonation.Facts) {
 	}
 	f.Client, f.Actor, f.Subject = registered(&r.client), person(&r.actor), person(&r.subject)
 	f.Login, f.ActorToken, f.Live, f.Elsewhere = found(&r.login), r.held && (k.Login == "" || r.login.ID != ""), r.live, r.elsewhere
+	f.SubjectToken = r.subjectHeld
 	f.Consent = given(&r.consent)
 	f.Guard.Authz = versions(f.Actor, r.na, f.Subject, r.nb)
-	f.Guard.Login, f.Guard.ActorJTI = k.Login, k.ActorJTI
+	f.Guard.Login, f.Guard.ActorJTI, f.Guard.SubjectLogin, f.Guard.SubjectJTI = k.Login, k.ActorJTI, k.SubjectLogin, k.SubjectJTI
 	f.Guard.Epochs = reach(k.Client, k.Actor, k.Subject, f.Actor, f.Subject)
 	f.Kills = r.epochs.fill(f.Guard.Epochs)
 	return f

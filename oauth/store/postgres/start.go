@@ -222,10 +222,10 @@ func planStarts(writes []start) *startPlan {
 			p.guards.locks.tickets = append(p.guards.locks.tickets, w.Ticket[:])
 		}
 		s, b := w.Session, w.Session.Before
-		p.starts.add(w.Guard.Login, w.Guard.ActorJTI, w.RequestID, w.Now.UnixMilli(), hashed(w.Ticket), hashed(w.Return), ms(w.ReturnEnds),
+		p.starts.add(append(guarded(w.Guard), w.RequestID, w.Now.UnixMilli(), hashed(w.Ticket), hashed(w.Return), ms(w.ReturnEnds),
 			s.ID, s.Audit, s.Client, s.Actor, s.Subject, s.Login, string(s.Mode), list(s.Scope), s.Resource, s.Reason, s.TicketNumber, string(s.Via), s.JTI,
 			s.Policy, ms(s.Started), ms(s.Expires), ms(s.LastActive), ms(s.LoginExpires),
-			b.JTI, list(b.Scope), b.Audience, b.Left.Milliseconds(), ms(b.Issued), ms(b.Expires), string(s.ActorKind), s.Key, s.Consent, s.Once, w.MaxLive)
+			b.JTI, list(b.Scope), b.Audience, b.Left.Milliseconds(), ms(b.Issued), ms(b.Expires), string(s.ActorKind), s.Key, s.Consent, s.Once, w.MaxLive)...)
 		addRecord(p.entries, p.events, int64(i+1), w.entries, w.Events)
 	}
 	return p

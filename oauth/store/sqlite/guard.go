@@ -23,6 +23,8 @@ var (
 		(SELECT count(*) FROM epoch WHERE ` + anySlot(`AND (n <> ? OR killed_at IS NOT NULL)`) + `)
 		+ (SELECT count(*) FROM authz_version WHERE organisation = ? AND n <> ? OR organisation = ? AND n <> ?)
 		+ (? <> '' AND NOT EXISTS (SELECT 1 FROM login WHERE id = ? AND ended_at IS NULL))
+		+ (? <> '' AND NOT EXISTS (SELECT 1 FROM oauth_grant WHERE jti = ? AND revoked_at IS NULL))
+		+ (? <> '' AND NOT EXISTS (SELECT 1 FROM login WHERE id = ? AND ended_at IS NULL))
 		+ (? <> '' AND NOT EXISTS (SELECT 1 FROM oauth_grant WHERE jti = ? AND revoked_at IS NULL))`
 
 	// countChangedOrOthers also counts the other living sessions of the same login and client.
@@ -68,7 +70,7 @@ func (c *conn) hold(ctx context.Context, query string, g impersonation.Guard, mo
 	if len(g.Authz) > 2 {
 		return fmt.Errorf("%w: a guard of %d organisations", errRefused, len(g.Authz))
 	}
-	args := make([]any, 0, 2*len(slots)+8+len(more))
+	args := make([]any, 0, 2*len(slots)+12+len(more))
 	for _, e := range epochs {
 		if e == nil {
 			args = append(args, nil, nil)
@@ -83,7 +85,8 @@ func (c *conn) hold(ctx context.Context, query string, g impersonation.Guard, mo
 			args = append(args, nil, nil)
 		}
 	}
-	args = append(append(args, g.Login, g.Login, g.ActorJTI, g.ActorJTI), more...)
+	args = append(args, g.Login, g.Login, g.ActorJTI, g.ActorJTI, g.SubjectLogin, g.SubjectLogin, g.SubjectJTI, g.SubjectJTI)
+	args = append(args, more...)
 	var changed int64
 	if err := c.row(ctx, query, args, []any{&changed}); err != nil {
 		return err

@@ -16,6 +16,9 @@ const selectHolder = `SELECT ` + loginColumns + `, EXISTS (SELECT 1 FROM oauth_g
 
 const selectHeld = `SELECT EXISTS (SELECT 1 FROM oauth_grant WHERE jti = ? AND revoked_at IS NULL)`
 
+const selectSubjectToken = `SELECT EXISTS (SELECT 1 FROM oauth_grant WHERE jti = ?1 AND revoked_at IS NULL)
+	AND (?2 = '' OR EXISTS (SELECT 1 FROM login WHERE id = ?2 AND ended_at IS NULL))`
+
 // LoadStart implements impersonation.Store.
 func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impersonation.Facts, err error) {
 	err = s.view(ctx, "reading a start", func(ctx context.Context, c *conn) error {
@@ -57,7 +60,12 @@ func (c *conn) loadStart(ctx context.Context, k impersonation.StartKey) (f imper
 			return f, err
 		}
 	}
-	f.Guard.Login, f.Guard.ActorJTI = k.Login, k.ActorJTI
+	if k.SubjectJTI != "" {
+		if err := c.row(ctx, selectSubjectToken, []any{k.SubjectJTI, k.SubjectLogin}, []any{&f.SubjectToken}); err != nil {
+			return f, err
+		}
+	}
+	f.Guard.Login, f.Guard.ActorJTI, f.Guard.SubjectLogin, f.Guard.SubjectJTI = k.Login, k.ActorJTI, k.SubjectLogin, k.SubjectJTI
 	f.Guard.Epochs = reach(k.Client, k.Actor, k.Subject, f.Actor, f.Subject)
 	f.Kills, err = c.epochs(ctx, f.Guard.Epochs)
 	return f, err

@@ -97,7 +97,7 @@ func grown(t *testing.T) *sql.DB {
 
 func hotQueries(t *testing.T) []string {
 	queries := []string{
-		countChanged, countChangedOrOthers, countLive, countOnce, selectHeld, selectRequest, selectSession, selectLive, selectExpired, consumeTicket, selectTicket,
+		countChanged, countChangedOrOthers, countLive, countOnce, selectHeld, selectSubjectToken, selectRequest, selectSession, selectLive, selectExpired, consumeTicket, selectTicket,
 		useReturn, stopSession, selectReturn, selectRevoked, selectProof, insertNext, selectUser, selectUserByEmail, walkUsers,
 		walkOwn, countUsers, countOwn, matchUsers, selectPage, selectTerms, selectOrganisations, endUserLogins, revokeUserGrant,
 		selectClient, deleteClientGrants, deleteTickets, selectLogin, selectLoginByCookie, endLogin, revokeLogin, touchLogin,
@@ -162,7 +162,7 @@ func (p planner) check(when string, queries []string) {
 func (p planner) plans(queries []string) (plans []string) {
 	p.Helper()
 	for _, q := range queries {
-		plan := strings.Join(p.column("EXPLAIN QUERY PLAN "+q, 3, make([]any, 3*len(slots)+8)...), " | ") // more arguments than any query takes
+		plan := strings.Join(p.column("EXPLAIN QUERY PLAN "+q, 3, make([]any, 3*len(slots)+12)...), " | ") // more arguments than any query takes
 		if plan == "" && !strings.HasPrefix(q, "INSERT") {
 			p.Fatalf("no plan for %s", q)
 		}

@@ -72,6 +72,31 @@ var ticketCases = []testCase{
 			k.Error("no token counts as one")
 		}
 	}},
+	{"facts/subject-token", "a subject's own token counts only while its grant is not revoked and its login has not ended", func(k *kit) {
+		login := k.signIn(john)
+		g := k.grantAt(app, func(g *store.Grant) { g.User, g.Login = john, login })
+		key := k.key()
+		key.SubjectLogin, key.SubjectJTI = login, g.JTI
+		f := k.load(key)
+		if !f.SubjectToken || f.Guard.SubjectLogin != login || f.Guard.SubjectJTI != g.JTI {
+			k.Errorf("a live token: got %v, guarded by %+v", f.SubjectToken, f.Guard)
+		}
+		other := key
+		if other.SubjectJTI = ""; k.load(other).SubjectToken {
+			k.Error("no token counts as one")
+		}
+		if other.SubjectLogin, other.SubjectJTI = "lgn_none", g.JTI; k.load(other).SubjectToken {
+			k.Error("a token of no login counts")
+		}
+		k.revoke(g.ID, k.now)
+		if k.load(key).SubjectToken {
+			k.Error("a revoked grant's token counts")
+		}
+		key.SubjectJTI = k.grantAt(app, func(g *store.Grant) { g.User, g.Login = john, login }).JTI
+		if _, err := k.store.EndLogin(k.Context(), k.endWrite(impersonation.ScopeLogin, login)); err != nil || k.load(key).SubjectToken {
+			k.Errorf("a token of a login that has ended counts (%v)", err)
+		}
+	}},
 }
 
 // kill is w as a kill.
@@ -252,40 +277,47 @@ var startCases = []testCase{
 // guards changes one thing at a time between the read and the write of a start.
 func (k *kit) guards() {
 	var g store.Grant
+	actor := func(key *impersonation.StartKey) { key.ActorJTI = g.JTI }
+	subject := func(key *impersonation.StartKey) { key.SubjectLogin, key.SubjectJTI = g.Login, g.JTI }
 	for _, c := range []struct {
 		name   string
 		change func()
-		token  bool
+		token  func(*impersonation.StartKey) // nil for those which may revoke it besides
 	}{
-		{"kill of the client", func() { k.end(kill(k.endWrite(impersonation.ScopeClient, app))) }, false},
-		{"kill of the actor", func() { k.end(kill(k.endWrite(impersonation.ScopeActor, ann))) }, false},
-		{"kill of the subject", func() { k.end(kill(k.endWrite(impersonation.ScopeSubject, john))) }, false},
-		{"kill of the organisation", func() { k.end(kill(k.endWrite(impersonation.ScopeOrganisation, "globex"))) }, false},
-		{"kill of everything", func() { k.end(kill(k.endWrite(impersonation.ScopeInstance, ""))) }, false},
-		{"change of the subject", func() { k.change(john, func(u *directory.User) { u.Protected = true }) }, false},
-		{"change of the actor", func() { k.change(ann, func(u *directory.User) { u.Roles = nil }) }, false},
+		{"kill of the client", func() { k.end(kill(k.endWrite(impersonation.ScopeClient, app))) }, nil},
+		{"kill of the actor", func() { k.end(kill(k.endWrite(impersonation.ScopeActor, ann))) }, nil},
+		{"kill of the subject", func() { k.end(kill(k.endWrite(impersonation.ScopeSubject, john))) }, nil},
+		{"kill of the organisation", func() { k.end(kill(k.endWrite(impersonation.ScopeOrganisation, "globex"))) }, nil},
+		{"kill of everything", func() { k.end(kill(k.endWrite(impersonation.ScopeInstance, ""))) }, nil},
+		{"change of the subject", func() { k.change(john, func(u *directory.User) { u.Protected = true }) }, nil},
+		{"change of the actor", func() { k.change(ann, func(u *directory.User) { u.Roles = nil }) }, nil},
 		{"change of somebody in the organisation", func() {
 			k.ok(k.store.CreateUser(k.Context(), store.UserWrite{Write: k.write(), User: directory.User{ID: oauth.NewID("usr"), Organisation: "globex"}}))
-		}, false},
+		}, nil},
 		{"credentials of the actor", func() {
 			k.ok(k.store.SetCredentials(k.Context(), store.CredentialsWrite{Write: k.write(), UserID: ann, Password: new(string)}))
-		}, false},
+		}, nil},
 		{"policy", func() {
 			_, err := k.store.PutPolicy(k.Context(), oauth.NewID("pol"), []byte("{}"), k.write())
 			k.ok(err)
-		}, false},
+		}, nil},
 		{"sign-out", func() {
 			_, err := k.store.EndLogin(k.Context(), k.endWrite(impersonation.ScopeLogin, k.login))
 			k.ok(err)
 			k.login = k.signIn(ann)
-		}, false},
-		{"revoked actor token", func() { k.revoke(g.ID, k.now) }, true},
-		{"client removed", func() { k.ok(k.store.DeleteClient(k.Context(), app, k.endWrite(impersonation.ScopeClient, app))) }, false},
+		}, nil},
+		{"revoked actor token", func() { k.revoke(g.ID, k.now) }, actor},
+		{"revoked subject token", func() { k.revoke(g.ID, k.now) }, subject},
+		{"sign-out of the subject", func() {
+			_, err := k.store.EndLogin(k.Context(), k.endWrite(impersonation.ScopeLogin, g.Login))
+			k.ok(err)
+		}, subject},
+		{"client removed", func() { k.ok(k.store.DeleteClient(k.Context(), app, k.endWrite(impersonation.ScopeClient, app))) }, nil},
 	} {
 		key := k.key()
-		if c.token { // not for the others: some of them revoke it besides
-			g = k.grant()
-			key.ActorJTI = g.JTI
+		if c.token != nil {
+			g = k.grantAt(app, func(g *store.Grant) { g.User, g.Login = john, k.signIn(john) })
+			c.token(&key)
 		}
 		w := k.startOn(k.load(key), k.ticket())
 		w.Ticket = oauth.Hash{}
