@@ -25,7 +25,7 @@ const (
 	KeySigns   KeyState = "signs"   // and verifies
 	KeyRetires KeyState = "retires" // verifies what it signed
 	KeyRetired KeyState = "retired" // only reads ID tokens that come as hints
-	KeyRevoked KeyState = "revoked" // nothing
+	KeyRevoked KeyState = "revoked" // only tells which session to end, to who revokes a token
 )
 
 // Key is a signing key and what it is for now.
@@ -109,10 +109,10 @@ func (a *Admin) RotateKey(ctx context.Context, algorithm string, haste bool) (Ro
 }
 
 // RevokeKey makes a signing key good for nothing, within a second on every server: each token that it signed is refused, so people
-// sign in anew, and impersonations can only be stopped. kid is its whole ID, why the operator's reason, 1 to policy.MaxReason
-// characters. If no other is left to sign what the server needs, it makes one that does at once, and returns its ID, or "": also
-// where the sealing key is not at hand, since to revoke must not wait for that; then the server makes one. It returns an
-// *InvalidError for a key that there is not and for one that is revoked already.
+// sign in anew, and impersonations can only be stopped, also by revoking their token. kid is its whole ID, why the operator's
+// reason, 1 to policy.MaxReason characters. If no other is left to sign what the server needs, it makes one that does at once, and
+// returns its ID, or "": also where the sealing key is not at hand, since to revoke must not wait for that; then the server makes
+// one. It returns an *InvalidError for a key that there is not and for one that is revoked already.
 func (a *Admin) RevokeKey(ctx context.Context, kid, why string) (replacement string, err error) {
 	if err := checkReason(why); err != nil {
 		return "", err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,7 @@ type keysHeld struct {
 	rows   []store.SigningKey
 	keys   map[string]tokens.Key // those of rows that opened, by kid
 	broken error                 // about those that did not
+	failed bool                  // the last look, so there may be keys that are not here
 	looked time.Time             // by a clock that nobody sets
 	until  time.Time             // by Server.clock: then rows give another set; zero for never
 }
@@ -51,6 +53,15 @@ func (h *keysHeld) opened(row store.SigningKey) (tokens.Key, bool) {
 		}
 	}
 	return tokens.Key{}, false
+}
+
+// unsure reports whether a token by a key that we do not know may be one of ours that is not over at now, where one lasts for longest:
+// the store did not answer, or a key of it did not open.
+func (h *keysHeld) unsure(now time.Time, longest time.Duration) bool {
+	return h.failed || slices.ContainsFunc(h.rows, func(k store.SigningKey) bool {
+		_, opened := h.keys[k.ID]
+		return !opened && (k.Revoked.IsZero() || now.Before(k.Revoked.Add(longest)))
+	})
 }
 
 // keys gives the keys in use. While nothing changes it is the same set, which remembers tokens.
@@ -76,6 +87,23 @@ func (s *Server) verifyToken(token string, e tokens.Expect) (tokens.Claims, erro
 	return c, err
 }
 
+// verifyToEnd is KeySet.VerifyToEnd by the keys in use and those of before. It takes a token that another server gave whose clock is
+// ahead of ours, and one at any age. A token that nobody can tell about now is errUnavailable: who is told that there was nothing to
+// end does not come again.
+func (s *Server) verifyToEnd(token string) (tokens.Claims, error) {
+	e := tokens.Expect{Issuer: s.issuer, Now: s.clock(), Leeway: tokens.KeyMargin, AllowExpired: true}
+	c, err := s.keys().VerifyToEnd(token, e)
+	if !errors.Is(err, tokens.ErrUnknownKey) {
+		return c, err
+	}
+	h := s.lookForKeys() // no more work than to look up the client who asks
+	c, err = h.set.VerifyToEnd(token, e)
+	if errors.Is(err, tokens.ErrUnknownKey) && h.unsure(e.Now, s.life.LongestToken()) {
+		return tokens.Claims{}, errUnavailable
+	}
+	return c, err
+}
+
 // lookForKeys looks at the store's keys, once for all who ask meanwhile.
 func (s *Server) lookForKeys() *keysHeld {
 	v, _, _ := s.ring.look.Do("", func() (any, error) {
@@ -89,13 +117,14 @@ func (s *Server) lookForKeys() *keysHeld {
 		if rows == nil {
 			rows = was.rows
 		}
+		failed := err != nil
 		h := *was
 		if now := s.clock(); !sameKeys(rows, was.rows) || !was.until.IsZero() && !now.Before(was.until) {
 			if h, err = s.holdKeys(rows, was, now); err != nil {
 				s.log.ErrorContext(ctx, "signing keys cannot be used", "error", err)
 			}
 		}
-		h.looked = time.Now()
+		h.failed, h.looked = failed, time.Now()
 		s.ring.held.Store(&h)
 		return &h, nil
 	})

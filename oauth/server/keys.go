@@ -61,39 +61,38 @@ func (s *Server) makeKey(ctx context.Context, algorithm string, activates time.T
 	})
 }
 
-// openKeys opens those that are not revoked. Of one that does not open the error names the kid; the others are there beside it. What
-// was opened before is not opened again.
+// openKeys opens keys. Of one that does not open the error names the kid; the others are there beside it. What was opened before is
+// not opened again. One that is revoked may be sealed under a key that is lost: it hinders nothing, and keysHeld.unsure knows.
 func (s *Server) openKeys(rows []store.SigningKey, was *keysHeld) (map[string]tokens.Key, error) {
 	keys := make(map[string]tokens.Key)
 	var errs []error
 	for _, row := range rows {
-		if !row.Revoked.IsZero() {
-			continue
-		}
 		if key, ok := was.opened(row); ok {
 			keys[row.ID] = key
 			continue
 		}
 		key, err := tokens.OpenKey(s.box, row.ID, row.Algorithm, row.Sealed)
-		if err != nil {
+		switch {
+		case err == nil:
+			keys[row.ID] = key
+		case row.Revoked.IsZero():
 			errs = append(errs, fmt.Errorf("key %s cannot be opened with this sealing key: %w", row.ID, err))
-			continue
 		}
-		keys[row.ID] = key
 	}
 	return keys, errors.Join(errs...)
 }
 
 // keySet sorts keys by what they are for at now, and says until when that holds; zero for ever.
 //
-//	revoked          nothing: no token, no hint, not in the JWKS
+//	revoked          what is to be ended alone: no token counts, no hint, not in the JWKS
 //	to sign later    verifies, since another server's clock may be ahead
 //	signs            the current one of its algorithm; until its time has come, the one before
 //	to retire        verifies what it signed
-//	retired          ID tokens as hints, which outlive themselves
+//	retired          ID tokens as hints, which outlive themselves, and what is to be ended
 //
 // A revoked key's tokens are dead wherever we are asked, and a resource server that asks nobody learns it from the JWKS. The
-// sessions of impersonation behind them go on to their end: stop, by the return token, is no matter of keys.
+// sessions of impersonation behind them go on to their end: stop, by the return token, is no matter of keys. Where there is no return
+// token, revocation is the stop, so a token that is dead everywhere else still ends its session.
 func (s *Server) keySet(rows []store.SigningKey, keys map[string]tokens.Key, now time.Time) (set *tokens.KeySet, until time.Time, err error) {
 	var k tokens.Keys
 	k.Signers, k.Verifiers = own(s.ownKeys)
@@ -111,6 +110,8 @@ func (s *Server) keySet(rows []store.SigningKey, keys map[string]tokens.Key, now
 	for _, row := range rows {
 		if key, ok := keys[row.ID]; !ok || held[row.ID] {
 			continue
+		} else if !row.Revoked.IsZero() {
+			k.Revoked = append(k.Revoked, key)
 		} else if row.Retires.IsZero() || now.Before(row.Retires) {
 			k.Verifiers = append(k.Verifiers, key)
 		} else {

@@ -10,7 +10,6 @@ import (
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/internal/form"
 	"github.com/understudy-id/understudy/oauth/store"
-	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
 var errForeignToken = &wireError{Status: http.StatusBadRequest, Code: "unauthorized_client", Description: "token: was not issued to this client (RFC 7009 section 2.1)."}
@@ -39,27 +38,41 @@ func (s *Server) revokeToken(ctx context.Context, c *client, token string) error
 	if len(token) == oauth.SecretLength {
 		return s.revokeSecret(ctx, c, oauth.Secret(token))
 	}
-	claims, err := s.verifyToken(token, tokens.Expect{Issuer: s.issuer, Now: s.clock(), AllowExpired: true})
+	claims, err := s.verifyToEnd(token)
 	switch {
+	case errors.Is(err, errUnavailable):
+		return err
 	case err != nil:
 		return nil // RFC 7009 §2.2: nothing to do is success
 	case claims.ClientID != c.ID:
 		return errForeignToken
 	case claims.Act != nil:
-		_, err := s.service.End(ctx, impersonation.EndRequest{
-			Scope: impersonation.ScopeSession, ID: claims.Session, Reason: impersonation.EndRevoked, By: *claims.Act, RequestID: requestID(ctx),
-		})
-		return err
+		return s.revokeSession(ctx, c, claims.Session)
 	}
 	g, err := s.store.GrantByJTI(ctx, claims.ID)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case g.Client != c.ID:
+		return errForeignToken
+	}
+	_, err = s.store.RevokeGrant(ctx, g.ID, s.revocation(ctx, audit.KindRevoke, g))
+	return err
+}
+
+// revokeSession ends the session that a token names, if it is of this client: by a stolen key, since revoked, anybody could have
+// written its name.
+func (s *Server) revokeSession(ctx context.Context, c *client, sid string) error {
+	session, err := s.store.Session(ctx, sid)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	_, err = s.store.RevokeGrant(ctx, g.ID, s.revocation(ctx, audit.KindRevoke, g))
-	return err
+	return s.endRevoked(ctx, c, session)
 }
 
 // revokeSecret revokes a refresh token, and with it all that came of the same code, or a return token.
@@ -99,12 +112,17 @@ func (s *Server) revokeReturn(ctx context.Context, c *client, token oauth.Secret
 		return nil
 	case err != nil:
 		return err
-	case facts.Session.Client != c.ID:
+	}
+	return s.endRevoked(ctx, c, facts.Session)
+}
+
+func (s *Server) endRevoked(ctx context.Context, c *client, session impersonation.Session) error {
+	if session.Client != c.ID {
 		return errForeignToken
 	}
-	_, err = s.service.End(ctx, impersonation.EndRequest{
-		Scope: impersonation.ScopeSession, ID: facts.Session.ID, Reason: impersonation.EndRevoked,
-		By: oauth.Party{Issuer: s.issuer, Subject: facts.Session.Actor}, RequestID: requestID(ctx),
+	_, err := s.service.End(ctx, impersonation.EndRequest{
+		Scope: impersonation.ScopeSession, ID: session.ID, Reason: impersonation.EndRevoked,
+		By: oauth.Party{Issuer: s.issuer, Subject: session.Actor}, RequestID: requestID(ctx),
 	})
 	return err
 }

@@ -192,6 +192,46 @@ func kid(t *testing.T, token string) string {
 	return header.Kid
 }
 
+// What is over verifies to be ended, and for nothing else; what was never ours does not.
+func TestVerifyToEnd(t *testing.T) {
+	t.Parallel()
+	now, retired, revoked := newKey(t), newKey(t), keyOf(t, tokens.EdDSA)
+	set, err := tokens.Keys{Signers: []tokens.Key{now}, Hints: []tokens.Key{retired}, Revoked: []tokens.Key{revoked}}.Set()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, key := range map[string]tokens.Key{"signs": now, "retired": retired, "revoked": revoked} {
+		token := mustSign(t, newKeySet(t, key), ordinary())
+		for range 2 { // the set remembers
+			if c, err := set.VerifyToEnd(token, expect); err != nil || c.ID != ordinary().ID {
+				t.Errorf("%s, to end: got %v, %v", name, c, err)
+			}
+			if _, err := set.Verify(token, expect); (err == nil) != (name == "signs") || err != nil && !errors.Is(err, tokens.ErrUnknownKey) {
+				t.Errorf("%s, to use: got %v", name, err)
+			}
+		}
+		other := expect
+		other.Issuer = "https://other.test"
+		if c, err := set.VerifyToEnd(token, other); !errors.Is(err, tokens.ErrClaims) || c.ID != "" {
+			t.Errorf("%s, of another issuer: got %v, %v; want ErrClaims", name, c, err)
+		}
+		if _, err := set.VerifyToEnd(token[:len(token)-8]+"AAAAAAAA", expect); !errors.Is(err, tokens.ErrSignature) {
+			t.Errorf("%s, bent: got %v; want ErrSignature", name, err)
+		}
+	}
+	if _, err := set.VerifyToEnd(mustSign(t, newKeySet(t, newKey(t)), ordinary()), expect); !errors.Is(err, tokens.ErrUnknownKey) {
+		t.Errorf("a key of nobody: got %v; want ErrUnknownKey", err)
+	}
+	if id, err := newKeySet(t, revoked).SignIDToken("", idClaims()); err != nil {
+		t.Error(err)
+	} else if _, err := set.VerifyIDToken(id, issuer); err == nil {
+		t.Error("an ID token by a revoked key is a hint")
+	}
+	if strings.Contains(string(set.JWKS()), retired.ID) || strings.Contains(string(set.JWKS()), revoked.ID) || set.Signs(tokens.EdDSA) {
+		t.Errorf("what is over is published or signs: %s", set.JWKS())
+	}
+}
+
 func TestKeysRefuse(t *testing.T) {
 	t.Parallel()
 	one, two := newKey(t), newKey(t)
@@ -199,6 +239,7 @@ func TestKeysRefuse(t *testing.T) {
 		"two sign one algorithm":   {Signers: []tokens.Key{one, two}},
 		"it signs and verifies":    {Signers: []tokens.Key{one}, Verifiers: []tokens.Key{one}},
 		"it verifies and is hints": {Verifiers: []tokens.Key{one}, Hints: []tokens.Key{one}},
+		"it signs and is revoked":  {Signers: []tokens.Key{one}, Revoked: []tokens.Key{one}},
 		"a zero key for hints":     {Signers: []tokens.Key{one}, Hints: []tokens.Key{{}}},
 	} {
 		if _, err := keys.Set(); !errors.Is(err, tokens.ErrKey) {

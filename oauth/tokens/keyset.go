@@ -24,8 +24,11 @@ type Keys struct {
 	Signers []Key
 	// Verifiers verify and are in the JWKS: keys that are to sign, and keys whose tokens are not over yet.
 	Verifiers []Key
-	// Hints verify ID tokens alone, which may be hints long after they expired, and are not in the JWKS.
+	// Hints verify ID tokens alone, which may be hints long after they expired, and are not in the JWKS. They also verify for
+	// KeySet.VerifyToEnd.
 	Hints []Key
+	// Revoked verify for KeySet.VerifyToEnd alone, and are not in the JWKS.
+	Revoked []Key
 }
 
 // KeySet is the keys in use: some sign, all verify. It also remembers the tokens that it signed and that verified last. It is safe
@@ -35,6 +38,7 @@ type KeySet struct {
 	first   string         // the algorithm of the first signer, "" for none
 	jwks    []byte
 	access  form
+	ending  form // access tokens, also by keys that are over
 	idToken form
 	logout  form    // signed, never read
 	seen    *seen   // access tokens
@@ -79,8 +83,8 @@ func (k Keys) Set() (*KeySet, error) {
 	}
 	// RFC 9068 §2.1 types access tokens so that nothing else of ours, such as an ID token, can serve as one.
 	s := &KeySet{
-		signers: make(map[string]Key), jwks: jwks, access: newForm("at+jwt", published), idToken: newForm("JWT", slices.Concat(published, k.Hints)),
-		logout: newForm("logout+jwt", k.Signers), seen: newSeen(), signed: newSigned(),
+		signers: make(map[string]Key), jwks: jwks, access: newForm("at+jwt", published), ending: newForm("at+jwt", k.all()),
+		idToken: newForm("JWT", slices.Concat(published, k.Hints)), logout: newForm("logout+jwt", k.Signers), seen: newSeen(), signed: newSigned(),
 	}
 	for _, key := range k.Signers {
 		s.signers[key.Algorithm] = key
@@ -89,9 +93,11 @@ func (k Keys) Set() (*KeySet, error) {
 	return s, nil
 }
 
+func (k Keys) all() []Key { return slices.Concat(k.Signers, k.Verifiers, k.Hints, k.Revoked) }
+
 func (k Keys) check() error {
 	ids, algorithms := make(map[string]bool), make(map[string]bool)
-	for _, key := range slices.Concat(k.Signers, k.Verifiers, k.Hints) {
+	for _, key := range k.all() {
 		if !key.valid() || ids[key.ID] {
 			return fmt.Errorf("%w: key %q is zero, renamed or there twice", ErrKey, key.ID)
 		}
