@@ -1,9 +1,9 @@
-// Package tokens signs our JWTs and reads them back strictly: access tokens by RFC 9068, and ID tokens. Start with
-// [Generate] for a key, [NewKeySet] for those in use, [KeySet.Sign] and [KeySet.Verify] for [Claims]. One token has one
-// spelling that verifies, and nothing is read before its signature.
+// Package tokens signs our JWTs and reads them back strictly: access tokens by RFC 9068, ID tokens, and logout tokens, which it only
+// signs. Start with [Generate] for a key, [NewKeySet] for those in use, [KeySet.Sign] and [KeySet.Verify] for [Claims]. One token of
+// ours has one spelling that verifies, and nothing is read before its signature.
 //
-// It also reads what clients sign, as strictly: [ParseKeys] for their keys, [VerifyAssertion] for client assertions (RFC 7523) and
-// [VerifyProof] for DPoP proofs (RFC 9449). The package holds no policy, keeps no keys, fetches none, and knows neither fosite
+// It also reads what clients sign, as strictly: [ParseKeys] for their keys, [VerifyAssertion] for client assertions (RFC 7523), of
+// which [AssertionClient] only tells whose keys to look up, and [VerifyProof] for DPoP proofs (RFC 9449). The package holds no policy, keeps no keys, fetches none, and knows neither fosite
 // nor any store: whether a token was revoked or an assertion spent, its jti and sid tell somebody else.
 package tokens
 
