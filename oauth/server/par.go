@@ -14,7 +14,8 @@ import (
 // requestURIPrefix begins each request_uri of ours (RFC 9126 §2.2); a secret of 256 bits follows.
 const requestURIPrefix = "urn:ietf:params:oauth:request_uri:"
 
-// pushesPerMinute is of one client and one address: a public client's id is known to all, and each push is a row.
+// pushesPerMinute is of one public client and one network: its id is known to all, and each push is a row. One that authenticates
+// has Limits.ClientRequests.
 const pushesPerMinute = 120
 
 var errPushed = invalidRequest("request_uri", "is not known, was used, or has expired (RFC 9126 section 4)")
@@ -22,8 +23,8 @@ var errPushed = invalidRequest("request_uri", "is not known, was used, or has ex
 // push is POST /oauth2/par: a client leaves an authorization request here, and sends the browser with its request_uri (RFC 9126).
 func (s *Server) push(w http.ResponseWriter, r *http.Request) {
 	c, f, err := s.clientForm(w, r, authRules)
-	if err == nil && !s.pushes.allow(c.ID+" "+s.proxies.address(r), s.clock()) {
-		err = errBusy
+	if err == nil && c.Public {
+		err = s.pushes.spend(c.ID+" "+network(s.proxies.address(r)), s.clock())
 	}
 	if err == nil {
 		err = s.mayMake(r, c, f)

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -284,6 +285,30 @@ func TestPushByPublicClient(t *testing.T) {
 		return
 	}
 	t.Error("a thousand pushes went through")
+}
+
+// TestPushesFromIPv6: whoever has one address there has all of its /64, and pushes no more often by that. A client that authenticates is
+// not held to what strangers may.
+func TestPushesFromIPv6(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	h.addMethods()
+	push := call{method: "POST", path: "/oauth2/par", body: authForm(string(store.AuthNone))}
+	for i := range 120 {
+		if r := h.from(fmt.Sprintf("[2001:db8::%x]:1", i+1), push); r.status != http.StatusCreated {
+			t.Fatalf("%d: got %d %s", i, r.status, r.body)
+		}
+	}
+	told(t, "a neighbour", h.from("[2001:db8::ffff:1]:1", push), 1)
+	if r := h.from("[2001:db8:0:1::1]:1", push); r.status != http.StatusCreated {
+		t.Errorf("another network: got %d %s", r.status, r.body)
+	}
+	keyed := h.as("app", call{method: "POST", path: "/oauth2/par", body: authForm("app")})
+	for i := range 130 {
+		if r := h.from("[2001:db8::1]:1", keyed); r.status != http.StatusCreated {
+			t.Fatalf("a client that authenticates, %d: got %d %s", i, r.status, r.body)
+		}
+	}
 }
 
 // TestRequirePAR: a client that is registered so is refused without pushing.

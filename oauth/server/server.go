@@ -51,7 +51,7 @@ type Server struct {
 	requests  *limits // what clients make
 	starts    *limits // by actor
 	guesses   guesses
-	pushes    *limits // pushed requests, by client and address
+	pushes    *limits // pushed requests of public clients, by client and network
 	proof     proof
 	teller    *teller
 	handler   http.Handler
