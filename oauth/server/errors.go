@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"strconv"
@@ -129,9 +130,7 @@ func stepUpMembers(e *tokenexchange.StepUpError) map[string]any {
 // writeError writes the answer to any failure at an endpoint that programs call.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	e := toWire(err)
-	if e.Status >= 500 {
-		s.log.ErrorContext(r.Context(), "answering an error", "request_id", requestID(r.Context()), "path", r.URL.Path, "status", e.Status, "error", err)
-	}
+	s.logFailure(r, e.Status, err)
 	h := w.Header()
 	noStore(h)
 	if e.Challenge != "" {
@@ -143,6 +142,18 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	answer := map[string]any{"error": e.Code, "error_description": describe(e.Description)}
 	maps.Copy(answer, e.Members)
 	writeJSON(w, e.Status, answer)
+}
+
+// logFailure logs what is our fault. That somebody hung up is not, and any stranger could fill the log with it.
+func (s *Server) logFailure(r *http.Request, status int, err error) {
+	ctx, level := r.Context(), slog.LevelError
+	switch {
+	case status < 500:
+		return
+	case status == http.StatusServiceUnavailable && errors.Is(ctx.Err(), context.Canceled):
+		level = slog.LevelDebug
+	}
+	s.log.Log(ctx, level, "answering an error", "request_id", requestID(ctx), "path", r.URL.Path, "status", status, "error", err)
 }
 
 // describe keeps to the characters that RFC 6749 §5.2 allows in error_description.
@@ -161,9 +172,7 @@ func describe(text string) string {
 // errorPage writes the answer to a failure at an endpoint that people see.
 func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, err error) {
 	e := toWire(err)
-	if e.Status >= 500 {
-		s.log.ErrorContext(r.Context(), "showing an error", "request_id", requestID(r.Context()), "path", r.URL.Path, "status", e.Status, "error", err)
-	}
+	s.logFailure(r, e.Status, err)
 	title := "This did not work"
 	switch {
 	case e.Status == http.StatusTooManyRequests:
