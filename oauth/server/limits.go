@@ -18,9 +18,10 @@ import (
 )
 
 // Limits bound how fast and how many. A zero field takes its default; a negative one is no limit. Each server counts for itself.
-// Nothing here holds up an end: stopping, revoking, introspection and the actions of a session are never told to wait.
+// Nothing here holds up an end: stopping, revoking, introspection and the actions of a session are never told to wait. Nor does whoever
+// has the right credentials wait for those who guess beside them.
 type Limits struct {
-	ClientFailures  int // failed client authentications from one address in a minute, a third of them under one client_id: 30
+	ClientFailures  int // failed client authentications from one address in a minute, a third under one client_id; a further one is 429: 30
 	ClientRequests  int // requests of one client in a minute that make something: 6,000
 	ActorStarts     int // impersonations that one actor starts in a minute: 30
 	ActorSessions   int // impersonations of one person at once: 10
@@ -89,8 +90,8 @@ func starter(p tokenexchange.Plan) string {
 	return p.Actor.Subject.Subject
 }
 
-// guesses are failed client authentications. An address may stand for many clients, behind one proxy: so one of them that has a wrong
-// secret uses up a third of it, and not all.
+// guesses are failed client authentications. They are counted where one has failed, and hold up no right credentials: a secret of 256
+// bits is not found by guessing, and a stranger behind the same proxy could else shut out every client there.
 type guesses struct{ byAddress, byClient *limits }
 
 func newGuesses(perMinute int) guesses {
@@ -100,15 +101,8 @@ func newGuesses(perMinute int) guesses {
 	return guesses{newLimits(perMinute), newLimits(max(perMinute/3, 1))}
 }
 
-// over tells whoever has guessed too often to wait, whether the client exists or not.
-func (g guesses) over(address, id string, now time.Time) error {
-	if wait := max(g.byAddress.wait(address, now), g.byClient.wait(guessKey(address, id), now)); wait > 0 {
-		return tooMany(wait)
-	}
-	return nil
-}
-
-// failed counts one, and gives over as it was before.
+// failed counts one, and tells whoever has guessed too often to wait, whether the client exists or not. One client that has a wrong
+// secret uses up a third of its address, so that the others there still hear what is wrong with theirs.
 func (g guesses) failed(address, id string, now time.Time) error {
 	if err := g.byClient.spend(guessKey(address, id), now); err != nil {
 		return err
@@ -118,18 +112,6 @@ func (g guesses) failed(address, id string, now time.Time) error {
 
 // guessKey cuts the id, which anybody chose: no registered one is as long.
 func guessKey(address, id string) string { return address + " " + id[:min(len(id), 128)] }
-
-// mustHear reports whether r asks for nothing but an end or a look. It is heard however often its address has guessed: a stranger
-// there could else keep an impersonation alive. What it could guess so is a secret of 256 bits.
-func mustHear(r *http.Request, f url.Values) bool {
-	switch r.URL.Path {
-	case "/oauth2/revoke", "/oauth2/introspect", "/impersonation/actions":
-		return true
-	case "/oauth2/token":
-		return isStop(f)
-	}
-	return false
-}
 
 // isStop reports whether a request to the token endpoint redeems a return token.
 func isStop(f url.Values) bool {
@@ -180,17 +162,6 @@ func (l *limits) spend(key string, now time.Time) error {
 		return tooMany(until(lim, now))
 	}
 	return nil
-}
-
-// wait is for how long none is left: 0 if one is. It counts nothing.
-func (l *limits) wait(key string, now time.Time) time.Duration {
-	l.mu.Lock()
-	lim := l.by[key]
-	l.mu.Unlock()
-	if lim == nil {
-		return 0
-	}
-	return until(lim, now)
 }
 
 func until(lim *rate.Limiter, now time.Time) time.Duration {
