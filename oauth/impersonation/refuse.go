@@ -161,7 +161,8 @@ func (s *Service) Flush(ctx context.Context, all bool) {
 }
 
 // Refused puts on record an exchange that was refused before its ticket or return token was looked at: for its form, or for
-// what the tokens in it are. The client is authenticated. rule says why, in words of ours and without any value that was sent.
-func (s *Service) Refused(ctx context.Context, client, rule, requestID string) {
-	s.refuse(ctx, refused{kind: audit.KindRefused, refusal: deny(rule), client: client, requestID: requestID, now: s.clock()})
+// what the tokens in it are. The client is authenticated; actor is the sub of a verified actor token, "" where none was. rule says why,
+// in words of ours and without any value that was sent.
+func (s *Service) Refused(ctx context.Context, client, actor, rule, requestID string) {
+	s.refuse(ctx, refused{kind: audit.KindRefused, refusal: deny(rule), client: client, actorID: actor, requestID: requestID, now: s.clock()})
 }

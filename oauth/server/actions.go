@@ -58,17 +58,13 @@ func (s *Server) recordActions(w http.ResponseWriter, r *http.Request) (map[stri
 		return nil, err
 	}
 	now := s.clock()
-	for _, a := range actions {
-		if !s.acts.allow(actsKey(c.ID, a.Session), now) {
+	for _, a := range actions { // each resource server sees the sid: whose it is only a look at the store tells
+		if !s.acts.allow(ofClient(c.ID, a.Session), now) {
 			return nil, errBusy
 		}
 	}
 	return s.service.Act(r.Context(), impersonation.ActRequest{Client: c.ID, Actions: actions, RequestID: requestID(r.Context())})
 }
-
-// actsKey has the client in it: whose session it is only a look at the store tells, and each resource server sees its sid. No client_id
-// has a line break (RFC 6749 App. A.1), and no sid of ours is as long as what is cut.
-func actsKey(client, sid string) string { return client + "\n" + sid[:min(len(sid), 128)] }
 
 func postOnly(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {

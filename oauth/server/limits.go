@@ -23,7 +23,7 @@ import (
 type Limits struct {
 	ClientFailures  int // failed client authentications from one address in a minute, a third under one client_id; a further one is 429: 30
 	ClientRequests  int // requests of one client in a minute that make something: 6,000
-	ActorStarts     int // impersonations that one actor starts in a minute: 30
+	ActorStarts     int // impersonations that one actor starts in a minute, and tries to start at one client: 30
 	ActorSessions   int // impersonations of one person at once: 10
 	ServiceSessions int // impersonations of one client that acts for itself at once: 100
 }
@@ -72,15 +72,41 @@ type paced struct{ exchange }
 
 // Commit implements tokenexchange.Exchange.
 func (x paced) Commit(ctx context.Context, p tokenexchange.Plan) (tokenexchange.Result, error) {
-	if p.Subject.Type != oauth.TokenTypeReturnToken {
-		if err := x.s.starts.spend(starter(p), x.s.clock()); err != nil {
-			markRecorded(ctx)
-			x.s.service.Refused(ctx, p.Client.GetID(), "limit.starts", requestID(ctx))
-			return tokenexchange.Result{}, err
-		}
+	if p.Subject.Type == oauth.TokenTypeReturnToken {
+		return x.exchange.Commit(ctx, p)
 	}
-	return x.exchange.Commit(ctx, p)
+	client, actor := p.Client.GetID(), starter(p)
+	if err := x.s.starts.mayTry(client, actor, x.s.clock()); err != nil {
+		markRecorded(ctx)
+		x.s.service.Refused(ctx, client, actor, "limit.starts", requestID(ctx))
+		return tokenexchange.Result{}, err
+	}
+	result, err := x.exchange.Commit(ctx, p)
+	if err == nil {
+		x.s.starts.began(actor, x.s.clock())
+	}
+	return result, err
 }
+
+// starts are an actor's, wherever they began, and what was tried at one client. A try may come with a token that is dead or good for
+// nothing, so it counts where it was made alone: no client uses up what the actor has at another. Starts at several clients at the very
+// same moment may pass together, by as many as each client may try.
+type starts struct{ byActor, tries *limits }
+
+func newStarts(perMinute int) starts { return starts{newLimits(perMinute), newLimits(perMinute)} }
+
+func (s starts) mayTry(client, actor string, now time.Time) error {
+	if wait := s.byActor.wait(actor, now); wait > 0 {
+		return tooMany(wait)
+	}
+	return s.tries.spend(ofClient(client, actor), now)
+}
+
+func (s starts) began(actor string, now time.Time) { s.byActor.allow(actor, now) }
+
+// ofClient is the key of what is one client's alone of a thing that others may name too. No client_id has a line break (RFC 6749
+// App. A.1), and nothing of ours is as long as what is cut.
+func ofClient(client, of string) string { return client + "\n" + of[:min(len(of), 256)] }
 
 // starter is the actor of a start: a client that acts for itself may come without a token.
 func starter(p tokenexchange.Plan) string {
@@ -162,6 +188,17 @@ func (l *limits) spend(key string, now time.Time) error {
 		return tooMany(until(lim, now))
 	}
 	return nil
+}
+
+// wait is for how long none is left: 0 if one is. It counts nothing.
+func (l *limits) wait(key string, now time.Time) time.Duration {
+	l.mu.Lock()
+	lim := l.by[key]
+	l.mu.Unlock()
+	if lim == nil {
+		return 0
+	}
+	return until(lim, now)
 }
 
 func until(lim *rate.Limiter, now time.Time) time.Duration {

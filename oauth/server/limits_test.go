@@ -185,6 +185,9 @@ func TestActorStartsAreLimited(t *testing.T) {
 	if n := len(after["audit_entry"]) - len(before["audit_entry"]); n != 1 || !strings.Contains(after["audit_entry"][len(before["audit_entry"])], "limit.starts") {
 		t.Errorf("%d entries; want one, by limit.starts", n)
 	}
+	if e := h.entry(audit.KindRefused); e.Actor.Subject != "ann" || e.Client != "app" {
+		t.Errorf("on record is %+v; want ann's at app", e)
+	}
 	h.start("bea", "app", "john", "read")
 	if r := h.post("/oauth2/token", "other", stopForm(s.ret)); r.status != 200 {
 		t.Errorf("a stop: got %d %s", r.status, r.body)
@@ -192,6 +195,32 @@ func TestActorStartsAreLimited(t *testing.T) {
 	h.clock.advance(31 * time.Second)
 	if r := h.post("/oauth2/token", "app", form); r.status != 200 {
 		t.Errorf("later: got %d %s; want the same ticket taken", r.status, r.body)
+	}
+}
+
+// TestStartsTriedElsewhere: what one client tries with an actor's token, dead or without the scope, counts there and nowhere else.
+func TestStartsTriedElsewhere(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{limits: &server.Limits{ActorStarts: 2}})
+	cookie, _ := h.login("ann")
+	h.addClientAs("dead", func(*store.Client) {})
+	h.addClientAs("narrow", func(*store.Client) {})
+	h.addClientAs("guesses", func(*store.Client) {})
+	tokens := map[string]string{
+		"dead": h.token(cookie, "dead", actorScope), "narrow": h.token(cookie, "narrow", "openid"), "guesses": h.token(cookie, "guesses", actorScope),
+	}
+	if r := h.post("/oauth2/revoke", "dead", url.Values{"token": {tokens["dead"]}}); r.status != 200 {
+		t.Fatal(r.body)
+	}
+	for client, token := range tokens {
+		for range 2 {
+			refused(t, h.post("/oauth2/token", client, startForm("no-such-ticket", token)), 400, "invalid_request")
+		}
+		told(t, client+", the third", h.post("/oauth2/token", client, startForm("no-such-ticket", token)), 30)
+	}
+	form := startForm(h.ticket(cookie, "app", "john", "read"), h.token(cookie, "app", actorScope))
+	if r := h.post("/oauth2/token", "app", form); r.status != 200 {
+		t.Errorf("ann's start at app: got %d %s", r.status, r.body)
 	}
 }
 

@@ -49,7 +49,7 @@ type Server struct {
 	searches  *limits
 	acts      *limits // actions, by client and session
 	requests  *limits // what clients make
-	starts    *limits // by actor
+	starts    starts
 	guesses   guesses
 	pushes    *limits // pushed requests of public clients, by client and network
 	proof     proof
@@ -74,7 +74,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		searches:  newLimits(searchesPerMinute),
 		acts:      newLimits(actionsPerMinute),
 		requests:  newLimits(c.Limits.ClientRequests),
-		starts:    newLimits(c.Limits.ActorStarts),
+		starts:    newStarts(c.Limits.ActorStarts),
 		guesses:   newGuesses(c.Limits.ClientFailures),
 		pushes:    newLimits(pushesPerMinute),
 	}

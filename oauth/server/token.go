@@ -103,7 +103,7 @@ func (s *Server) afterFailure(ctx context.Context, c *client, grantType string, 
 		if errors.As(err, &rfc) && rfc.DebugField != "" {
 			rule = rfc.DebugField
 		}
-		s.service.Refused(ctx, c.ID, rule, requestID(ctx))
+		s.service.Refused(ctx, c.ID, "", rule, requestID(ctx))
 	}
 }
 
