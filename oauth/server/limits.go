@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"maps"
 	"math"
 	"net/http"
 	"net/netip"
@@ -153,14 +154,20 @@ func network(address string) string {
 	return netip.PrefixFrom(a, 64).Masked().String()
 }
 
-// maxLimits bounds the keys that are remembered; beyond it all begin anew.
-const maxLimits = 100_000
+const (
+	// maxLimits bounds the keys that are remembered.
+	maxLimits = 100_000
+	// sweepEvery is for how long limits do not look again for keys that are idle: to look at all of them takes milliseconds, in which
+	// everybody waits.
+	sweepEvery = time.Second
+)
 
 // limits is a rate limiter per key: a user, a session, a client. The zero perMinute is not valid, a negative one no limit.
 type limits struct {
 	mu        sync.Mutex
 	perMinute int
 	by        map[string]*rate.Limiter
+	swept     time.Time
 }
 
 func newLimits(perMinute int) *limits {
@@ -177,9 +184,7 @@ func (l *limits) spend(key string, now time.Time) error {
 	l.mu.Lock()
 	lim := l.by[key]
 	if lim == nil {
-		if len(l.by) >= maxLimits {
-			clear(l.by)
-		}
+		l.makeRoom(now)
 		lim = rate.NewLimiter(rate.Limit(float64(l.perMinute)/60), l.perMinute)
 		l.by[key] = lim
 	}
@@ -188,6 +193,25 @@ func (l *limits) spend(key string, now time.Time) error {
 		return tooMany(until(lim, now))
 	}
 	return nil
+}
+
+// makeRoom sees to it that there is room for one more key. Idle ones go first: each has all that it may have, so it loses nothing. Where
+// none is, any other goes. To refuse the new one would let a stranger with many addresses shut everybody out; so he gets one key at a
+// time to begin anew, and nobody knows whose, for as many requests as there are keys.
+func (l *limits) makeRoom(now time.Time) {
+	if len(l.by) < maxLimits {
+		return
+	}
+	if now.Sub(l.swept).Abs() >= sweepEvery {
+		l.swept = now
+		maps.DeleteFunc(l.by, func(_ string, lim *rate.Limiter) bool { return lim.TokensAt(now) >= float64(l.perMinute) })
+	}
+	for key := range l.by { // in no order
+		if len(l.by) < maxLimits {
+			return
+		}
+		delete(l.by, key)
+	}
 }
 
 // wait is for how long none is left: 0 if one is. It counts nothing.
