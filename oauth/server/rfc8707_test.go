@@ -144,6 +144,11 @@ func TestNotBeyondTheFirstResource(t *testing.T) {
 			t.Errorf("approved for %q: aud is %v, and after the stop %v", approved, acting["aud"], back["aud"])
 		}
 	}
+	code := redeem(h.authorize(cookie, func(q url.Values) { targeting(q, api1, "openid").Set("client_id", "web") }).location.Query().Get("code"))
+	refused(t, h.post("/oauth2/token", "web", targeting(cloneValues(code), api2, "")), http.StatusBadRequest, "invalid_target")
+	if r := h.post("/oauth2/token", "web", targeting(code, api1, "")); r.status != http.StatusOK { // the code is as it was
+		t.Errorf("a code with its own resource: got %d %s", r.status, r.body)
+	}
 	refresh := refreshForm(first.str("refresh_token"))
 	refused(t, h.post("/oauth2/token", "web", targeting(refresh, api2, "")), http.StatusBadRequest, "invalid_target")
 }

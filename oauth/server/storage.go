@@ -35,6 +35,8 @@ type redemption struct {
 	grant *store.Grant
 	spent bool   // by this request
 	key   string // that the client proved to hold (RFC 9449), "" for none
+	// resource is what was asked for beside the code (RFC 8707 §2.2)
+	resource []string
 	// refresh is the refresh token that goes with what the code gave; "" for none
 	refresh oauth.Secret
 }
@@ -99,6 +101,9 @@ func (st storage) GetAuthorizeCodeSession(ctx context.Context, signature string,
 		}
 		if err := checkKey(g.Key, red.key); err != nil {
 			return nil, err
+		}
+		if !mayTarget(g.Audience, red.resource) {
+			return nil, errNotGranted
 		}
 		if alive, err := st.s.loginAlive(ctx, g.Login); err != nil {
 			return nil, err

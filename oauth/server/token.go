@@ -66,7 +66,7 @@ func (s *Server) grant(ctx context.Context, r *http.Request, c *client, red *red
 	if err != nil {
 		return nil, err
 	}
-	red.key = key
+	red.key, red.resource = key, r.PostForm["resource"]
 	ctx = tokenexchange.WithKey(ctx, key)
 	req, err := s.provider.NewAccessRequest(ctx, r, new(TokenSession))
 	if err != nil {
