@@ -399,3 +399,20 @@ func TestNonceOfTheServer(t *testing.T) {
 	stranger.serve(options{})
 	refused(t, send(stranger, redeem("x")), 400, "use_dpop_nonce")
 }
+
+// TestSubjectTokenOfAnotherKey: a user's own token that is bound to a key is exchanged with a proof of that key alone. Whoever has the
+// client's secret and a copy of the token has not got it.
+func TestSubjectTokenOfAnotherKey(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	h.addClientAs("bot", agent)
+	h.consent("client:bot", "bot", nil)
+	cookie, _ := h.login("john")
+	mine, another := newProver(h).learns(), newProver(h).learns()
+	john := mine.actor(cookie, "bot", "openid app:read")
+	refused(t, another.post("bot", ownForm(john, "")), http.StatusBadRequest, "invalid_request")
+	r := mine.post("bot", ownForm(john, ""))
+	if r.status != http.StatusOK || r.str("token_type") != "DPoP" {
+		t.Errorf("with the key itself: got %d %s", r.status, r.body)
+	}
+}

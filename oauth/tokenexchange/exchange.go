@@ -74,8 +74,8 @@ type Input struct {
 	Scope    []string
 	Audience string
 	Expires  time.Time
-	// Key is the thumbprint of the key that the token is bound to, its cnf.jkt (RFC 9449 §6); "" for none. The handler holds an actor
-	// token to Plan.Key, and exchanges a bound subject token for nothing less.
+	// Key is the thumbprint of the key that the token is bound to, its cnf.jkt (RFC 9449 §6); "" for none. The handler holds both
+	// tokens to Plan.Key.
 	Key string
 }
 

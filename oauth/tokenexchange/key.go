@@ -28,14 +28,16 @@ func keyOf(ctx context.Context) string {
 	return thumbprint
 }
 
-// checkKey wants a proof of the actor token's own key. The subject token's key may be another's, but what was bound is never
-// exchanged for a bearer token.
+// checkKey wants a proof of the key that each of the two tokens is bound to. The subject's too: it was issued to this client, so that the
+// client has its key, and whoever took the token alone has not. Bound to two keys they go together never.
 func (p Plan) checkKey() error {
 	switch {
 	case p.Key == "" && (p.Subject.Key != "" || p.Actor != nil && p.Actor.Key != ""):
 		return ErrProof
 	case p.Actor != nil && p.Actor.Key != "" && p.Actor.Key != p.Key:
 		return fmt.Errorf("%w: the actor token is bound to another key", ErrRefused)
+	case p.Subject.Key != "" && p.Subject.Key != p.Key:
+		return fmt.Errorf("%w: the subject token is bound to another key", ErrRefused)
 	}
 	return nil
 }

@@ -10,8 +10,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/tokenexchange"
 )
 
-// TestKey: the handler holds an actor token to the key that the provider says was proven, takes no bound subject token without a proof,
-// and calls the answer what its key makes it.
+// TestKey: the handler holds an actor token and a subject token to the key that the provider says was proven, and calls the answer what its key makes it.
 func TestKey(t *testing.T) {
 	t.Parallel()
 	const mine, another = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I", "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
@@ -25,8 +24,11 @@ func TestKey(t *testing.T) {
 		"bound actor, no proof":      {actor: mine, code: "invalid_dpop_proof"},
 		"bound actor, another key":   {actor: mine, proven: another, code: "invalid_request"},
 		"bound subject, no proof":    {subject: mine, code: "invalid_dpop_proof"},
-		"bound subject, another key": {subject: mine, proven: another},
-		"each its own":               {actor: another, subject: mine, proven: another},
+		"bound subject":              {subject: mine, proven: mine},
+		"bound subject, another key": {subject: mine, proven: another, code: "invalid_request"},
+		"both":                       {actor: mine, subject: mine, proven: mine},
+		"each its own, the actor's":  {actor: another, subject: mine, proven: another, code: "invalid_request"},
+		"each its own, subject's":    {actor: another, subject: mine, proven: mine, code: "invalid_request"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
