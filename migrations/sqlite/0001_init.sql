@@ -111,7 +111,7 @@ CREATE TABLE oauth_grant (
 
 CREATE INDEX oauth_grant_by_client ON oauth_grant (client);
 CREATE INDEX oauth_grant_by_user ON oauth_grant (user_id) WHERE revoked_at IS NULL;
-CREATE INDEX oauth_grant_by_login ON oauth_grant (login) WHERE revoked_at IS NULL;
+CREATE INDEX oauth_grant_by_login ON oauth_grant (login);
 CREATE INDEX oauth_grant_by_end ON oauth_grant (coalesce(refresh_expires_at, expires_at, code_expires_at));
 CREATE INDEX oauth_grant_by_family ON oauth_grant (family) WHERE family <> '';
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -126,5 +127,22 @@ func testBackchannelEnds(t *testing.T, o options) {
 				t.Errorf("john's own login: got ended at %v, %v; want it to be over: %v", l.Ended, err, c.johns)
 			}
 		})
+	}
+}
+
+// TestSignOutReachesRevokedClient: a client whose token was revoked has the person signed in all the same, and is told of the sign-out.
+func TestSignOutReachesRevokedClient(t *testing.T) { onBoth(t, testSignOutReachesRevokedClient) }
+
+func testSignOutReachesRevokedClient(t *testing.T, o options) {
+	h := setup(t, o)
+	h.ear("listens")
+	cookie, login := h.login("john")
+	token := h.token(cookie, "listens", "openid")
+	if r := h.post("/oauth2/revoke", "listens", url.Values{"token": {token}}); r.status != http.StatusOK || h.notices() != 0 {
+		t.Fatalf("revocation: got %d %s, and %d notices", r.status, r.body, h.notices())
+	}
+	h.form("/sign-out", cookie, url.Values{})
+	if sids := query(t, h.base.admin, `SELECT sid FROM logout_notice`); len(sids) != 1 || !strings.Contains(fmt.Sprint(sids), login) {
+		t.Errorf("to be told: %v; want one notice of %s", sids, login)
 	}
 }

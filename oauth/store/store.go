@@ -182,7 +182,8 @@ type ClientChange struct {
 	Client Client
 	// Was is Settings as they were read, so that of two who change a client at once neither undoes what the other did.
 	Was Settings
-	// Ends also ends the client's sessions, and takes its grants and tickets away.
+	// Ends also ends the client's sessions, and takes its grants and tickets away. The client is told of the logins that it knew, as if
+	// they had ended.
 	Ends bool
 }
 

@@ -95,6 +95,10 @@ func (s *Store) ChangeClient(ctx context.Context, w store.ClientChange) error {
 			t.record(w.Entries, w.Events)
 			return nil
 		}
+		// The client is told of people's logins now: without the grants nothing says that it knew them.
+		if _, err := exec(ctx, t, noticeClient, w.Now.UnixMilli(), w.ID); err != nil {
+			return err
+		}
 		for _, q := range []string{deleteClientGrants, deleteTickets} {
 			if _, err := exec(ctx, t, q, w.ID); err != nil {
 				return err

@@ -25,9 +25,11 @@ const (
 	touchLogin  = `UPDATE login SET last_used_at = $2 WHERE id = $1 AND ended_at IS NULL AND coalesce(last_used_at, 0) < $2`
 	markSignIn  = `UPDATE app_user SET last_sign_in_at = $1 WHERE id = $2`
 	endLogin    = `UPDATE login SET ended_at = $1 WHERE id = $2 AND ended_at IS NULL`
-	revokeLogin = `WITH ended AS (UPDATE oauth_grant SET revoked_at = $1 WHERE id = ANY (ARRAY(
-			SELECT id FROM oauth_grant WHERE login = $2 AND revoked_at IS NULL ORDER BY id FOR NO KEY UPDATE)) ` + returnNotices + `)
-		` + noticeEnded
+	revokeLogin = `UPDATE oauth_grant SET revoked_at = $1 WHERE id = ANY (ARRAY(
+		SELECT id FROM oauth_grant WHERE login = $2 AND revoked_at IS NULL ORDER BY id FOR NO KEY UPDATE))`
+
+	// lockLogin makes what a client gets by the login at the same moment wait, or is one of those who wait.
+	lockLogin = `SELECT 1 FROM login WHERE id = $1 FOR NO KEY UPDATE`
 )
 
 func loginDest(l *impersonation.Login) []any {
@@ -127,7 +129,10 @@ func (s *Store) EndLogin(ctx context.Context, w impersonation.EndWrite) ([]imper
 
 // endLogin ends a login and all that stands on it.
 func (t *tx) endLogin(ctx context.Context, w impersonation.EndWrite) ([]impersonation.Ended, error) {
-	for _, q := range []string{endLogin, revokeLogin} {
+	if _, err := exec(ctx, t, lockLogin, w.ID); err != nil {
+		return nil, err
+	}
+	for _, q := range []string{noticeLogin, endLogin, revokeLogin} {
 		if _, err := exec(ctx, t, q, w.Now.UnixMilli(), w.ID); err != nil {
 			return nil, err
 		}

@@ -10,15 +10,24 @@ import (
 )
 
 const (
-	// returnNotices is what noticeEnded reads, of grants that were revoked since their login ended.
-	returnNotices = `RETURNING CASE WHEN jti IS NOT NULL AND login <> '' THEN client END AS client, login AS sid, revoked_at AS at`
-
 	// noticeEnded writes down that clients are to be told of what is in "ended": each sid once, however many rows have it. The name of
 	// the setting with its quotes and colon stands in no text of JSON: there a quote has a backslash before it. Where it stands in a
 	// JWK set, the notice is of a client without one. OFFSET is what it is in one.
 	noticeEnded = `INSERT INTO logout_notice (client, sid, created_at, next_at)
 		SELECT DISTINCT e.client, e.sid, e.at, e.at FROM ended e CROSS JOIN LATERAL (SELECT settings FROM client WHERE id = e.client OFFSET 0) c
 		WHERE position('"backchannel_logout_uri":' IN c.settings) > 0`
+
+	noticeLogin  = `WITH ended AS (` + knows + `l.id = $2 OFFSET 0) ` + noticeEnded
+	noticeUser   = `WITH ended AS (` + knows + `l.user_id = $2 OFFSET 0) ` + noticeEnded
+	noticeClient = `WITH ended AS (SELECT DISTINCT g.client, g.login AS sid, $1::bigint AS at FROM oauth_grant g
+			CROSS JOIN LATERAL (SELECT 1 FROM login WHERE id = g.login AND ended_at IS NULL OFFSET 0) l
+		WHERE g.client = $2 AND g.jti IS NOT NULL OFFSET 0) ` + noticeEnded
+
+	// knows finds the clients that know of logins which live: so it comes before their end, but after they were locked. A grant that
+	// was revoked counts too: the client has the person signed in all the same.
+	knows = `SELECT DISTINCT g.client, l.id AS sid, $1::bigint AS at FROM login l
+			CROSS JOIN LATERAL (SELECT client FROM oauth_grant WHERE login = l.id AND jti IS NOT NULL OFFSET 0) g
+		WHERE l.ended_at IS NULL AND `
 
 	anyNotice = `SELECT coalesce(min(next_at) <= $1, false) FROM logout_notice`
 

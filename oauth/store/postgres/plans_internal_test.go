@@ -124,7 +124,7 @@ func fixedQueries() (out []filter) {
 		revokeUserGrant, walkUsers, walkOwn, countUsers, countOwn, matchUsers, selectPage, selectClient, deleteClientGrants, deleteTickets, selectLogin,
 		selectLoginByCookie, selectProof, touchLogin, endLogin, revokeLogin, selectGrantByCode, selectGrantByJTI, spendCode, lockHolderUser, lockHolderLogin,
 		setToken, revokeGrant, selectAttempt, sweepAttempts, sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepSeen, selectEntry, selectOutbox,
-		selectKills, countCode, lockAttempt, deleteAttempt, deleteGroups, updatePassword, updateTOTP, anyNotice, leaseNotices, delayNotice, dropNotice, dropOldNotices,
+		selectKills, countCode, lockAttempt, deleteAttempt, deleteGroups, updatePassword, updateTOTP, anyNotice, leaseNotices, noticeLogin, noticeUser, noticeClient, lockLogin, lockUserLogins, delayNotice, dropNotice, dropOldNotices,
 		selectPushed, usePushed, countUsed, sweepPushed,
 		selectConsent, selectOpenConsent, closeConsent, revokeConsent,
 		lockClient, selectClientLives, revokeOwn, selectGrantByRefresh, lockRefreshClient, lockRefreshUser, lockRefreshLogin, useRefresh, selectRefreshUsed,

@@ -52,9 +52,9 @@ const (
 	// Many rows are locked in order first, and then found by their keys as an array: a subquery could become a join with all.
 	endUserLogins = `UPDATE login SET ended_at = $1 WHERE id = ANY (ARRAY(
 		SELECT id FROM login WHERE user_id = $2 AND ended_at IS NULL ORDER BY id FOR NO KEY UPDATE))`
-	revokeUserGrant = `WITH ended AS (UPDATE oauth_grant SET revoked_at = $1 WHERE id = ANY (ARRAY(
-			SELECT id FROM oauth_grant WHERE user_id = $2 AND revoked_at IS NULL ORDER BY id FOR NO KEY UPDATE)) ` + returnNotices + `)
-		` + noticeEnded
+	revokeUserGrant = `UPDATE oauth_grant SET revoked_at = $1 WHERE id = ANY (ARRAY(
+		SELECT id FROM oauth_grant WHERE user_id = $2 AND revoked_at IS NULL ORDER BY id FOR NO KEY UPDATE))`
+	lockUserLogins = `SELECT 1 FROM login WHERE user_id = $1 AND ended_at IS NULL ORDER BY id FOR NO KEY UPDATE`
 )
 
 // folded is text as it is compared: without case, in every script that has one.
@@ -120,7 +120,10 @@ func (t *tx) changedUser(ctx context.Context, w store.UserWrite, organisations .
 // endFor ends what a change of user names, and records the change's entries.
 func (t *tx) endFor(ctx context.Context, w impersonation.Write, userID string, ends []impersonation.EndWrite, logins bool) error {
 	if logins {
-		for _, q := range []string{endUserLogins, revokeUserGrant} {
+		if _, err := exec(ctx, t, lockUserLogins, userID); err != nil {
+			return err
+		}
+		for _, q := range []string{noticeUser, endUserLogins, revokeUserGrant} {
 			if _, err := exec(ctx, t, q, w.Now.UnixMilli(), userID); err != nil {
 				return err
 			}

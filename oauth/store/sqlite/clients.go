@@ -95,6 +95,10 @@ func (s *Store) ChangeClient(ctx context.Context, w store.ClientChange) error {
 		if !w.Ends {
 			return c.record(ctx, w.Entries, w.Events)
 		}
+		// The client is told of people's logins now: without the grants nothing says that it knew them.
+		if _, err := c.exec(ctx, noticeClient, w.Now.UnixMilli(), w.ID); err != nil {
+			return err
+		}
 		for _, q := range []string{deleteClientGrants, deleteTickets} {
 			if _, err := c.exec(ctx, q, w.ID); err != nil {
 				return err

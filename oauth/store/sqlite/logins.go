@@ -136,7 +136,7 @@ func (s *Store) EndLogin(ctx context.Context, w impersonation.EndWrite) ([]imper
 
 // endLogin ends a login and all that stands on it.
 func (c *conn) endLogin(ctx context.Context, w impersonation.EndWrite) ([]impersonation.Ended, error) {
-	for _, q := range []string{endLogin, noticeLogin, revokeLogin} {
+	for _, q := range []string{noticeLogin, endLogin, revokeLogin} {
 		if _, err := c.exec(ctx, q, w.Now.UnixMilli(), w.ID); err != nil {
 			return nil, err
 		}

@@ -18,11 +18,13 @@ const (
 	noticeSessions = insertNotices + `SELECT s.client, s.id, ?1, ?1 FROM impersonation_session s JOIN client c ON c.id = s.client
 		WHERE s.id IN (SELECT value FROM json_each(?2)) AND ` + listens
 
-	// Before the grants are revoked.
-	noticeLogin = insertNotices + `SELECT DISTINCT g.client, g.login, ?1, ?1 FROM oauth_grant g JOIN client c ON c.id = g.client
-		WHERE g.login = ?2 AND g.login <> '' AND g.revoked_at IS NULL AND g.jti IS NOT NULL AND ` + listens
-	noticeUser = insertNotices + `SELECT DISTINCT g.client, g.login, ?1, ?1 FROM oauth_grant g JOIN client c ON c.id = g.client
-		WHERE g.user_id = ?2 AND g.login <> '' AND g.revoked_at IS NULL AND g.jti IS NOT NULL AND ` + listens
+	// noticeGrants goes by the logins that live, so it comes before their end and before any deletion of grants. A grant that was revoked
+	// counts too: the client has the person signed in all the same.
+	noticeGrants = insertNotices + `SELECT DISTINCT g.client, g.login, ?1, ?1 FROM login l JOIN oauth_grant g ON g.login = l.id JOIN client c ON c.id = g.client
+		WHERE l.ended_at IS NULL AND g.jti IS NOT NULL AND ` + listens + ` AND `
+	noticeLogin  = noticeGrants + `l.id = ?2`
+	noticeUser   = noticeGrants + `l.user_id = ?2`
+	noticeClient = noticeGrants + `g.client = ?2`
 
 	anyNotice = `SELECT EXISTS (SELECT 1 FROM logout_notice WHERE next_at <= ?)`
 

@@ -104,7 +104,7 @@ func hotQueries(t *testing.T) []string {
 		selectGrantByCode, selectGrantByJTI, selectHolder, selectPeople, selectEpochs, spendCode, revokeGrant, selectAttempt,
 		sweepAttempts, sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepSeen, selectEntry, selectOutbox, touchSession,
 		touchItsLogin, selectKills, countCode, deleteAttempt, deleteGroups, updatePassword, updateTOTP,
-		noticeSessions, noticeLogin, noticeUser, anyNotice, dueNotices, delayNotice, dropNotice, dropOldNotices,
+		noticeSessions, noticeLogin, noticeUser, noticeClient, anyNotice, dueNotices, delayNotice, dropNotice, dropOldNotices,
 		selectPushed, usePushed, countUsed, sweepPushed,
 		selectConsent, selectOpenConsent, closeConsent, revokeConsent,
 		selectClientLives, revokeOwn, selectGrantByRefresh, useRefresh, selectRefreshUsed, revokeFamily,

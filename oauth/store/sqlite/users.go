@@ -152,7 +152,7 @@ func (c *conn) changedUser(ctx context.Context, w store.UserWrite, organisation 
 // endFor ends what a change of user names, and writes the change's entries.
 func (c *conn) endFor(ctx context.Context, w impersonation.Write, userID string, ends []impersonation.EndWrite, logins bool) error {
 	if logins {
-		for _, q := range []string{endUserLogins, noticeUser, revokeUserGrant} {
+		for _, q := range []string{noticeUser, endUserLogins, revokeUserGrant} {
 			if _, err := c.exec(ctx, q, w.Now.UnixMilli(), userID); err != nil {
 				return err
 			}

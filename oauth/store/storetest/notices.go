@@ -141,7 +141,7 @@ var noticeCases = func() []testCase {
 		}})
 	}
 	for _, e := range loginEnds {
-		out = append(out, testCase{"notice/login/" + e.name, "whoever has a token of a login hears of its end, once, and nobody else", func(k *kit) {
+		out = append(out, testCase{"notice/login/" + e.name, "whoever got a token of a login hears of its end, once, and nobody else", func(k *kit) {
 			for _, id := range []string{"rp", "twice", "revoked", "unredeemed", "bystander"} {
 				k.listens(id)
 			}
@@ -154,7 +154,7 @@ var noticeCases = func() []testCase {
 			k.grantAt("bystander", func(g *store.Grant) { g.Login = "" })
 			k.grantAt(app, asItIs)
 			e.end(k)
-			k.wantNotices("after", "rp "+k.login, "twice "+k.login)
+			k.wantNotices("after", "revoked "+k.login, "rp "+k.login, "twice "+k.login)
 			k.endLogin()
 			k.wantNotices("ended again")
 		}})
@@ -172,6 +172,27 @@ var otherNoticeCases = []testCase{
 		k.wantNotices("expired", "rp "+w.Session.ID)
 		k.ok(k.store.Stop(k.Context(), k.stopWrite(w)))
 		k.wantNotices("stopped")
+	}},
+	{"notice/narrowed-client", "a client that loses its grants hears of the logins that live, at once, and not again at their end", func(k *kit) {
+		k.listens("rp")
+		k.listens("bystander")
+		over := k.signIn(john)
+		k.grantAt("rp", asItIs)
+		k.grantAt("bystander", func(g *store.Grant) { g.User, g.Login = john, over })
+		k.grantAt("rp", func(g *store.Grant) { g.User, g.Login = john, over })
+		_, err := k.store.EndLogin(k.Context(), k.endWrite(impersonation.ScopeLogin, over))
+		k.ok(err)
+		k.wantNotices("the end of one", "bystander "+over, "rp "+over)
+		c, err := k.store.Client(k.Context(), "rp")
+		k.ok(err)
+		change := store.ClientChange{EndWrite: k.endWrite(impersonation.ScopeClient, "rp"), Client: c, Was: c.Settings}
+		k.ok(k.store.ChangeClient(k.Context(), change))
+		k.wantNotices("a change that ends nothing")
+		change.Ends = true
+		k.ok(k.store.ChangeClient(k.Context(), change))
+		k.wantNotices("a change that ends", "rp "+k.login)
+		k.endLogin()
+		k.wantNotices("the end of the other")
 	}},
 	{"notice/nobody-listens", "a client that gave no address is told nothing, whatever its other settings say", func(k *kit) {
 		c := k.client("sly")
