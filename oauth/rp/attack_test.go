@@ -190,17 +190,17 @@ func TestMixedCookies(t *testing.T) {
 func TestAnotherBrowsersTicket(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, h *house) {
-		b, victim := h.ann(), h.ann()
+		b, other := h.ann(), h.ann()
 		page := b.ask("john", "")
 		r := b.one(http.MethodPost, page.url.String(), values("subject", "john", "mode", "read", "minutes", "30", "reason", "cannot find it", "action", "impersonate"))
 		back := r.header.Get("Location")
 		if !strings.Contains(back, "ticket=") {
 			t.Fatalf("no ticket: %d %s", r.status, back)
 		}
-		if r := victim.one(http.MethodGet, back, nil); r.status != http.StatusBadRequest {
+		if r := other.one(http.MethodGet, back, nil); r.status != http.StatusBadRequest {
 			t.Errorf("another browser: %d, want 400", r.status)
 		}
-		if victim.cookies(h.asUser)[actingCookie] != "" || h.live() != 0 {
+		if other.cookies(h.asUser)[actingCookie] != "" || h.live() != 0 {
 			t.Error("it started something")
 		}
 		if r := b.get(back); !strings.Contains(r.body, "subject=john") {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -112,7 +113,7 @@ func testBackchannelAnswers(t *testing.T, o options) {
 }
 
 // TestBackchannelSlow: a client that is down and one that answers nobody hold up neither the others nor the sweep; and what stops the server
-// does not wait for them, and leaves them to the next.
+// leaves them to the next.
 func TestBackchannelSlow(t *testing.T) { onBoth(t, testBackchannelSlow) }
 
 func testBackchannelSlow(t *testing.T, o options) {
@@ -151,24 +152,24 @@ func testBackchannelSlow(t *testing.T, o options) {
 	})
 	h.wantLog(`msg="a client cannot be told of an end; trying again" client=slow`)
 	h.wantLog(`msg="a client cannot be told of an end; trying again" client=down`)
-	began := time.Now()
 	stop()
-	if took := time.Since(began); took > 4*time.Second {
-		t.Errorf("stopping took %v: it waited for a client", took)
-	}
 	if n := h.notices(); n != 10 {
 		t.Errorf("%d notices are left, want the 10 of those that could not be told", n)
 	}
 }
 
-// TestBackchannelStop: what was under way when a server stops is for the next one at once.
+// TestBackchannelStop: a server that stops does not wait for a client that holds its answer back: to wait until the client is given up
+// would be its failure. What was under way is for the next server at once.
 func TestBackchannelStop(t *testing.T) {
 	t.Parallel()
 	h := setup(t, options{})
 	e := h.ear("rp")
-	e.answers(func(_ http.ResponseWriter, r *http.Request, n int) {
+	held := make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
+	t.Cleanup(release)
+	e.answers(func(_ http.ResponseWriter, _ *http.Request, n int) {
 		if n == 1 {
-			<-r.Context().Done()
+			<-held
 		}
 	})
 	sid := h.ended("rp", 1)[0]

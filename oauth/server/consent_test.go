@@ -54,7 +54,7 @@ func ownForm(subject, actor string) url.Values {
 	return f
 }
 
-// victim gives john's own token at client.
+// own1 gives john's own token at client.
 func (h *house) own1(client string) (token, cookie string) {
 	h.t.Helper()
 	cookie, _ = h.login("john")
@@ -160,7 +160,7 @@ func testStartByPersonWithConsent(t *testing.T, o options) {
 
 // A consent is necessary, and not enough: what each of the two could not do is refused, in the one text.
 //
-// Covers RFC8693-4.4-02, RFC8693-4.4-03, RFC8693-4.4-06, RFC8693-4.4-08, RFC8693-4.4-09.
+// Covers RFC8693-4.4-02, RFC8693-4.4-06, RFC8693-4.4-08, RFC8693-4.4-09.
 func TestConsentRefused(t *testing.T) { onBoth(t, testConsentRefused) }
 
 func testConsentRefused(t *testing.T, o options) {

@@ -61,7 +61,7 @@ func naiveRegistry() *policy.Registry {
 // A token to look with writes nowhere, also not at an API that knows nothing of impersonation: by no door, with no scope that was asked
 // for, registered or not. One to write with does, or nothing would be shown.
 //
-// Covers RFC8693-2.1.1-01, RFC8693-5-01, RFC8693-5-02.
+// Covers RFC8693-5-01, RFC8693-5-02.
 func TestNaiveResourceServer(t *testing.T) {
 	t.Parallel()
 	h := setup(t, options{registry: naiveRegistry()})

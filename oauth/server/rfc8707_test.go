@@ -156,7 +156,7 @@ func TestNotBeyondTheFirstResource(t *testing.T) {
 // TestScopesMeanSomethingThere: a token has a scope claim when one was asked for, of nothing that its resource does not know; the answer
 // says what is left. Where no resource is named and the scopes are of two, or nothing is left, there is no token.
 //
-// Covers RFC9068-2.2.3-01, RFC9068-2.2.3-02, RFC9068-3-03, RFC6749-5.2-04.
+// Covers RFC8693-2.1.1-01, RFC9068-2.2.3-01, RFC9068-2.2.3-02, RFC9068-3-03, RFC6749-5.2-04.
 func TestScopesMeanSomethingThere(t *testing.T) {
 	t.Parallel()
 	h := setup(t, twoResources())

@@ -31,7 +31,7 @@ type thief struct {
 	h                   *house
 	s                   started
 	ticket, ret, actor  string // good ones, of ann
-	victim, idToken     string // john's own tokens
+	subject, idToken    string // john's own tokens
 	elsewhere, adminJar string // ann's token at the client other, her cookie
 }
 
@@ -43,7 +43,7 @@ func newThief(h *house) *thief {
 	th.ticket = h.ticket(th.s.cookie, "app", "eve", "read")
 	cookie, _ := h.login("john")
 	own := h.post("/oauth2/token", "app", redeem(h.code(cookie, "app", "openid app:read")))
-	th.victim, th.idToken = own.str("access_token"), own.str("id_token")
+	th.subject, th.idToken = own.str("access_token"), own.str("id_token")
 	th.elsewhere, th.adminJar = h.token(th.s.cookie, "other", actorScope), th.s.cookie
 	return th
 }
@@ -134,7 +134,7 @@ func testTerminalAtTheTokenEndpoint(t *testing.T, o options) {
 
 // asSubject is the token as subject_token of every type, alone and beside every good token there is.
 func (th *thief) asSubject(forms map[string]url.Values) {
-	beside := map[string]string{"": "", "itself": th.s.token, "the admin's token": th.actor, "the user's token": th.victim, "a ticket": th.ticket, "a return token": th.ret}
+	beside := map[string]string{"": "", "itself": th.s.token, "the admin's token": th.actor, "the user's token": th.subject, "a ticket": th.ticket, "a return token": th.ret}
 	for _, subjectType := range tokenTypes {
 		for what, actor := range beside {
 			f := startForm(th.s.token, actor)
@@ -158,7 +158,7 @@ func (th *thief) asSubject(forms map[string]url.Values) {
 func (th *thief) asActor(forms map[string]url.Values) {
 	subjects := map[string][2]string{
 		"a ticket": {th.ticket, string(oauth.TokenTypeTicket)}, "a return token": {th.ret, string(oauth.TokenTypeReturnToken)},
-		"the user's token": {th.victim, typeToken}, "the user's ID token": {th.idToken, string(oauth.TokenTypeIDToken)},
+		"the user's token": {th.subject, typeToken}, "the user's ID token": {th.idToken, string(oauth.TokenTypeIDToken)},
 		"a user": {"eve", string(oauth.TokenTypeUserID)}, "the admin": {"ann", string(oauth.TokenTypeUserID)}, "the admin's token": {th.actor, typeToken},
 	}
 	for _, actorType := range tokenTypes {

@@ -21,7 +21,7 @@ import (
 )
 
 // theirs is somebody's storage value: fosite's own memory store, and what the exchange asks. Their admin presents a session of theirs
-// as actor token, and "user-1" as ticket.
+// as actor token, and "ticket-1" as ticket.
 type theirs struct {
 	*storage.MemoryStore
 	mu   sync.Mutex
@@ -115,15 +115,22 @@ func TestForeignProvider(t *testing.T) {
 	if status, a := post("wrong", "", start); status != http.StatusUnauthorized || a["error"] != "invalid_client" {
 		t.Errorf("a wrong secret: got %d %v", status, a)
 	}
-	status, a := post("hunter2", "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I", start)
-	if status != http.StatusOK || a["access_token"] == "" || a["token_type"] != "DPoP" || a["issued_token_type"] != string(oauth.TokenTypeAccessToken) ||
-		a["scope"] != "read" || a["expires_in"] != float64(60) {
-		t.Fatalf("start: got %d %v", status, a)
-	}
-	stop := url.Values{"grant_type": {oauth.GrantTypeTokenExchange}, "subject_token": {a["understudy_return_token"].(string)},
-		"subject_token_type": {string(oauth.TokenTypeReturnToken)}}
-	if status, a := post("hunter2", "", stop); status != http.StatusOK || a["access_token"] == "" || a["issued_token_type"] == nil || a["token_type"] != "Bearer" {
-		t.Errorf("stop: got %d %v", status, a)
+	stop := url.Values{"grant_type": {oauth.GrantTypeTokenExchange}, "subject_token_type": {string(oauth.TokenTypeReturnToken)}}
+	for requested, issued := range map[oauth.TokenType]oauth.TokenType{
+		"": oauth.TokenTypeAccessToken, oauth.TokenTypeAccessToken: oauth.TokenTypeAccessToken, oauth.TokenTypeJWT: oauth.TokenTypeJWT,
+	} {
+		start.Set("requested_token_type", string(requested))
+		stop.Set("requested_token_type", string(requested))
+		status, a := post("hunter2", "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I", start)
+		if token, _ := a["access_token"].(string); status != http.StatusOK || token == "" || a["token_type"] != "DPoP" || a["issued_token_type"] != string(issued) ||
+			a["scope"] != "read" || a["expires_in"] != float64(60) {
+			t.Fatalf("start for %q: got %d %v", requested, status, a)
+		}
+		stop.Set("subject_token", a["understudy_return_token"].(string))
+		status, a = post("hunter2", "", stop)
+		if token, _ := a["access_token"].(string); status != http.StatusOK || token == "" || a["issued_token_type"] != string(issued) || a["token_type"] != "Bearer" {
+			t.Errorf("stop for %q: got %d %v", requested, status, a)
+		}
 	}
 	if status, a := post("hunter2", "", stop); status != http.StatusBadRequest || a["error"] != "invalid_request" || !strings.HasPrefix(a["error_description"].(string), tokenexchange.RefusedText) {
 		t.Errorf("stop again: got %d %v", status, a)
