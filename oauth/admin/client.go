@@ -68,6 +68,9 @@ func (a *Admin) AddClient(ctx context.Context, n NewClient) (oauth.Secret, error
 	if err := a.checkClient(n); err != nil {
 		return "", err
 	}
+	if err := a.checkIDTokenAlg(ctx, n.Settings.IDTokenAlg); err != nil {
+		return "", err
+	}
 	c := n.client()
 	c.Created = a.Now().UTC().Truncate(time.Second)
 	if hasSecret(c) {

@@ -158,8 +158,52 @@ const publicThumbprint = "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s"
 
 // full has every setting.
 var full = store.Settings{
-	Auth: store.AuthPrivateKey, Keys: publicKeys, DPoP: true, RequirePAR: true, IDTokenAlg: "EdDSA", Refresh: true, Service: oauth.ActorAIAgent, UserID: true,
+	Auth: store.AuthPrivateKey, Keys: publicKeys, DPoP: true, RequirePAR: true, IDTokenAlg: "ES256", Refresh: true, Service: oauth.ActorAIAgent, UserID: true,
 	PostLogoutRedirectURIs: []string{"https://app.acme.test/bye"}, BackchannelLogoutURI: "http://localhost:9/logout",
+}
+
+// TestIDTokenAlgNeedsAKey: a client is registered for ID tokens of the server's own algorithm, of RS256, or of another once it has a key.
+// What goes on without one may stay.
+func TestIDTokenAlgNeedsAKey(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	add := func(id, algorithm string) error {
+		_, err := b.AddClient(t.Context(), newClient(func(n *admin.NewClient) { n.ID, n.Settings.IDTokenAlg = id, algorithm }))
+		return err
+	}
+	set := func(id, algorithm string) error {
+		_, err := b.ChangeClient(t.Context(), id, admin.ClientChange{Settings: func(s store.Settings) store.Settings { s.IDTokenAlg = algorithm; return s }})
+		return err
+	}
+	refused := func(what string, err error) {
+		t.Helper()
+		var invalid *admin.InvalidError
+		if !errors.As(err, &invalid) || invalid.Field != "id_token_alg" || !strings.Contains(invalid.Rule, "EdDSA") {
+			t.Errorf("%s: got %v; want id_token_alg refused, and EdDSA named", what, err)
+		}
+	}
+	for id, algorithm := range map[string]string{"own": "ES256", "rsa": "RS256", "any": ""} {
+		if err := add(id, algorithm); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	refused("add", add("ed", "EdDSA"))
+	refused("set", set("own", "EdDSA"))
+	r, err := b.RotateKey(t.Context(), "EdDSA", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(add("ed", "EdDSA"), set("own", "EdDSA")); err != nil {
+		t.Errorf("with a key: %v", err)
+	}
+	if _, err := b.RevokeKey(t.Context(), r.Key.ID, "stolen"); err != nil {
+		t.Fatal(err)
+	}
+	refused("add after its key was revoked", add("late", "EdDSA"))
+	refused("set after its key was revoked", set("rsa", "EdDSA"))
+	if err := set("ed", "EdDSA"); err != nil {
+		t.Errorf("as it was: %v", err)
+	}
 }
 
 // TestAddClientWithSettings: all of them are kept and on record, the keys by their thumbprints. A client that has a key has no secret.
@@ -176,7 +220,7 @@ func TestAddClientWithSettings(t *testing.T) {
 	}
 	fields := b.last(audit.KindClientAdd).Fields
 	for name, want := range map[string]string{
-		"auth_method": "private_key_jwt", "jwks": publicThumbprint, "dpop": "true", "require_par": "true", "id_token_alg": "EdDSA", "refresh": "true",
+		"auth_method": "private_key_jwt", "jwks": publicThumbprint, "dpop": "true", "require_par": "true", "id_token_alg": "ES256", "refresh": "true",
 		"service": "ai_agent", "user_id_start": "true", "post_logout_redirect_uris": "https://app.acme.test/bye", "backchannel_logout_uri": "http://localhost:9/logout",
 	} {
 		if fields[name] != want {

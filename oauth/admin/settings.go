@@ -50,6 +50,21 @@ func checkAuth(c store.Client) error {
 	return nil
 }
 
+// checkIDTokenAlg refuses an algorithm for which there is no key: nobody could sign in at the client.
+func (a *Admin) checkIDTokenAlg(ctx context.Context, algorithm string) error {
+	if algorithm == "" || algorithm == a.SigningAlgorithm || algorithm == tokens.RS256 { // the server keeps these itself
+		return nil
+	}
+	all, err := a.Store.SigningKeys(ctx)
+	if err != nil {
+		return fmt.Errorf("reading signing keys: %w", err)
+	}
+	if !slices.ContainsFunc(all, func(k store.SigningKey) bool { return k.Algorithm == algorithm && k.Current() }) {
+		return invalid("id_token_alg", "there is no key for %s: make one first, or take %s or %s", algorithm, a.SigningAlgorithm, tokens.RS256)
+	}
+	return nil
+}
+
 func checkService(c store.Client) error {
 	switch s := c.Settings; {
 	case s.Service != "" && !s.Service.Machine():
@@ -108,6 +123,11 @@ func (a *Admin) ChangeClient(ctx context.Context, id string, change ClientChange
 	}
 	if err := checkChange(was, c); err != nil {
 		return false, err
+	}
+	if c.Settings.IDTokenAlg != was.Settings.IDTokenAlg {
+		if err := a.checkIDTokenAlg(ctx, c.Settings.IDTokenAlg); err != nil {
+			return false, err
+		}
 	}
 	if !hasSecret(c) {
 		c.SecretHash = oauth.Hash{}
