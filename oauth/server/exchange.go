@@ -121,6 +121,7 @@ func (x exchange) start(ctx context.Context, r impersonation.StartRequest) (toke
 		return tokenexchange.Result{}, exchangeError(ctx, err)
 	}
 	d, now := started.Delegation, started.Started
+	redemptionOf(ctx).started = d.Session
 	return tokenexchange.Result{
 		ID: d.Session, Scope: d.Scope, Audience: d.Audience, ExpiresIn: d.Expires.Sub(now), Key: started.Session.Key,
 		Session: &TokenSession{Claims: tokens.Claims{

@@ -11,6 +11,7 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -245,6 +246,57 @@ func TestKeysOfTheProgram(t *testing.T) {
 	}
 	if set := h.keySet(); len(set.Keys) != 2 || len(set.Key(first.ID)) != 1 || len(set.Key(second.ID)) != 1 {
 		t.Errorf("the JWKS is %v; want the two of the program", set)
+	}
+}
+
+// TestKeyAwayFails: while whoever holds the key does not sign, a start leaves no session and a stop ends its own; then both go on.
+func TestKeyAwayFails(t *testing.T) { onBoth(t, testKeyAwayFails) }
+
+func testKeyAwayFails(t *testing.T, o options) {
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	away, key := newAwayKey(t, ec)
+	o.keys = []tokens.Key{key}
+	h := setup(t, o)
+	s := h.start("ann", "app", "john", "read")
+	cookie, _ := h.login("bea")
+	actor := h.token(cookie, "app", actorScope)
+	start := func() reply {
+		t.Helper()
+		return h.post("/oauth2/token", "app", startForm(h.ticket(cookie, "app", "eve", "read"), actor))
+	}
+	works := away.sign
+	away.sign = func([]byte, crypto.SignerOpts) ([]byte, error) { return nil, errors.New("nobody there") }
+	refused(t, start(), http.StatusInternalServerError, "server_error")
+	if live := h.live(); len(live) != 1 || live[0].Actor != "ann" {
+		t.Errorf("alive after a start that nobody signed: %v; want ann's alone", live)
+	}
+	refused(t, h.post("/oauth2/token", "app", stopForm(s.ret)), http.StatusInternalServerError, "server_error")
+	if live := h.live(); len(live) != 0 {
+		t.Errorf("alive after a stop that nobody signed: %v; want none", live)
+	}
+	away.sign = works
+	if r := start(); r.status != http.StatusOK {
+		t.Errorf("the next start: got %d %s", r.status, r.body)
+	}
+}
+
+// TestStopWithoutIDTokenKey: no exchange gives an ID token, so neither needs the key that a client's ID tokens are signed with.
+func TestStopWithoutIDTokenKey(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	next := h.replica(options{keys: []tokens.Key{h.newKey(tokens.ES256)}})
+	next.addClientWith("rs", []string{resource}, store.Settings{IDTokenAlg: tokens.RS256})
+	s := h.start("ann", "rs", "john", "read")
+	waiting := startForm(h.ticket(s.cookie, "rs", "eve", "read"), s.actor)
+	refused(t, next.post("/oauth2/token", "rs", redeem("any")), http.StatusServiceUnavailable, "temporarily_unavailable")
+	if r := next.post("/oauth2/token", "rs", stopForm(s.ret)); r.status != http.StatusOK || next.active("rs", s.token) {
+		t.Errorf("stop: got %d %s", r.status, r.body)
+	}
+	if r := next.post("/oauth2/token", "rs", waiting); r.status != http.StatusOK {
+		t.Errorf("start: got %d %s", r.status, r.body)
 	}
 }
 

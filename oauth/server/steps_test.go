@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/store"
@@ -244,7 +245,8 @@ func testStopFailsAtAnyStep(t *testing.T, o options) {
 	h.sound(h.tokens...)
 }
 
-// TestSigningFails: what is on record and could not be signed is nobody's token, and does not stand in the way of the next.
+// TestSigningFails: a start that could not be signed leaves no session, a stop that could not be has ended it, and neither stands in the
+// way of the next.
 func TestSigningFails(t *testing.T) { onBoth(t, testSigningFails) }
 
 func testSigningFails(t *testing.T, o options) {
@@ -256,8 +258,11 @@ func testSigningFails(t *testing.T, o options) {
 	r := h.start(t.Context())
 	h.steps.subject = ""
 	refused(t, r, http.StatusInternalServerError, "server_error")
-	if live := h.live(); len(live) != 1 || live[0].Subject != odd.ID {
-		t.Errorf("alive: %v; want the session that was not signed for", live)
+	if live := h.live(); len(live) != 0 {
+		t.Errorf("alive: %v; want none that was not signed for", live)
+	}
+	if e := h.entry(audit.KindEnd); e.Subject.Subject != odd.ID || e.Fields["reason"] != string(impersonation.EndRevoked) {
+		t.Errorf("on record is %+v; want the end of that session", e)
 	}
 	ret := h.startsAnew("start")
 

@@ -39,6 +39,7 @@ type redemption struct {
 	resource []string
 	// refresh is the refresh token that goes with what the code gave; "" for none
 	refresh oauth.Secret
+	started string // the session that an exchange opened, "" for none
 }
 
 func withRedemption(ctx context.Context) (context.Context, *redemption) {

@@ -8,6 +8,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/internal/form"
 	"github.com/understudy-id/understudy/oauth/tokenexchange"
 )
@@ -89,13 +90,16 @@ func (s *Server) grant(ctx context.Context, r *http.Request, c *client, red *red
 }
 
 // afterFailure keeps what a failed request must leave behind: a code that is dead (RFC 6749 §4.1.2, so that nobody may guess at
-// its redirect_uri or verifier), and a refused exchange on record. Not a public client's: anybody can give its id; and not the
-// demand for a nonce, which refuses nobody.
+// its redirect_uri or verifier), no session that nobody has a token of, and a refused exchange on record. Not a public client's: anybody
+// can give its id; and not the demand for a nonce, which refuses nobody.
 func (s *Server) afterFailure(ctx context.Context, c *client, grantType string, red *redemption, rec *recorded, err error) {
 	if red.grant != nil && !red.spent && red.grant.CodeUsed.IsZero() {
 		if err := s.store.SpendCode(context.WithoutCancel(ctx), red.grant.CodeHash, s.clock()); err != nil {
 			s.log.WarnContext(ctx, "a code whose redemption failed could not be spent", "request_id", requestID(ctx), "error", err)
 		}
+	}
+	if red.started != "" {
+		s.endUnsigned(ctx, red.started)
 	}
 	if grantType == oauth.GrantTypeTokenExchange && !c.Public && !rec.done && toWire(err).Status < 500 && !errors.Is(err, errProofNonce) {
 		rule := toWire(err).Description
@@ -104,6 +108,17 @@ func (s *Server) afterFailure(ctx context.Context, c *client, grantType string, 
 			rule = rfc.DebugField
 		}
 		s.service.Refused(ctx, c.ID, "", rule, requestID(ctx))
+	}
+}
+
+// endUnsigned ends a session whose start is on record and whose token could not be signed. If the store fails too, the session lives
+// until it is idle or the actor's next start takes its place, and whoever looks at it can end it; no token of it was ever given.
+func (s *Server) endUnsigned(ctx context.Context, sid string) {
+	r := impersonation.EndRequest{
+		Scope: impersonation.ScopeSession, ID: sid, Reason: impersonation.EndRevoked, Note: "its token could not be signed", RequestID: requestID(ctx),
+	}
+	if _, err := s.service.End(context.WithoutCancel(ctx), r); err != nil {
+		s.log.ErrorContext(ctx, "a session whose token could not be signed goes on", "session", sid, "request_id", requestID(ctx), "error", err)
 	}
 }
 
