@@ -62,12 +62,19 @@ func (s *Server) readAuthRequest(r *http.Request) (*authRequest, error) {
 	return a, a.checkRedirect()
 }
 
+// checkRedirect holds redirect_uri to the client's. Who sends a request_uri that is not of ours may leave the rest out (RFC 9101 §5):
+// what is wrong is the former then.
 func (a *authRequest) checkRedirect() error {
-	if !a.client.registered(a.form.Get("redirect_uri")) {
-		return invalidRequest("redirect_uri", "is not registered for this client, byte by byte")
+	switch {
+	case a.client.registered(a.form.Get("redirect_uri")):
+		return nil
+	case a.form.Has("request_uri"):
+		return errRequestURI
 	}
-	return nil
+	return invalidRequest("redirect_uri", "is not registered for this client, byte by byte")
 }
+
+var errRequestURI = &wireError{Status: http.StatusBadRequest, Code: "request_uri_not_supported", Description: "request_uri: only one that was pushed here is supported (RFC 9126)."}
 
 // checkAuthRequest checks all that does not hang on who is signed in: at this endpoint, and when a request is pushed.
 func (s *Server) checkAuthRequest(ctx context.Context, a *authRequest) (err error) {
@@ -100,7 +107,7 @@ func (a *authRequest) checkParameters() error {
 	case f.Has("request"):
 		return &wireError{Status: http.StatusBadRequest, Code: "request_not_supported", Description: "request: is not supported here."}
 	case f.Has("request_uri"):
-		return &wireError{Status: http.StatusBadRequest, Code: "request_uri_not_supported", Description: "request_uri: only one that was pushed here is supported (RFC 9126)."}
+		return errRequestURI
 	case f.Has("registration"):
 		return &wireError{Status: http.StatusBadRequest, Code: "registration_not_supported", Description: "registration: is not supported here."}
 	case f.Get("response_type") != "code":

@@ -79,6 +79,14 @@ func TestAuthorize(t *testing.T) {
 		}
 	}
 
+	// A request_uri of elsewhere is the fault, whether or not the rest came beside it.
+	for _, uri := range []string{"urn:x", "https://evil.test/"} {
+		r := h.get("/oauth2/auth?"+url.Values{"client_id": {"app"}, "request_uri": {uri}}.Encode(), cookie)
+		if r.status != http.StatusBadRequest || r.location != nil || !strings.Contains(r.body, "request_uri: only one that was pushed here") {
+			t.Errorf("request_uri %s alone: got %d %v %s; want a page that names request_uri", uri, r.status, r.location, r.body)
+		}
+	}
+
 	// Nobody signed in, or to be asked again: the sign-in, and back without prompt.
 	for name, c := range map[string]struct {
 		cookie string
