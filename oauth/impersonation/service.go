@@ -130,7 +130,7 @@ func (s *Service) withIssuer(p *policy.Person) *policy.Person {
 // nameMachine makes the actor of a client that acts for itself: it is no user, and is there for as long as it is registered.
 func (s *Service) nameMachine(actor **policy.Person, c *policy.Client, sub string) {
 	if c != nil && sub == oauth.ClientSubject(c.ID) {
-		*actor = &policy.Person{Party: s.party(sub), Name: c.ID, Enabled: true}
+		*actor = &policy.Person{Party: s.party(sub), Name: c.Name, Enabled: true}
 	}
 }
 

@@ -41,6 +41,8 @@ type Client struct {
 	UserID    bool     // may start by a bare user id
 	// Service is what the client is where it has tokens of its own; "" where it has none.
 	Service oauth.ActorKind
+	// Name is for people; no rule looks at it.
+	Name string
 }
 
 // Via is by which door a start comes.

@@ -88,6 +88,10 @@ func testStartByAgent(t *testing.T, o options) {
 		if _, ok := r.json["understudy_return_token"]; ok || r.str("issued_token_type") != typeToken {
 			t.Errorf("%s: got %s", name, r.body)
 		}
+		told, _ := r.json["understudy_session"].(map[string]any)["actor"].(map[string]any)
+		if want := map[string]any{"sub": "client:bot", "name": "The bot"}; !maps.Equal(told, want) {
+			t.Errorf("%s: understudy_session says that %v acts, want %v", name, told, want)
+		}
 		_, c := claims(t, r.str("access_token"))
 		act, _ := c["act"].(map[string]any)
 		if want := map[string]any{"iss": h.issuer, "sub": "client:bot", "sub_profile": "ai_agent"}; !maps.Equal(act, want) {
@@ -107,7 +111,7 @@ func testStartByAgent(t *testing.T, o options) {
 			t.Errorf("%s: introspection says %s", name, i.body)
 		}
 		if info := h.userinfoOf(r.str("access_token")); info.str("sub") != "john" || !maps.Equal(info.json["act"].(map[string]any), map[string]any{
-			"iss": h.issuer, "sub": "client:bot", "sub_profile": "ai_agent", "name": "bot"}) {
+			"iss": h.issuer, "sub": "client:bot", "sub_profile": "ai_agent", "name": "The bot"}) {
 			t.Errorf("%s: userinfo says %s", name, info.body)
 		}
 		refused(t, h.post("/oauth2/token", "bot", ownForm(r.str("access_token"), actor)), http.StatusBadRequest, "invalid_request")
@@ -355,5 +359,18 @@ func TestMayActStaysAtItsClient(t *testing.T) {
 		if _, c := claims(t, late); c["may_act"] != nil {
 			t.Errorf("after the end of the consent: may_act is %v", c["may_act"])
 		}
+	}
+}
+
+// TestDeadConsentNamesNobody: a client that is no longer the agent that the consent lets act is not named in a token: nothing could
+// come of it.
+func TestDeadConsentNamesNobody(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	h.addClientAs("bot", func(c *store.Client) { c.Settings.Service = oauth.ActorService })
+	h.consent("client:bot", "bot", nil) // it lets an agent act
+	john, _ := h.own1("bot")
+	if _, c := claims(t, john); c["sub"] != "john" || c["may_act"] != nil {
+		t.Errorf("got a token of %v with may_act %v; want one of john without", c["sub"], c["may_act"])
 	}
 }

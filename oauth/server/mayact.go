@@ -15,7 +15,7 @@ import (
 // client. It tells who may ask; whether they may is decided by the consent as it is then.
 func (s *Server) nameActor(ctx context.Context, fc fosite.Client, claims *tokens.Claims) error {
 	c, ok := fc.(*client)
-	if !ok || c.Public || !c.Exchange { // it could never be exchanged there
+	if !ok || c.Public || !c.Exchange {
 		return nil
 	}
 	consent, err := s.store.LivingConsent(ctx, claims.Subject, c.ID, s.clock())
@@ -24,6 +24,9 @@ func (s *Server) nameActor(ctx context.Context, fc fosite.Client, claims *tokens
 	}
 	if err != nil {
 		return err
+	}
+	if !c.Honours(consent) { // it is no longer the service or the agent that it was then
+		return nil
 	}
 	claims.MayAct = &tokens.MayAct{Party: oauth.Party{Issuer: s.issuer, Subject: consent.Actor}, ClientID: c.ID}
 	return nil

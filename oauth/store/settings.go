@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/policy"
 )
 
@@ -57,10 +58,16 @@ func (c Client) AuthMethod() AuthMethod {
 	return c.Settings.Auth
 }
 
+// Honours reports whether the client could ever use a consent: it must be at this client, which must be able to exchange tokens, and
+// be what the consent says that acts, unless that is a person. Whether the consent lives is not asked.
+func (c Client) Honours(k impersonation.Consent) bool {
+	return k.Client == c.ID && !c.Public && c.Exchange && (!k.ActorKind.Machine() || k.ActorKind == c.Settings.Service)
+}
+
 // Deciding is what a decision sees of the client.
 func (c Client) Deciding() *policy.Client {
 	p := c.Client
-	p.UserID, p.Service = c.Settings.UserID, c.Settings.Service
+	p.Name, p.UserID, p.Service = c.Name, c.Settings.UserID, c.Settings.Service
 	return &p
 }
 

@@ -201,7 +201,7 @@ var consentCases = []testCase{
 		key := k.key()
 		key.Client = "agent"
 		want := c.Client
-		want.Service, want.UserID = oauth.ActorAIAgent, true
+		want.Name, want.Service, want.UserID = c.Name, oauth.ActorAIAgent, true
 		k.same("LoadStart", k.load(key).Client, &want)
 	}},
 }
