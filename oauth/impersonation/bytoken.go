@@ -7,7 +7,8 @@ import (
 	"github.com/understudy-id/understudy/oauth/policy"
 )
 
-// byToken is the way of whom the subject let act for them.
+// byToken is the way of whom the subject let act for them. Three ceilings stand over its scopes: what the consent allows, what is asked
+// for, and what the subject's token holds itself, so that a token of little power does not become one of much. The mode is the consent's.
 type byToken struct{}
 
 func (byToken) key(r StartRequest, now time.Time) StartKey {
@@ -20,7 +21,7 @@ func (byToken) key(r StartRequest, now time.Time) StartKey {
 // asked goes by the consent as it is now: may_act in the token tells what it was when the token was made (RFC 8693 §4.4).
 func (byToken) asked(s *Service, f Facts, r StartRequest, now time.Time) policy.Request {
 	q := policy.Request{
-		ActorKind: oauth.ActorUser, Resource: r.Resource, Mode: oauth.ModeRead, Scopes: r.Scope, Duration: policy.DefaultDuration, Via: policy.ViaToken,
+		ActorKind: oauth.ActorUser, Resource: r.Resource, Mode: oauth.ModeRead, Scopes: within(r.Subject.Scope, r.Scope), Duration: policy.DefaultDuration, Via: policy.ViaToken,
 		Consent: s.consent(f.Consent, now), Now: now,
 	}
 	if isMachine(r.Actor.User) && f.Client != nil {
@@ -30,6 +31,14 @@ func (byToken) asked(s *Service, f Facts, r StartRequest, now time.Time) policy.
 		q.Mode, q.Reason = f.Consent.Mode, f.Consent.Reason
 	}
 	return q
+}
+
+// within is what is held of what is asked for, never nil; nil asks for all.
+func within(held, asked []string) []string {
+	if asked == nil {
+		asked = held
+	}
+	return append([]string{}, oauth.IntersectScope(asked, held)...)
 }
 
 func (byToken) check(s *Service, f Facts, r StartRequest, now time.Time) *Refusal {

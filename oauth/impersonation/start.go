@@ -28,6 +28,7 @@ type SubjectProof struct {
 	User    string // its sub
 	Login   string // its sid
 	JTI     string
+	Scope   []string // a ceiling of what it can be exchanged for
 	Expires time.Time
 }
 

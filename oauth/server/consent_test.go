@@ -38,6 +38,47 @@ func (h *house) consent(actor, client string, change func(*impersonation.Consent
 	return c
 }
 
+// TestOwnTokenIsCeiling: an exchange of the subject's own token gives no scope that this token does not hold, whatever the consent allows
+// and the request asks for; the marker of the mode is none of them.
+func TestOwnTokenIsCeiling(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		holds, asks string
+		mode        oauth.Mode
+		want        string // "" for invalid_scope
+	}{
+		"little":              {"openid", "", oauth.ModeRead, "openid"},
+		"little, for writing": {"openid", "", oauth.ModeWrite, "impersonation:write openid"},
+		"some":                {"openid app:read", "", oauth.ModeWrite, "app:read impersonation:write openid"},
+		"some of it":          {"openid app:read app:write", "app:read roles", oauth.ModeWrite, "app:read impersonation:write"},
+		"more":                {"openid", "openid app:read", oauth.ModeRead, "openid"},
+		"only more":           {"openid", "app:read", oauth.ModeRead, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := setup(t, options{})
+			h.addClientAs("bot", agent)
+			h.consent("client:bot", "bot", func(n *impersonation.Consent) { n.Mode = c.mode })
+			cookie, _ := h.login("john")
+			f := ownForm(h.token(cookie, "bot", c.holds), "")
+			if c.asks != "" {
+				f.Set("scope", c.asks)
+			}
+			r := h.post("/oauth2/token", "bot", f)
+			if c.want == "" {
+				refused(t, r, http.StatusBadRequest, "invalid_scope")
+				return
+			}
+			if r.status != http.StatusOK || r.str("scope") != c.want {
+				t.Errorf("got %d %s; want the scope %s", r.status, r.body, c.want)
+			}
+			if !h.active("bot", r.str("access_token")) {
+				t.Error("what was started is not active")
+			}
+		})
+	}
+}
+
 func (h *house) withdraw(id string) {
 	h.t.Helper()
 	_, err := h.store.RevokeConsent(context.Background(), id, impersonation.EndWrite{Write: h.write(), Reason: impersonation.EndConsent, Issuer: h.issuer})
@@ -58,7 +99,7 @@ func ownForm(subject, actor string) url.Values {
 func (h *house) own1(client string) (token, cookie string) {
 	h.t.Helper()
 	cookie, _ = h.login("john")
-	return h.token(cookie, client, "openid app:read"), cookie
+	return h.token(cookie, client, "openid app:read app:write roles"), cookie
 }
 
 // An agent acts for a user who let it, with a token of its own or as the client that it is: john's token says who may ask, the answer

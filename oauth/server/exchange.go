@@ -76,7 +76,7 @@ func (x exchange) Commit(ctx context.Context, p tokenexchange.Plan) (tokenexchan
 		if h == nil {
 			return tokenexchange.Result{}, fmt.Errorf("%w: the subject token is not active", tokenexchange.ErrRefused)
 		}
-		r.Subject = impersonation.SubjectProof{User: in.Subject.Subject, Login: in.Login, JTI: in.ID, Expires: in.Expires}
+		r.Subject = impersonation.SubjectProof{User: in.Subject.Subject, Login: in.Login, JTI: in.ID, Scope: in.Scope, Expires: in.Expires}
 	case oauth.TokenTypeReturnToken:
 		return x.stop(ctx, p)
 	default:

@@ -72,6 +72,7 @@ func TestNaiveResourceServer(t *testing.T) {
 	}
 	api := naive{audience: resource, now: h.clock.Now}
 	h.must(json.Unmarshal([]byte(h.get("/oauth2/jwks", "").body), &api.keys))
+	johns, _ := h.login("john")
 	doors := map[string]func(client string, mode oauth.Mode) url.Values{
 		"page": func(client string, mode oauth.Mode) url.Values {
 			cookie, _ := h.login("ann")
@@ -86,12 +87,12 @@ func TestNaiveResourceServer(t *testing.T) {
 		},
 		"agent": func(client string, mode oauth.Mode) url.Values {
 			h.consent("client:"+client, client, func(c *impersonation.Consent) { c.Scopes, c.Mode = all, mode })
-			john, _ := h.own1(client)
+			john := h.token(johns, client, "openid profile email roles app:read app:write forgotten")
 			return ownForm(john, "")
 		},
 		"person with consent": func(client string, mode oauth.Mode) url.Values {
 			h.consent("ann", client, func(c *impersonation.Consent) { c.Scopes, c.Mode = all, mode })
-			john, _ := h.own1(client)
+			john := h.token(johns, client, "openid profile email roles app:read app:write forgotten")
 			cookie, _ := h.login("ann")
 			return ownForm(john, h.token(cookie, client, actorScope))
 		},
