@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/admin"
@@ -36,10 +37,12 @@ func (a *app) clientAdd() *cobra.Command {
 	settingsFlags(cmd, &n.Settings, &jwks)
 	f.StringVar(&out, "secret-file", "", "write the fresh secret to this new `file` (mode 0600) instead of printing it")
 	f.BoolVar(&stdin, "secret-stdin", false, "take the secret from the first line of the standard input: at least 43 characters of base64url")
-	cmd.MarkFlagsMutuallyExclusive("secret-file", "secret-stdin", "public", "jwks")
 	cmd.MarkFlagRequired("id")
 	cmd.MarkFlagRequired("name")
 	cmd.RunE = a.does(func(ctx context.Context, _ []string) error {
+		if err := oneCredential(f); err != nil {
+			return err
+		}
 		n.Exchange = !noExchange && !n.Public
 		var err error
 		if n.Settings.Keys, err = readKeys(jwks); err != nil {
@@ -57,6 +60,20 @@ func (a *app) clientAdd() *cobra.Command {
 	return cmd
 }
 
+// oneCredential refuses flags that say different things about how the client proves who it is.
+func oneCredential(f *pflag.FlagSet) error {
+	var given []string
+	for _, name := range []string{"public", "jwks", "secret-file", "secret-stdin"} {
+		if f.Changed(name) {
+			given = append(given, "--"+name)
+		}
+	}
+	if len(given) < 2 {
+		return nil
+	}
+	return withHint(misuse{fmt.Errorf("%s do not go together", strings.Join(given, " and "))}, "a client has one secret, or keys, or is public and has neither")
+}
+
 func (a *app) addClient(ctx context.Context, ad *admin.Admin, n admin.NewClient, file string) error {
 	if file != "" {
 		// Before the client: a client whose secret nobody has would be there for good.
@@ -70,6 +87,9 @@ func (a *app) addClient(ctx context.Context, ad *admin.Admin, n admin.NewClient,
 	if invalid := new(admin.InvalidError); file != "" && (errors.As(err, &invalid) || errors.Is(err, store.ErrExists)) {
 		// After any other error the client may be there all the same.
 		err = errors.Join(err, os.Remove(file))
+	}
+	if errors.Is(err, store.ErrExists) {
+		return withHint(fmt.Errorf("there is a client %q already, or there was", n.ID), "understudy client ls lists clients; the ID of a removed one is not free again")
 	}
 	if err != nil {
 		return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +24,7 @@ var copies = map[string]func(to, from *store.Settings){
 	"refresh":                  func(to, from *store.Settings) { to.Refresh = from.Refresh },
 	"service":                  func(to, from *store.Settings) { to.Service = from.Service },
 	"user-id-start":            func(to, from *store.Settings) { to.UserID = from.UserID },
-	"post-logout-redirect-uri": func(to, from *store.Settings) { to.PostLogoutRedirectURIs = from.PostLogoutRedirectURIs },
+	"post-logout-redirect-uri": func(to, from *store.Settings) { to.PostLogoutRedirectURIs = filled(from.PostLogoutRedirectURIs) },
 	"backchannel-logout-uri":   func(to, from *store.Settings) { to.BackchannelLogoutURI = from.BackchannelLogoutURI },
 }
 
@@ -30,12 +32,18 @@ func (a *app) clientSet() *cobra.Command {
 	var to store.Settings
 	var exchange bool
 	var jwks string
-	cmd := &cobra.Command{Use: "set ID", Short: "Change how a client authenticates and what it gets; what takes something away ends its sessions", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "set ID", Short: "Change how a client authenticates and what it gets; a flag's empty value takes away", Args: cobra.ExactArgs(1),
+		Long: "Change how a client authenticates and what it gets; a flag's empty value takes away.\n\n" +
+			"What takes something from it ends its sessions and revokes its tokens, and so do a key or a secret\n" +
+			"that no longer counts, and --dpop. Grants that it can no longer use stop counting."}
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.BoolVar(&exchange, "exchange", false, "it may impersonate; --exchange=false takes that away")
 	settingsFlags(cmd, &to, &jwks)
 	cmd.RunE = a.does(func(ctx context.Context, args []string) error {
+		if !f.Changed("exchange") && !slices.ContainsFunc(slices.Collect(maps.Keys(copies)), f.Changed) {
+			return misuse{errors.New("nothing to change: no setting was given")}
+		}
 		var err error
 		if to.Keys, err = readKeys(jwks); err != nil {
 			return err
@@ -55,6 +63,17 @@ func (a *app) clientSet() *cobra.Command {
 		return a.withAdmin(ctx, true, func(ad *admin.Admin) error { return a.changeClient(ctx, ad, args[0], change) })
 	})
 	return cmd
+}
+
+// filled leaves out what is empty: --post-logout-redirect-uri ” takes all away.
+func filled(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func (a *app) changeClient(ctx context.Context, ad *admin.Admin, id string, change admin.ClientChange) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -47,6 +48,9 @@ func readKeys(file string) (json.RawMessage, error) {
 	}
 	if len(keys) == 0 {
 		return nil, withHint(fmt.Errorf("%s is empty", file), "a JWK set is {\"keys\":[…]} (RFC 7517 section 5)")
+	}
+	if bytes.Contains(keys, []byte("-----BEGIN ")) {
+		return nil, withHint(fmt.Errorf("%s is PEM and no JWK set", file), "a JWK set is {\"keys\":[…]} (RFC 7517 section 5), of public keys alone")
 	}
 	return keys, nil
 }

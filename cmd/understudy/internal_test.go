@@ -3,12 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/store/transfer"
 )
 
@@ -43,6 +49,18 @@ func TestBusyHint(t *testing.T) {
 	err := storeHint(fmt.Errorf("opening database: %w", transfer.ErrBusy), "understudy.db")
 	if got, want := hintFor(err), "let the other copy or program end, then run the same command again"; got != want || !errors.Is(err, transfer.ErrBusy) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A flag that settingsFlags has and copies has not would be taken and do nothing.
+func TestEverySettingIsCopied(t *testing.T) {
+	t.Parallel()
+	cmd, flags := new(cobra.Command), []string(nil)
+	settingsFlags(cmd, new(store.Settings), new(string))
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, f.Name) })
+	slices.Sort(flags)
+	if diff := cmp.Diff(flags, slices.Sorted(maps.Keys(copies))); diff != "" {
+		t.Errorf("flags and what client set copies (-flags +copied):\n%s", diff)
 	}
 }
 

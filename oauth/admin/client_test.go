@@ -255,7 +255,7 @@ func TestChangeClient(t *testing.T) {
 		"another service":  {with(func(s *store.Settings) { s.Service = oauth.ActorService }), true},
 		"no user ids":      {with(func(s *store.Settings) { s.UserID = false }), true},
 		"PAR":              {with(func(s *store.Settings) { s.RequirePAR = true }), false},
-		"a key":            {with(func(s *store.Settings) { s.Auth, s.Keys = store.AuthPrivateKey, publicKeys }), false},
+		"a key":            {with(func(s *store.Settings) { s.Auth, s.Keys = store.AuthPrivateKey, publicKeys }), true},
 		"a secret by post": {with(func(s *store.Settings) { s.Auth = store.AuthPost }), false},
 		"another sign-out": {with(func(s *store.Settings) { s.PostLogoutRedirectURIs = nil }), false},
 		"no back channel":  {with(func(s *store.Settings) { s.BackchannelLogoutURI = "" }), false},

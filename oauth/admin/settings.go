@@ -45,7 +45,7 @@ func checkAuth(c store.Client) error {
 		return nil
 	}
 	if _, err := tokens.ParseKeys(s.Keys); err != nil {
-		return invalid("jwks", "must be a JWK set of public keys: %v", err)
+		return invalid("jwks", "must be a JWK set of public keys: %s", fault(err))
 	}
 	return nil
 }
@@ -63,6 +63,11 @@ func (a *Admin) checkIDTokenAlg(ctx context.Context, algorithm string) error {
 		return invalid("id_token_alg", "there is no key for %s: make one first, or take %s or %s", algorithm, a.SigningAlgorithm, tokens.RS256)
 	}
 	return nil
+}
+
+// fault is what package tokens finds wrong with keys, without what it calls that.
+func fault(err error) string {
+	return strings.NewReplacer(tokens.ErrKey.Error()+": ", "", tokens.ErrMalformed.Error()+": ", "").Replace(err.Error())
 }
 
 func checkService(c store.Client) error {
@@ -104,8 +109,10 @@ type ClientChange struct {
 	Settings func(store.Settings) store.Settings
 }
 
-// ChangeClient changes how a client authenticates and what it gets. What takes something away from it, or asks more of it, ends its
-// sessions and revokes its tokens, so that none is left of what it could get before. A client that gets a key loses its secret; one that
+// ChangeClient changes how a client authenticates and what it gets. What takes something away from it ends its sessions and
+// revokes its tokens, so that none is left of what it could get before; so does DPoP, since what it has is bound to no key, and the end
+// of a key or of its secret, since whoever has a stolen one may have used it. RequirePAR, ID tokens of another algorithm and where
+// sign-out goes say how the next sign-in is, and end nothing. A client that gets a key loses its secret; one that
 // has a key gets no secret again. It fails with an *InvalidError, store.ErrNotFound, or impersonation.ErrChanged if somebody else
 // changed the client at the same time.
 func (a *Admin) ChangeClient(ctx context.Context, id string, change ClientChange) (ended bool, err error) {
@@ -154,7 +161,15 @@ func checkChange(was, c store.Client) error {
 // narrows reports whether the client could get something before that it could not get now, or could get it by less.
 func narrows(was, is store.Client) bool {
 	a, b := was.Settings, is.Settings
-	return was.Exchange && !is.Exchange || !a.DPoP && b.DPoP || a.Refresh && !b.Refresh || a.UserID && !b.UserID || a.Service != "" && a.Service != b.Service
+	return losesKey(was, is) || was.Exchange && !is.Exchange || !a.DPoP && b.DPoP || a.Refresh && !b.Refresh || a.UserID && !b.UserID || a.Service != "" && a.Service != b.Service
+}
+
+// losesKey reports whether something by which the client could prove who it is counts no more. Keys are compared by their thumbprints:
+// the same key under another kid is the same.
+func losesKey(was, is store.Client) bool {
+	left := Thumbprints(is.Settings)
+	gone := func(key string) bool { return !slices.Contains(left, key) }
+	return hasSecret(was) && !hasSecret(is) || slices.ContainsFunc(Thumbprints(was.Settings), gone)
 }
 
 // describeSettings puts the settings into an entry: keys by their thumbprints (RFC 7638), by which anybody can tell which they were.
