@@ -74,6 +74,9 @@ func (r *Rules) Decide(ctx context.Context, q Request) Decision {
 	if refused != nil {
 		return r.deny(refused)
 	}
+	if !r.offers(&q, resource) {
+		return r.deny(&scopeNone)
+	}
 	if refused := r.signedIn(&q); refused != nil {
 		d := r.deny(refused)
 		d.MaxAuthAge, d.SecondFactor = r.maxAuthAge(&q), r.options.RequireSecondFactor
@@ -91,7 +94,11 @@ func (r *Rules) Decide(ctx context.Context, q Request) Decision {
 	}
 	scopes := r.scopes(&q, resource, bounds)
 	if len(scopes) == 0 {
-		return r.deny(&scopeNone)
+		d := r.deny(&scopeNone)
+		if q.Via == ViaUserID { // a guess at an id must not learn what somebody of that id could get
+			d.Refusal = RefusalPolicy
+		}
+		return d
 	}
 	d := Decision{
 		Allow: true, Mode: q.Mode, Scopes: scopes, Resource: resource.URI, MaxDuration: min(q.Duration, bounds.longest()),

@@ -455,3 +455,28 @@ func TestStepUpTellsNothing(t *testing.T) {
 		}
 	}
 }
+
+// Who guesses at user ids learns nothing by scopes: what the client cannot have is named before the subject is looked at, and what this
+// subject cannot have is no other refusal than that there is no such person.
+func TestUserIDTellsNoScopes(t *testing.T) {
+	t.Parallel()
+	r := rules(t, policy.Options{})
+	for _, tt := range []struct {
+		name string
+		edit func(*policy.Request)
+		rule string
+		want policy.Refusal
+	}{
+		{"nobody's scope", func(q *policy.Request) { q.Scopes = []string{"no-such-scope"} }, "scope.none", policy.RefusalScope},
+		{"nobody's scope, disabled", func(q *policy.Request) { q.Scopes, q.Subject.Enabled = []string{"no-such-scope"}, false }, "scope.none", policy.RefusalScope},
+		{"not this subject's", func(q *policy.Request) { q.Scopes = []string{"books:read"} }, "scope.none", policy.RefusalPolicy},
+		{"disabled", func(q *policy.Request) { q.Subject.Enabled = false }, "never.subject_disabled", policy.RefusalPolicy},
+	} {
+		q := request()
+		q.Via, q.Client.UserID, q.AuthTime = policy.ViaUserID, true, now.Add(-time.Minute)
+		tt.edit(&q)
+		if d := r.Decide(t.Context(), q); d.Allow || d.Refusal != tt.want || !slices.Equal(d.Rules, []string{tt.rule}) {
+			t.Errorf("%s: got %+v; want %s, refusal %d", tt.name, d, tt.rule, tt.want)
+		}
+	}
+}

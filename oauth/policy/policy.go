@@ -151,7 +151,8 @@ const (
 	RefusalPolicy Refusal = iota
 	// RefusalTarget is a resource that cannot be had: invalid_target (RFC 8693 §2.2.2).
 	RefusalTarget
-	// RefusalScope is a scope beyond every ceiling, or none left: invalid_scope (RFC 6749 §5.2).
+	// RefusalScope is a scope beyond every ceiling, or none left: invalid_scope (RFC 6749 §5.2). By a user id only where it tells nothing of
+	// the subject.
 	RefusalScope
 	// RefusalClient is a client that may not impersonate: unauthorized_client (RFC 6749 §5.2).
 	RefusalClient

@@ -10,6 +10,7 @@ import (
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/tokenexchange"
 )
@@ -175,6 +176,30 @@ func TestUserIDRefused(t *testing.T) {
 	ticketed := h.token(cookie, "app", actorScope)
 	refused(t, h.post("/oauth2/token", "app", userIDForm("john", ticketed)), http.StatusBadRequest, "unauthorized_client")
 	refused(t, h.post("/oauth2/token", "app", userIDForm("nobody", ticketed)), http.StatusBadRequest, "unauthorized_client")
+}
+
+// A start by a user id answers a scope alike for who is there and for who is not: one that the client cannot have, and one that the
+// client has but this person could not get.
+func TestUserIDTellsNoScopes(t *testing.T) {
+	t.Parallel()
+	reg := policy.Default()
+	reg.Scopes = append(reg.Scopes, policy.Scope{Name: "app:ledger", Class: policy.ScopeRead}) // of no role
+	h := setup(t, options{registry: &reg})
+	h.addClientAs("tool", func(c *store.Client) { tool(c); c.Scopes = append(c.Scopes, "app:ledger") })
+	cookie, _ := h.login("ann")
+	for scope, want := range map[string]string{"no-such-scope": "invalid_scope", "app:ledger": "invalid_request"} {
+		var bodies []string
+		for _, user := range []string{"john", "nobody"} {
+			f := userIDForm(user, h.token(cookie, "tool", actorScope))
+			f.Set("scope", scope)
+			r := h.post("/oauth2/token", "tool", f)
+			refused(t, r, http.StatusBadRequest, want)
+			bodies = append(bodies, r.body)
+		}
+		if bodies[0] != bodies[1] {
+			t.Errorf("%s: known: %s; unknown: %s", scope, bodies[0], bodies[1])
+		}
+	}
 }
 
 // The actor signed in just now, or signs in again: and is told so in the same words, whoever is asked for.
