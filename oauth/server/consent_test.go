@@ -205,7 +205,7 @@ func testStartByPersonWithConsent(t *testing.T, o options) {
 
 // A consent is necessary, and not enough: what each of the two could not do is refused, in the one text.
 //
-// Covers RFC8693-4.4-02, RFC8693-4.4-06, RFC8693-4.4-08, RFC8693-4.4-09.
+// Covers RFC8693-4.4-02, RFC8693-4.4-08, RFC8693-4.4-09.
 func TestConsentRefused(t *testing.T) { onBoth(t, testConsentRefused) }
 
 func testConsentRefused(t *testing.T, o options) {
