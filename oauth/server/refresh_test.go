@@ -383,3 +383,23 @@ func splitScope(claims map[string]any) []string {
 	s, _ := claims["scope"].(string)
 	return strings.Fields(s)
 }
+
+// TestRefreshNamesWhoMayAct: may_act follows the consent as it is at each refresh, not what the code's token said (RFC 8693 §4.4).
+func TestRefreshNamesWhoMayAct(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	h.addClientAs("bot", func(c *store.Client) { refreshing(c); agent(c) })
+	consent := h.consent("client:bot", "bot", nil)
+	first, _, _ := h.enter("john", "bot")
+	second := h.refresh("bot", first.refresh)
+	h.withdraw(consent.ID)
+	third := h.refresh("bot", second.refresh)
+	for name, c := range map[string]struct {
+		token string
+		named bool
+	}{"the code's": {first.access, true}, "a refreshed one": {second.access, true}, "after the consent": {third.access, false}} {
+		if _, said := claims(t, c.token); (said["may_act"] != nil) != c.named {
+			t.Errorf("%s: may_act is %v", name, said["may_act"])
+		}
+	}
+}
