@@ -123,7 +123,7 @@ func (a *app) clientRemove() *cobra.Command {
 			return a.withAdmin(ctx, false, func(ad *admin.Admin) error {
 				err := ad.RemoveClient(ctx, args[0])
 				if errors.Is(err, store.ErrNotFound) {
-					return withHint(fmt.Errorf("there is no client %q", args[0]), "understudy client ls lists clients")
+					return noClient(args[0])
 				}
 				if err != nil {
 					return err

@@ -80,7 +80,7 @@ func (a *app) changeClient(ctx context.Context, ad *admin.Admin, id string, chan
 	ended, err := ad.ChangeClient(ctx, id, change)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return withHint(fmt.Errorf("there is no client %q", id), "understudy client ls lists clients")
+		return noClient(id)
 	case errors.Is(err, impersonation.ErrChanged):
 		return withHint(fmt.Errorf("client %s was changed by somebody else at the same time", id), "look at it with understudy client ls, and try again")
 	case err != nil:

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/admin"
+	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/store"
 )
@@ -31,7 +34,7 @@ func (a *app) grantAdd() *cobra.Command {
 	f.StringVar(&n.Client, "client", "", "at which client (`ID`)")
 	f.StringArrayVar(&n.Scopes, "scope", nil, "`scope` that may be had at most; repeat for more")
 	f.StringVar(&mode, "mode", string(oauth.ModeRead), "read or write")
-	f.StringVar(&until, "until", "", "until when: a `time` as 2027-01-31T12:00:00Z, or a duration from now as 720h")
+	f.StringVar(&until, "until", "", "until when: a `time` as 2027-01-31T12:00:00Z, or a duration from now as 720h; at most 366 days")
 	f.StringVar(&n.Reason, "reason", "", "why, 10 to 500 characters: the reason of every session that stands on it")
 	for _, name := range []string{"subject", "actor", "client", "scope", "until", "reason"} {
 		cmd.MarkFlagRequired(name)
@@ -59,24 +62,39 @@ func moment(text string, now time.Time) (time.Time, error) {
 }
 
 func (a *app) addGrant(ctx context.Context, ad *admin.Admin, n admin.NewConsent) error {
-	for _, who := range []*string{&n.Subject, &n.Actor} {
-		if strings.HasPrefix(*who, oauth.ClientPrefix) {
-			continue
-		}
-		u, err := ad.User(ctx, *who)
-		if err != nil {
-			return err
-		}
-		*who = u.ID
+	var err1, err2 error
+	n.Subject, err1 = partyID(ctx, ad.Store, n.Subject)
+	n.Actor, err2 = partyID(ctx, ad.Store, n.Actor)
+	if err := cmp.Or(err1, err2); err != nil {
+		return err
 	}
 	c, err := ad.AddConsent(ctx, n)
-	if errors.Is(err, store.ErrExists) {
-		return withHint(err, "there is one of this subject at this client: understudy grant ls shows it, understudy grant rm takes it back")
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrExists):
+		return withHint(fmt.Errorf("there is a grant of this subject at client %q already", n.Client),
+			"understudy grant ls --all shows it, understudy grant rm takes it back")
+	case errors.Is(err, store.ErrNotFound):
+		return noClient(n.Client)
+	case err != nil:
 		return err
 	}
 	return a.say(map[string]string{"id": c.ID}, "added grant %s", c.ID)
+}
+
+// partyID is the ID of a user, who must be there; "" and a client's stay as they are.
+func partyID(ctx context.Context, d directory.Directory, who string) (string, error) {
+	if who == "" || strings.HasPrefix(who, oauth.ClientPrefix) {
+		return who, nil
+	}
+	u, err := admin.FindUser(ctx, d, who)
+	if errors.Is(err, directory.ErrNotFound) {
+		err = withHint(fmt.Errorf("there is no user %q", who), "understudy user ls lists users; give an ID or an e-mail address")
+	}
+	return u.ID, err
+}
+
+func noClient(id string) error {
+	return withHint(fmt.Errorf("there is no client %q", id), "understudy client ls lists clients")
 }
 
 // grantOut is a grant as -o json has it.
@@ -93,6 +111,7 @@ type grantOut struct {
 	Created   string   `json:"created"`
 	CreatedBy string   `json:"created_by"`
 	Revoked   string   `json:"revoked,omitempty"`
+	Counts    bool     `json:"counts"` // it has not ended, and the client could use it
 }
 
 func (a *app) grantList() *cobra.Command {
@@ -101,7 +120,7 @@ func (a *app) grantList() *cobra.Command {
 	cmd := &cobra.Command{Use: "ls", Short: "List grants that count", Args: cobra.NoArgs}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.BoolVar(&all, "all", false, "also those that are over or were taken back")
+	f.BoolVar(&all, "all", false, "also those that are over, were taken back, or are for what the client no longer is")
 	f.StringVar(&q.Subject, "subject", "", "of this subject (`user` ID or e-mail address)")
 	f.StringVar(&q.Actor, "actor", "", "to this actor (`user` ID or e-mail address, or client:ID)")
 	f.StringVar(&q.Client, "client", "", "at this client (`ID`)")
@@ -118,23 +137,31 @@ func (a *app) grantList() *cobra.Command {
 }
 
 func (a *app) listGrants(ctx context.Context, st store.Store, q store.ConsentQuery) error {
-	who := newPeople(st)
 	var err1, err2 error
-	q.Subject, err1 = who.id(ctx, q.Subject)
-	q.Actor, err2 = who.id(ctx, q.Actor)
-	page, err3 := st.Consents(ctx, q)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	q.Subject, err1 = partyID(ctx, st, q.Subject)
+	q.Actor, err2 = partyID(ctx, st, q.Actor)
+	if err := cmp.Or(err1, err2); err != nil {
+		return err
+	}
+	page, err1 := st.Consents(ctx, q)
+	clients, err2 := st.ListClients(ctx)
+	if err := errors.Join(err1, err2); err != nil {
 		return fmt.Errorf("listing grants: %w", err)
 	}
+	who := newPeople(st)
 	out := make([]grantOut, 0, len(page))
-	t := table{header: []string{"GRANT", "SUBJECT", "ACTOR", "CLIENT", "MODE", "SCOPES", "UNTIL", "TAKEN BACK", "WHY"}}
+	t := table{header: []string{"GRANT", "SUBJECT", "ACTOR", "CLIENT", "MODE", "SCOPES", "UNTIL", "TAKEN BACK", "COUNTS", "WHY"}}
 	for _, c := range page {
 		o, err := grantJSON(ctx, who, c)
 		if err != nil {
 			return err
 		}
+		o.Counts = c.Lives(q.Now) && slices.ContainsFunc(clients, func(at store.Client) bool { return at.Honours(c) })
+		if q.Live && !o.Counts {
+			continue
+		}
 		out = append(out, o)
-		t.add(o.ID, o.Subject.String(), o.Actor.String(), o.Client, o.Mode, strings.Join(o.Scopes, " "), o.Until, o.Revoked, o.Reason)
+		t.add(o.ID, o.Subject.String(), o.Actor.String(), o.Client, o.Mode, strings.Join(o.Scopes, " "), o.Until, o.Revoked, yesNo(o.Counts), o.Reason)
 	}
 	next := ""
 	if len(page) == q.Limit {
@@ -158,7 +185,7 @@ func grantJSON(ctx context.Context, who *people, c impersonation.Consent) (grant
 func (a *app) grantRemove() *cobra.Command {
 	var why string
 	cmd := &cobra.Command{Use: "rm ID --reason TEXT", Short: "Take a grant back and end the sessions that stand on it", Args: cobra.ExactArgs(1)}
-	cmd.Flags().StringVar(&why, "reason", "", "why, for the trail")
+	cmd.Flags().StringVar(&why, "reason", "", "why, 1 to 500 characters, for the trail")
 	cmd.MarkFlagRequired("reason")
 	cmd.RunE = a.does(func(ctx context.Context, args []string) error {
 		return a.withAdmin(ctx, false, func(ad *admin.Admin) error {

@@ -90,12 +90,17 @@ func (a *app) sayRotation(ad *admin.Admin, r admin.Rotation) error {
 
 func (a *app) keysRevoke() *cobra.Command {
 	var reason string
-	cmd := &cobra.Command{Use: "revoke KEY --reason TEXT", Short: "Refuse all that a key signed, from now on and for good: for a key that was stolen", Args: cobra.ExactArgs(1)}
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the trail")
+	cmd := &cobra.Command{Use: "revoke KEY --reason TEXT", Short: "Refuse all that a key signed, from now on and for good: for a key that was stolen", Args: cobra.ExactArgs(1),
+		Long: "Refuse all that a key signed, from now on and for good: for a key that was stolen.\n\n" +
+			"A KEY that begins with a dash goes last, after two: understudy keys revoke --reason TEXT -- -KEY"}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, 1 to 500 characters, for the trail")
 	cmd.MarkFlagRequired("reason")
 	cmd.RunE = a.does(func(ctx context.Context, args []string) error {
 		return a.withAdmin(ctx, false, func(ad *admin.Admin) error {
 			replacement, err := ad.RevokeKey(ctx, args[0], reason)
+			if errors.Is(err, impersonation.ErrChanged) {
+				return withHint(fmt.Errorf("%s is revoked already", args[0]), "nothing was changed, and nothing is left to do: what it signed counts for nothing")
+			}
 			if inv := new(admin.InvalidError); errors.As(err, &inv) && inv.Field == "kid" {
 				return withHint(err, "nothing was changed: understudy keys ls lists keys; a key is given by its whole ID")
 			}

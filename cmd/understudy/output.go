@@ -95,6 +95,13 @@ func clean(s string) string {
 	}, s)
 }
 
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
 // stamp is a time as all output gives it: UTC, RFC 3339, "" for never.
 func stamp(t time.Time) string {
 	if t.IsZero() {

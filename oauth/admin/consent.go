@@ -27,15 +27,19 @@ type NewConsent struct {
 	Scopes []string
 	// Mode is the most that may be done; "" is oauth.ModeRead.
 	Mode oauth.Mode
-	// Until is when it ends, in the future.
+	// Until is when it ends: in the future, and within MaxConsent.
 	Until time.Time
 	// Reason is that of every session that stands on it: policy.MinReason to policy.MaxReason characters.
 	Reason string
 }
 
+// MaxConsent is how long a consent lasts at most: who let somebody act for them is asked again each year, on whatever day.
+const MaxConsent = 366 * 24 * time.Hour
+
 // AddConsent writes down that somebody may act for a user, and returns it. From then on the user's own tokens at the client name the
-// actor in may_act (RFC 8693 §4.4). It returns an *InvalidError, or store.ErrExists if the user has one at that client that counts.
-// Whether the actor may act is asked again at each exchange: a consent lifts no rule of the policy.
+// actor in may_act (RFC 8693 §4.4). It returns an *InvalidError, also for one that nobody could use as users, clients and registry
+// are now; directory.ErrNotFound if there is no such subject or actor; store.ErrNotFound if there is no such client; or store.ErrExists
+// if the user has one at that client that has not ended. Whether the actor may act is asked again at each exchange: a consent lifts no rule of the policy.
 func (a *Admin) AddConsent(ctx context.Context, n NewConsent) (impersonation.Consent, error) {
 	now := a.Now().UTC().Truncate(time.Millisecond)
 	subject, err := a.Store.Get(ctx, n.Subject)
@@ -46,7 +50,7 @@ func (a *Admin) AddConsent(ctx context.Context, n NewConsent) (impersonation.Con
 	if err != nil {
 		return impersonation.Consent{}, fmt.Errorf("client %q: %w", n.Client, err)
 	}
-	kind, err := a.actorKind(ctx, n.Actor, c)
+	kind, err := a.actorKind(ctx, n.Actor, subject, c)
 	if err != nil {
 		return impersonation.Consent{}, err
 	}
@@ -88,15 +92,22 @@ func (a *Admin) RemoveConsent(ctx context.Context, id, why string) ([]impersonat
 	return ended, nil
 }
 
-// actorKind says what may act, and that it is somebody.
-func (a *Admin) actorKind(ctx context.Context, actor string, c store.Client) (oauth.ActorKind, error) {
+// actorKind says what may act, that it is somebody, and that the subject is within its reach.
+func (a *Admin) actorKind(ctx context.Context, actor string, subject directory.User, c store.Client) (oauth.ActorKind, error) {
+	whom := impersonation.PersonOf(a.Issuer, subject)
 	if !strings.HasPrefix(actor, oauth.ClientPrefix) {
-		if _, err := a.Store.Get(ctx, actor); err != nil {
+		u, err := a.Store.Get(ctx, actor)
+		if err != nil {
 			return "", fmt.Errorf("user %q: %w", actor, err)
+		}
+		if who := impersonation.PersonOf(a.Issuer, u); !a.Registry.Reaches(&who, whom) {
+			return "", invalid("subject", "has a privileged role that is out of the actor's reach")
 		}
 		return oauth.ActorUser, nil
 	}
 	switch {
+	case !a.Registry.Reaches(nil, whom):
+		return "", invalid("subject", "has a privileged role: no service or agent may act for them")
 	case actor != oauth.ClientSubject(c.ID):
 		return "", invalid("actor", "a client acts at itself alone: must be %s", oauth.ClientSubject(c.ID))
 	case !c.Settings.Service.Machine():
@@ -117,6 +128,8 @@ func checkConsent(n NewConsent, subject directory.User, c store.Client, now time
 		return invalid("mode", "must be read or write")
 	case !n.Until.After(now):
 		return invalid("until", "must be in the future")
+	case n.Until.After(now.Add(MaxConsent)):
+		return invalid("until", "must be at most %d days from now", MaxConsent/(24*time.Hour))
 	case !policy.ValidReason(n.Reason):
 		return invalid("reason", "must have %d to %d characters", policy.MinReason, policy.MaxReason)
 	}
@@ -125,7 +138,7 @@ func checkConsent(n NewConsent, subject directory.User, c store.Client, now time
 
 func (a *Admin) checkConsentScopes(scopes []string, c store.Client) error {
 	if len(tidy(scopes)) == 0 {
-		return invalid("scope", "must be given: a consent to everything is none")
+		return invalid("scope", "must be given: a grant of everything is none")
 	}
 	for _, s := range scopes {
 		switch {

@@ -71,7 +71,8 @@ func TestAddConsent(t *testing.T) {
 func TestAddConsentRefuses(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	john := b.user("john@acme.test")
+	john, ann, old := b.user("john@acme.test"), b.user("ann@acme.test", "admin"), b.user("old@acme.test", "editor")
+	b.Registry.Roles = b.Registry.Roles[:2] // nobody knows any more what an editor may
 	b.agent("bot")
 	b.agent("other")
 	b.client("app")
@@ -87,6 +88,10 @@ func TestAddConsentRefuses(t *testing.T) {
 		"what is never given":         {func(n *admin.NewConsent) { n.Scopes = []string{"impersonate"} }, "scope"},
 		"a mode of nobody":            {func(n *admin.NewConsent) { n.Mode = "all" }, "mode"},
 		"over":                        {func(n *admin.NewConsent) { n.Until = time.Now().Add(-time.Minute) }, "until"},
+		"for ever":                    {func(n *admin.NewConsent) { n.Until = time.Now().Add(admin.MaxConsent + time.Hour) }, "until"},
+		"an agent for who has power":  {func(n *admin.NewConsent) { n.Subject = ann.ID }, "subject"},
+		"a person for who has more":   {func(n *admin.NewConsent) { n.Subject, n.Actor = ann.ID, john.ID }, "subject"},
+		"an agent for who had power":  {func(n *admin.NewConsent) { n.Subject = old.ID }, "subject"},
 		"no end":                      {func(n *admin.NewConsent) { n.Until = time.Time{} }, "until"},
 		"no reason":                   {func(n *admin.NewConsent) { n.Reason = "because" }, "reason"},
 	} {

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -112,7 +111,7 @@ func (a *Admin) RotateKey(ctx context.Context, algorithm string, haste bool) (Ro
 // sign in anew, and impersonations can only be stopped, also by revoking their token. kid is its whole ID, why the operator's
 // reason, 1 to policy.MaxReason characters. If no other is left to sign what the server needs, it makes one that does at once, and
 // returns its ID, or "": also where the sealing key is not at hand, since to revoke must not wait for that; then the server makes
-// one. It returns an *InvalidError for a key that there is not and for one that is revoked already.
+// one. It returns an *InvalidError for a key that there is not, and impersonation.ErrChanged for one that is revoked already.
 func (a *Admin) RevokeKey(ctx context.Context, kid, why string) (replacement string, err error) {
 	if err := checkReason(why); err != nil {
 		return "", err
@@ -131,10 +130,7 @@ func (a *Admin) RevokeKey(ctx context.Context, kid, why string) (replacement str
 		a.replaceWith(ctx, &w, all[i].Algorithm)
 	}
 	replaced, err := a.Store.RevokeSigningKey(ctx, w)
-	switch {
-	case errors.Is(err, impersonation.ErrChanged):
-		return "", invalid("kid", "%s is revoked already", kid)
-	case err != nil:
+	if err != nil {
 		return "", fmt.Errorf("revoking key %s: %w", kid, err)
 	}
 	a.log(ctx, "revoked a signing key", slog.String("kid", kid), slog.Bool("replaced", replaced))

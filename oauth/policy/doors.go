@@ -69,7 +69,7 @@ func (r *Rules) signedIn(q *Request) *rule {
 func (r *Rules) machine(q *Request) (*Impersonate, *rule) {
 	m := &Impersonate{Scopes: q.Consent.Scopes}
 	switch {
-	case !r.reaches(m, q):
+	case !r.registry.reaches(m, &q.Actor, &q.Subject):
 		return nil, &rolePrivileged
 	case !r.clientAllows(q):
 		return nil, &clientMode

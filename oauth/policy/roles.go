@@ -32,7 +32,7 @@ func (r *Rules) covers(m *Impersonate, q *Request) (step int, failed *rule) {
 		return 0, &roleOrganisation
 	case len(m.Subjects) > 0 && !r.holdsOne(&q.Subject, m.Subjects):
 		return 1, &roleSubjects
-	case !r.reaches(m, q):
+	case !r.registry.reaches(m, &q.Actor, &q.Subject):
 		return 2, &rolePrivileged
 	case !r.clientAllows(q):
 		return 3, &clientMode
@@ -55,25 +55,36 @@ func (r *Rules) holdsOne(p *Person, names []string) bool {
 
 // reaches reports whether the subject's privileged roles leave them within reach: there are none, or m reaches
 // privileged subjects and the actor holds every one of them too. Otherwise impersonation would be a way up.
-func (r *Rules) reaches(m *Impersonate, q *Request) bool {
-	for i := range r.registry.Roles {
-		role := &r.registry.Roles[i]
-		if role.Privileged && role.heldBy(&q.Subject) && (!m.Privileged || !role.heldBy(&q.Actor)) {
+func (g Registry) reaches(m *Impersonate, actor, subject *Person) bool {
+	for i := range g.Roles {
+		role := &g.Roles[i]
+		if role.Privileged && role.heldBy(subject) && (!m.Privileged || !role.heldBy(actor)) {
 			return false
 		}
 	}
-	for _, name := range q.Subject.Roles {
-		if !r.registered(name) && (!m.Privileged || !slices.Contains(q.Actor.Roles, name)) {
+	for _, name := range subject.Roles {
+		if !g.registered(name) && (!m.Privileged || !slices.Contains(actor.Roles, name)) {
 			return false
 		}
 	}
 	return true
 }
 
+// Reaches reports whether the subject's privileged roles leave them within somebody's reach: there are none, or a role of the actor
+// reaches them all the same. A nil actor is a service or an agent, which has no roles. It promises nothing else.
+func (g Registry) Reaches(actor *Person, subject Person) bool {
+	if actor == nil {
+		return g.reaches(new(Impersonate), new(Person), &subject)
+	}
+	return g.reaches(new(Impersonate), actor, &subject) || slices.ContainsFunc(g.RolesOf(*actor), func(r Role) bool {
+		return r.Impersonate != nil && g.reaches(r.Impersonate, actor, &subject)
+	})
+}
+
 // registered reports whether the registry knows a role. One that it does not know counts as privileged: whoever drops a role from
 // the configuration must not open its holders.
-func (r *Rules) registered(name string) bool {
-	return slices.ContainsFunc(r.registry.Roles, func(role Role) bool { return role.Name == name })
+func (g Registry) registered(name string) bool {
+	return slices.ContainsFunc(g.Roles, func(role Role) bool { return role.Name == name })
 }
 
 func (r *Rules) clientAllows(q *Request) bool {
