@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -219,6 +220,9 @@ func TestServeRefusesDemo(t *testing.T) {
 	wantRefused(t, understudy(t, dir, "serve"), "understudy.db is a demo database: its passwords are public", "hint: --database names another")
 }
 
+// TestServeTLS: where TLS ends here, what comes in plain is answered before anything is read of it.
+//
+// Covers RFC8693-6-01.
 func TestServeTLS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -228,6 +232,25 @@ func TestServeTLS(t *testing.T) {
 	res, err := client.Get("https://" + s.public + "/.well-known/openid-configuration")
 	if err != nil || res.StatusCode != http.StatusOK || res.TLS.Version < tls.VersionTLS12 {
 		t.Errorf("got %v, %v, want 200 over TLS", res, err)
+	}
+	post := func(scheme string) (int, string) {
+		t.Helper()
+		res, err := client.PostForm(scheme+"://"+s.public+"/oauth2/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {"app"}, "client_secret": {"sesame"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(body)
+	}
+	if status, body := post("http"); status != http.StatusBadRequest || strings.Contains(body, "error") {
+		t.Errorf("in plain: got %d %s, want 400 and no answer of the token endpoint", status, body)
+	}
+	if status, body := post("https"); status != http.StatusUnauthorized || !strings.Contains(body, "invalid_client") {
+		t.Errorf("over TLS: got %d %s, want 401 invalid_client", status, body)
 	}
 	s.stop(t)
 }
