@@ -50,8 +50,10 @@
 //	oauth/admin            what an operator may do, each act with its entry
 //	oauth/internal/form    reads strangers' parameters strictly, before fosite does
 //	oauth/internal/seal    seals secrets; internal/password and internal/totp check people's
+//	oauth/internal/outbound calls URLs that others gave, and nothing that only we could reach
 //	oauth/internal/chaos   kills real servers and checks what must hold afterwards; internal/load measures them
 //	oauth/browsertest      drives a headless Chromium, for tests; store/postgrestest starts a private Postgres
+//	oauth/server/interop   other people's clients against our server; oauth/tokens/wycheproof, vectors: modules of their own
 //	migrations             the schema, embedded
 //
 // # Where we differ from RFC 8693
