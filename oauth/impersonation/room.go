@@ -30,6 +30,9 @@ func (r rooms) of(actor string) int {
 	return max(r.people, 0)
 }
 
+// most is the larger of the two: who acts is known only by the read that counts.
+func (r rooms) most() int { return max(r.people, r.services, 0) }
+
 // check refuses what would be one session too many. The write guards the same: two starts may be decided at once.
 func (r rooms) check(f Facts) *Refusal {
 	most := r.of(f.Actor.Subject)

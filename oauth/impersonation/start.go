@@ -83,7 +83,9 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (*Started, error) {
 
 func (s *Service) start(ctx context.Context, way door, r StartRequest) (*Started, error) {
 	now := s.clock()
-	facts, err := s.store.LoadStart(ctx, way.key(r, now))
+	key := way.key(r, now)
+	key.Most = s.rooms.most()
+	facts, err := s.store.LoadStart(ctx, key)
 	if err != nil {
 		return nil, err
 	}

@@ -73,6 +73,7 @@ type StartKey struct {
 	SubjectLogin   string // Login.ID of the subject's own token, "" where there is none
 	SubjectJTI     string // of the subject's own token, "" looks for none
 	Consent        bool   // whether to look for the subject's grant at the client
+	Most           int    // how far Facts.Elsewhere is counted, 0 for not at all: a limit needs no more
 	Now            time.Time
 }
 
@@ -91,7 +92,7 @@ type Facts struct {
 	Consent *Consent
 	// Live are the IDs of the sessions of the same login and client that are not ended, the oldest first.
 	Live []string
-	// Elsewhere counts the living sessions of the actor, but for those in Live.
+	// Elsewhere counts the living sessions of the actor, but for those in Live, up to StartKey.Most.
 	Elsewhere int
 	Kills     []Kill
 	Guard     Guard

@@ -47,7 +47,7 @@ func (s *Service) IssueTicket(ctx context.Context, r TicketRequest) (oauth.Secre
 
 func (s *Service) issueTicket(ctx context.Context, r TicketRequest) (oauth.Secret, error) {
 	now := s.clock()
-	facts, err := s.store.LoadStart(ctx, StartKey{Client: r.Client, Actor: r.Actor, Subject: r.Subject, Login: r.Login, Now: now})
+	facts, err := s.store.LoadStart(ctx, StartKey{Client: r.Client, Actor: r.Actor, Subject: r.Subject, Login: r.Login, Most: s.rooms.most(), Now: now})
 	if err != nil {
 		return "", err
 	}

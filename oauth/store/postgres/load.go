@@ -13,7 +13,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
-const startKeyColumns = `ticket bytea, client text, actor text, subject text, login text, jti text, now bigint, consent boolean,
+const startKeyColumns = `ticket bytea, client text, actor text, subject text, login text, jti text, now bigint, most bigint, consent boolean,
 	subject_login text, subject_jti text`
 
 // one joins the row of table that condition finds, and NULL where there is none. OFFSET keeps Postgres from turning the look-up into
@@ -30,8 +30,8 @@ var (
 			EXISTS (SELECT 1 FROM oauth_grant g WHERE g.jti = q.subject_jti AND g.revoked_at IS NULL)
 				AND (q.subject_login = '' OR EXISTS (SELECT 1 FROM login o WHERE o.id = q.subject_login AND o.ended_at IS NULL)), ` + consentColumns + `, ` + epochArrays + `,
 			(SELECT array_agg(s.id ORDER BY s.seq) FROM impersonation_session s WHERE s.login = k.login AND s.login <> '' AND s.client = k.client AND s.ended_at IS NULL),
-			(SELECT count(*) FROM impersonation_session s WHERE s.actor = k.actor AND s.ended_at IS NULL AND s.expires_at > q.now
-				AND NOT (s.login = k.login AND s.login <> '' AND s.client = k.client))
+			(SELECT count(*) FROM (SELECT 1 FROM impersonation_session s WHERE s.actor = k.actor AND s.ended_at IS NULL AND s.expires_at > q.now
+				AND NOT (s.login = k.login AND s.login <> '' AND s.client = k.client) LIMIT q.most) counted)
 		FROM ` + unnested("q", startKeyColumns, 1) + one("ticket", "t", "hash = q.ticket") + `
 		CROSS JOIN LATERAL (SELECT coalesce(t.client, q.client) AS client, coalesce(t.actor, q.actor) AS actor,
 			coalesce(t.subject, q.subject) AS subject, coalesce(t.login, q.login) AS login) k` +
@@ -60,6 +60,7 @@ type startKey struct {
 	ticket                             oauth.Hash
 	client, actor, subject, login, jti string
 	now                                int64 // whole seconds, so that callers of one moment share a read
+	most                               int
 	consent                            bool
 	subjectLogin, subjectJTI           string
 }
@@ -86,7 +87,7 @@ func (r *startRow) dest(ord *int64) []any {
 
 // LoadStart implements impersonation.Store.
 func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impersonation.Facts, err error) {
-	key := startKey{k.Ticket, k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI, k.Now.Unix(), k.Consent, k.SubjectLogin, k.SubjectJTI}
+	key := startKey{k.Ticket, k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI, k.Now.Unix(), k.Most, k.Consent, k.SubjectLogin, k.SubjectJTI}
 	if !storable(k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI, k.SubjectLogin, k.SubjectJTI) {
 		return f, nil
 	}
@@ -102,7 +103,7 @@ func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impe
 func (s *Store) readStarts(ctx context.Context, keys []startKey) (map[startKey]*startRow, error) {
 	asked := newTable(startKeyColumns)
 	for _, k := range keys {
-		asked.add(hashed(k.ticket), k.client, k.actor, k.subject, k.login, orNull(k.jti), k.now*1000, k.consent, k.subjectLogin, orNull(k.subjectJTI))
+		asked.add(hashed(k.ticket), k.client, k.actor, k.subject, k.login, orNull(k.jti), k.now*1000, k.most, k.consent, k.subjectLogin, orNull(k.subjectJTI))
 	}
 	return readMany(ctx, s, selectStart, args(asked), func(rows pgx.Rows, found map[startKey]*startRow) error {
 		r := new(startRow)

@@ -38,8 +38,8 @@ var insertStarts = func() string {
 		WHEN w.once <> '' AND EXISTS (SELECT 1 FROM impersonation_session s WHERE s.once = w.once AND s.once <> '') THEN 'spent'
 		WHEN w.ord IN (` + anyMoved(epochs) + `) OR ` + isGone + ` OR EXISTS (SELECT 1 FROM impersonation_session s
 			WHERE s.login = w.session_login AND s.login <> '' AND s.client = w.client AND s.ended_at IS NULL AND s.expires_at > w.now) THEN 'changed'
-		WHEN w.max_live > 0 AND w.max_live <= (SELECT count(*) FROM impersonation_session s WHERE s.actor = w.actor AND s.ended_at IS NULL
-			AND s.expires_at > w.now AND NOT (s.login = w.session_login AND s.login <> '' AND s.client = w.client)) THEN 'changed'
+		WHEN w.max_live > 0 AND w.max_live <= (SELECT count(*) FROM (SELECT 1 FROM impersonation_session s WHERE s.actor = w.actor AND s.ended_at IS NULL
+			AND s.expires_at > w.now AND NOT (s.login = w.session_login AND s.login <> '' AND s.client = w.client) LIMIT w.max_live) counted) THEN 'changed'
 		WHEN EXISTS (SELECT 1 FROM installation i WHERE i.id = 1) THEN 'ok'
 		ELSE 'no installation' END AS outcome FROM ` + unnested("w", startColumns, 1) + `),
 	ok AS MATERIALIZED (SELECT v.* FROM verdict v CROSS JOIN ` + head + ` WHERE v.outcome = 'ok'),

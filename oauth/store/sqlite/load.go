@@ -52,8 +52,10 @@ func (c *conn) loadStart(ctx context.Context, k impersonation.StartKey) (f imper
 	}); err != nil {
 		return f, err
 	}
-	if err := c.row(ctx, countLive, []any{k.Actor, k.Now.UnixMilli(), k.Login, k.Client}, []any{&f.Elsewhere}); err != nil {
-		return f, err
+	if k.Most > 0 {
+		if err := c.row(ctx, countLive, []any{k.Actor, k.Now.UnixMilli(), k.Login, k.Client, k.Most}, []any{&f.Elsewhere}); err != nil {
+			return f, err
+		}
 	}
 	if k.Consent {
 		if f.Consent, err = optional(c.consent(ctx, selectOpenConsent, k.Subject, k.Client)); err != nil {

@@ -19,9 +19,10 @@ const (
 
 	selectLive = `SELECT id FROM impersonation_session WHERE login = ? AND login <> '' AND client = ? AND ended_at IS NULL ORDER BY seq`
 
-	// countLive counts the living sessions of an actor, but for those that a start at the same login and client takes the place of.
-	countLive = `SELECT count(*) FROM impersonation_session WHERE actor = ?1 AND ended_at IS NULL AND expires_at > ?2
-		AND NOT (login = ?3 AND login <> '' AND client = ?4)`
+	// countLive counts the living sessions of an actor up to a number, but for those that a start at the same login and client takes
+	// the place of.
+	countLive = `SELECT count(*) FROM (SELECT 1 FROM impersonation_session WHERE actor = ?1 AND ended_at IS NULL AND expires_at > ?2
+		AND NOT (login = ?3 AND login <> '' AND client = ?4) LIMIT ?5)`
 )
 
 func sessionDest(s *impersonation.Session, more ...any) []any {

@@ -79,7 +79,7 @@ func (c *conn) hasRoom(ctx context.Context, w impersonation.StartWrite) error {
 	}
 	var n int64
 	s := w.Session
-	if err := c.row(ctx, countLive, []any{s.Actor, w.Now.UnixMilli(), s.Login, s.Client}, []any{&n}); err != nil {
+	if err := c.row(ctx, countLive, []any{s.Actor, w.Now.UnixMilli(), s.Login, s.Client, w.MaxLive}, []any{&n}); err != nil {
 		return err
 	}
 	if n >= int64(w.MaxLive) {

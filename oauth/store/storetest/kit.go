@@ -79,6 +79,7 @@ func (k *kit) newLogin(user string) impersonation.Login {
 
 func (k *kit) load(key impersonation.StartKey) impersonation.Facts {
 	k.Helper()
+	key.Most = 1000
 	f, err := k.store.LoadStart(k.Context(), key)
 	k.ok(err)
 	return f

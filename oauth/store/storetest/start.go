@@ -213,6 +213,9 @@ var startCases = []testCase{
 		if n := k.load(k.key()).Elsewhere; n != 1 {
 			k.Errorf("got %d sessions elsewhere, want 1", n)
 		}
+		if f, err := k.store.LoadStart(k.Context(), k.key()); err != nil || f.Elsewhere != 0 {
+			k.Errorf("got %d sessions elsewhere, %v; want none where nobody asked", f.Elsewhere, err)
+		}
 		w := k.startWrite(k.issue())
 		w.MaxLive = 1
 		k.wantErr("a second session where one is the limit", k.store.Start(k.Context(), w), impersonation.ErrChanged)
