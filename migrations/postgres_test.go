@@ -206,7 +206,7 @@ func TestEntriesAreImmutableOnPostgres(t *testing.T) {
 	expect("application", d.Application, `INSERT INTO outbox (position, kind, session, actor, subject, client, reason) VALUES (1, '', '', '', '', '', '')`, denied)
 	expect("application", d.Application, `UPDATE audit_entry SET opening = NULL`, denied)
 	expect("application", d.Application, `ALTER TABLE audit_entry DISABLE TRIGGER ALL`, denied)
-	expect("application", d.Application, `DELETE FROM app_user`, denied)
+	expect("application", d.Application, `DELETE FROM client`, denied)
 	expect("application", d.Application, `UPDATE installation SET minimum_schema = 0`, denied)
 	expect("application", d.Application, `CREATE TABLE x ()`, denied)
 	expect("owner", d.Owner, `UPDATE audit_entry SET opening = NULL`, "")

@@ -58,11 +58,31 @@ CREATE TABLE app_user (
     totp            bytea,
     created_at      bigint,
     updated_at      bigint,
-    last_sign_in_at bigint
+    last_sign_in_at bigint,
+    source          text    NOT NULL COLLATE "C" DEFAULT '', -- who keeps the user, '' for whoever works here
+    user_name       text    NOT NULL COLLATE "C" DEFAULT '', -- what the source calls them
+    user_name_key   text    NOT NULL COLLATE "C" DEFAULT '', -- the same without case
+    external_id     text    NOT NULL COLLATE "C" DEFAULT ''
 );
 
 CREATE INDEX app_user_by_name ON app_user (name, id);
 CREATE INDEX app_user_by_organisation ON app_user (organisation, name, id);
+
+-- The IDs of users who were deleted: none is given to anybody else.
+CREATE TABLE user_gone (
+    id      text   NOT NULL COLLATE "C" PRIMARY KEY,
+    gone_at bigint
+);
+
+-- Who a user is at other issuers: (iss, sub), compared byte by byte.
+CREATE TABLE user_identity (
+    issuer  text NOT NULL COLLATE "C",
+    subject text NOT NULL COLLATE "C",
+    user_id text NOT NULL COLLATE "C" REFERENCES app_user (id) ON DELETE CASCADE,
+    PRIMARY KEY (issuer, subject)
+);
+
+CREATE UNIQUE INDEX user_identity_by_user ON user_identity (user_id, issuer);
 
 CREATE TABLE user_group (
     user_id  text    NOT NULL COLLATE "C" REFERENCES app_user (id) ON DELETE CASCADE,
@@ -81,7 +101,10 @@ CREATE TABLE login (
     created_at   bigint,
     last_used_at bigint,
     expires_at   bigint,
-    ended_at     bigint
+    ended_at     bigint,
+    upstream      text  NOT NULL COLLATE "C" DEFAULT '', -- the issuer by which they signed in; '' by credentials of ours
+    upstream_sid  text  NOT NULL COLLATE "C" DEFAULT '', -- its sid
+    upstream_hint bytea -- its ID token, sealed, for its end_session_endpoint
 );
 
 CREATE INDEX login_by_user ON login (user_id);
@@ -112,7 +135,8 @@ CREATE TABLE oauth_grant (
     family             text NOT NULL COLLATE "C" DEFAULT '', -- the id of the grant whose code all else came of
     refresh_hash       bytea UNIQUE,
     refresh_expires_at bigint,
-    refresh_used_at    bigint
+    refresh_used_at    bigint,
+    token_sub          text NOT NULL COLLATE "C" DEFAULT '' -- the sub of its tokens, where that is not user_id
 );
 
 CREATE INDEX oauth_grant_by_client ON oauth_grant (client);
@@ -188,7 +212,10 @@ CREATE TABLE impersonation_session (
     actor_kind        text   NOT NULL COLLATE "C" DEFAULT '',
     jkt               text   NOT NULL COLLATE "C" DEFAULT '', -- the key that the token is bound to (RFC 9449)
     consent           text   NOT NULL COLLATE "C" DEFAULT '', -- the grant of the subject that it stands on
-    once              text   NOT NULL COLLATE "C" DEFAULT '' -- what can start only once, beside a ticket
+    once              text   NOT NULL COLLATE "C" DEFAULT '', -- what can start only once, beside a ticket
+    token_sub         text   NOT NULL COLLATE "C" DEFAULT '', -- the sub of its token, where that is not subject
+    act_iss           text   NOT NULL COLLATE "C" DEFAULT '', -- the act of its token, where that is not actor at our issuer
+    act_sub           text   NOT NULL COLLATE "C" DEFAULT ''
 );
 
 -- With seq, so that a page of the newest is read in its order and ends with the page.

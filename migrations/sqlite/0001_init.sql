@@ -52,11 +52,31 @@ CREATE TABLE app_user (
     totp            BLOB,
     created_at      INTEGER,
     updated_at      INTEGER,
-    last_sign_in_at INTEGER
+    last_sign_in_at INTEGER,
+    source          TEXT NOT NULL DEFAULT '', -- who keeps the user, '' for whoever works here
+    user_name       TEXT NOT NULL DEFAULT '', -- what the source calls them
+    user_name_key   TEXT NOT NULL DEFAULT '', -- the same without case
+    external_id     TEXT NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX app_user_by_name ON app_user (name, id);
 CREATE INDEX app_user_by_organisation ON app_user (organisation, name, id);
+
+-- The IDs of users who were deleted: none is given to anybody else.
+CREATE TABLE user_gone (
+    id      TEXT PRIMARY KEY,
+    gone_at INTEGER
+) STRICT;
+
+-- Who a user is at other issuers: (iss, sub), compared byte by byte.
+CREATE TABLE user_identity (
+    issuer  TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    user_id TEXT NOT NULL REFERENCES app_user (id) ON DELETE CASCADE,
+    PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX user_identity_by_user ON user_identity (user_id, issuer);
 
 CREATE TABLE user_group (
     user_id  TEXT    NOT NULL REFERENCES app_user (id) ON DELETE CASCADE,
@@ -75,7 +95,10 @@ CREATE TABLE login (
     created_at   INTEGER,
     last_used_at INTEGER,
     expires_at   INTEGER,
-    ended_at     INTEGER
+    ended_at     INTEGER,
+    upstream      TEXT NOT NULL DEFAULT '', -- the issuer by which they signed in; '' by credentials of ours
+    upstream_sid  TEXT NOT NULL DEFAULT '', -- its sid
+    upstream_hint BLOB -- its ID token, sealed, for its end_session_endpoint
 ) STRICT;
 
 CREATE INDEX login_by_user ON login (user_id) WHERE ended_at IS NULL;
@@ -106,7 +129,8 @@ CREATE TABLE oauth_grant (
     family             TEXT NOT NULL DEFAULT '', -- the id of the grant whose code all else came of
     refresh_hash       BLOB UNIQUE,
     refresh_expires_at INTEGER,
-    refresh_used_at    INTEGER
+    refresh_used_at    INTEGER,
+    token_sub          TEXT NOT NULL DEFAULT '' -- the sub of its tokens, where that is not user_id
 ) STRICT;
 
 CREATE INDEX oauth_grant_by_client ON oauth_grant (client);
@@ -182,7 +206,10 @@ CREATE TABLE impersonation_session (
     actor_kind        TEXT NOT NULL DEFAULT '',
     jkt               TEXT NOT NULL DEFAULT '', -- the key that the token is bound to (RFC 9449)
     consent           TEXT NOT NULL DEFAULT '', -- the grant of the subject that it stands on
-    once              TEXT NOT NULL DEFAULT '' -- what can start only once, beside a ticket
+    once              TEXT NOT NULL DEFAULT '', -- what can start only once, beside a ticket
+    token_sub         TEXT NOT NULL DEFAULT '', -- the sub of its token, where that is not subject
+    act_iss           TEXT NOT NULL DEFAULT '', -- the act of its token, where that is not actor at our issuer
+    act_sub           TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE INDEX session_by_actor ON impersonation_session (actor);

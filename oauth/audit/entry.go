@@ -35,6 +35,16 @@ const (
 	KindUserRole      Kind = "user.role"
 	KindUserDisable   Kind = "user.disable"
 	KindUserEnable    Kind = "user.enable"
+	KindUserChange    Kind = "user.change" // what does not decide: name, address
+	KindUserLink      Kind = "user.link"   // to an identity at another issuer
+	KindUserUnlink    Kind = "user.unlink"
+	KindUserDelete    Kind = "user.delete"
+	KindGroupAdd      Kind = "group.add"
+	KindGroupChange   Kind = "group.change"
+	KindGroupRemove   Kind = "group.remove"
+	KindSourceAdd     Kind = "source.add" // who provisions users, and the tokens by which they do
+	KindSourceChange  Kind = "source.change"
+	KindSourceRemove  Kind = "source.remove"
 	KindClientAdd     Kind = "client.add"
 	KindClientChange  Kind = "client.change"
 	KindClientRemove  Kind = "client.remove"

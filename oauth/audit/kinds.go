@@ -5,7 +5,8 @@ func Kinds() []Kind {
 	return []Kind{
 		KindTicket, KindStart, KindRefused, KindRefusedFolded, KindStop, KindStopRefused, KindEnd, KindAction, KindReuse, KindRevoke,
 		KindSignIn, KindSignOut, KindTOTPEnrolled,
-		KindUserAdd, KindUserPassword, KindUserRole, KindUserDisable, KindUserEnable, KindClientAdd, KindClientChange, KindClientRemove,
+		KindUserAdd, KindUserPassword, KindUserRole, KindUserDisable, KindUserEnable, KindUserChange, KindUserLink, KindUserUnlink, KindUserDelete,
+		KindGroupAdd, KindGroupChange, KindGroupRemove, KindSourceAdd, KindSourceChange, KindSourceRemove, KindClientAdd, KindClientChange, KindClientRemove,
 		KindConsentAdd, KindConsentRemove,
 		KindKill, KindLift, KindPolicy, KindKey, KindKeyRevoke, KindSearch,
 	}

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/understudy-id/understudy/oauth"
 )
 
 // ErrNotFound is returned for a user that does not exist or that the query's scope hides: nobody can tell which.
@@ -25,7 +27,12 @@ type User struct {
 	Groups       []string
 	Roles        []string
 	Attributes   map[string]string
-	Enabled      bool
+	// Identities are who the user is at other issuers, (iss, sub) as their tokens say, at most one at each issuer. Each is one user's.
+	Identities []oauth.Party
+	// Source is who keeps the user: "" whoever works here by hand, else a kind and a name, such as "scim:okta" or "upstream:corp".
+	// UserName and ExternalID are what Source calls them.
+	Source, UserName, ExternalID string
+	Enabled                      bool
 	// Protected users cannot be impersonated by anybody.
 	Protected bool
 	// SecondFactor tells that one is enrolled. Read only here.

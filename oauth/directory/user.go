@@ -59,7 +59,33 @@ func (u User) Validate() error {
 	if u.Organisation != "" && !label(u.Organisation) {
 		return fmt.Errorf("organisation: must be at most %d bytes, without control characters", maxLabel)
 	}
+	for _, l := range []struct{ name, is string }{{"source", u.Source}, {"user_name", u.UserName}, {"external_id", u.ExternalID}} {
+		if l.is != "" && !label(l.is) {
+			return fmt.Errorf("%s: must be at most %d bytes, without control characters", l.name, maxLabel)
+		}
+	}
+	if err := u.validateIdentities(); err != nil {
+		return err
+	}
 	return u.validateLists()
+}
+
+// validateIdentities keeps an issuer to what its iss can be (RFC 3986), so that a space after it can begin the subject, and a subject
+// to what a sub of ours could be: a client may be shown it in place of the ID.
+func (u User) validateIdentities() error {
+	seen := map[string]bool{}
+	for _, p := range u.Identities {
+		switch {
+		case !printable(p.Issuer):
+			return fmt.Errorf("identities: an issuer must be 1 to %d printable ASCII characters without space", MaxID)
+		case !validID(p.Subject):
+			return fmt.Errorf("identities: a subject must be 1 to %d printable ASCII characters without space, and not begin with %s", MaxID, oauth.ClientPrefix)
+		case seen[p.Issuer]:
+			return errors.New("identities: at most one at each issuer")
+		}
+		seen[p.Issuer] = true
+	}
+	return nil
 }
 
 func (u User) validateLists() error {
@@ -82,12 +108,16 @@ func (u User) validateLists() error {
 }
 
 func validID(id string) bool {
-	for i := range len(id) {
-		if id[i] < 0x21 || id[i] > 0x7e {
+	return printable(id) && !strings.HasPrefix(id, oauth.ClientPrefix) // which a client's own sub has
+}
+
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x21 || s[i] > 0x7e {
 			return false
 		}
 	}
-	return id != "" && len(id) <= MaxID && !strings.HasPrefix(id, oauth.ClientPrefix) // which a client's own sub has
+	return s != "" && len(s) <= MaxID
 }
 
 func label(s string) bool { return s != "" && len(s) <= maxLabel && clean(s) }

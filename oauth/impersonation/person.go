@@ -11,5 +11,6 @@ func PersonOf(issuer string, u directory.User) policy.Person {
 	return policy.Person{
 		Party: oauth.Party{Issuer: issuer, Subject: u.ID}, Name: u.Name, Email: u.Email, Organisation: u.Organisation,
 		Groups: u.Groups, Roles: u.Roles, Attributes: u.Attributes, Enabled: u.Enabled, Protected: u.Protected, SecondFactor: u.SecondFactor,
+		Identities: u.Identities,
 	}
 }

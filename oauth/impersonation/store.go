@@ -163,6 +163,8 @@ type Login struct {
 	LastUsed time.Time
 	Expires  time.Time
 	Ended    time.Time // zero: alive
+	// Upstream is the issuer by which they signed in, UpstreamSession its sid, "" if it gave none; both "" for credentials of ours.
+	Upstream, UpstreamSession string
 }
 
 // Ticket is the one-time hand-over.
@@ -218,6 +220,10 @@ type Session struct {
 	Consent string
 	// Once names what can start only one session, ever, beside a ticket; "" for nothing.
 	Once string
+	// TokenSubject is the sub of the token, and TokenActor its act, where they are not the IDs of the two at our own issuer; zero
+	// where they are. A client may know people by the names of another issuer, and an actor may come with a token of one.
+	TokenSubject string
+	TokenActor   oauth.Party
 }
 
 // ActorToken is a token of an actor, as it was or as it shall be.

@@ -29,6 +29,8 @@ type Person struct {
 	Enabled      bool
 	Protected    bool // nobody may impersonate them
 	SecondFactor bool // enrolled one
+	// Identities are who they are at other issuers; no rule looks at them.
+	Identities []oauth.Party
 }
 
 // Client is the relying app that asks.

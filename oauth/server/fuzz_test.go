@@ -12,6 +12,11 @@ import (
 	"github.com/understudy-id/understudy/oauth"
 )
 
+// ownWords are the long names of the wire that an error may say, as what a parameter must be. A body may well hold one of them, or a part.
+const ownWords = string(oauth.TokenTypeAccessToken) + " " + string(oauth.TokenTypeRefreshToken) + " " + string(oauth.TokenTypeIDToken) + " " +
+	string(oauth.TokenTypeJWT) + " " + string(oauth.TokenTypeTicket) + " " + string(oauth.TokenTypeReturnToken) + " " +
+	string(oauth.TokenTypeUserID) + " " + oauth.GrantTypeTokenExchange + " urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
 // FuzzForm sends bodies to the token endpoint, from the form through client authentication to the rules. What nobody was given a
 // ticket for never yields a token; an answer is always the error of RFC 6749 §5.2; and what two readers could read differently, a
 // parameter that comes twice, is refused.
@@ -28,6 +33,7 @@ func FuzzForm(f *testing.F) {
 		f.Add(seed.Encode())
 		f.Add(seed.Encode() + "&scope=a&scope=b")
 		f.Add(strings.ReplaceAll(seed.Encode(), "&", ";"))
+		f.Add(seed.Encode() + "&x=" + url.QueryEscape(string(oauth.TokenTypeAccessToken)))
 		f.Add(seed.Encode() + "&subject_token%5B%5D=x&resource=urn:a&audience=%00&may_act=%7B%7D&act=ann")
 	}
 	f.Fuzz(func(t *testing.T, body string) {
@@ -49,7 +55,7 @@ func FuzzForm(f *testing.F) {
 				t.Errorf("%s comes %d times: got %d %s", name, len(values), w.Code, w.Body)
 			}
 			for _, v := range values {
-				if len(v) > 24 && strings.Contains(w.Body.String(), v) {
+				if len(v) > 24 && !strings.Contains(ownWords, v) && strings.Contains(w.Body.String(), v) {
 					t.Errorf("the answer quotes what was sent: %s", w.Body)
 				}
 			}

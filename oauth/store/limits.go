@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/directory"
@@ -39,7 +40,12 @@ func CheckUser(u directory.User) error {
 			return fmt.Errorf("%w: %s has %d bytes, of at most %d", ErrTooLong, text.what, len(text.is), text.most)
 		}
 	}
-	return CheckKeys(u.Groups...)
+	for _, p := range u.Identities {
+		if err := CheckKeys(p.Issuer, p.Subject); err != nil {
+			return err
+		}
+	}
+	return CheckKeys(append(slices.Clone(u.Groups), u.Source, u.UserName, u.ExternalID)...)
 }
 
 // CheckEntry gives ErrTooLong unless an index can hold what e is found by. Backends call it before they write.

@@ -43,6 +43,8 @@ type Settings struct {
 	UserID bool `json:"user_id_start,omitempty"`
 	// PostLogoutRedirectURIs are compared byte by byte (OpenID Connect RP-Initiated Logout §3).
 	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	// SubjectIssuer is another issuer by whose sub the client knows people, in every token and answer; "" is their ID here.
+	SubjectIssuer string `json:"subject_issuer,omitempty"`
 	// BackchannelLogoutURI is where logout tokens go; "" for none.
 	BackchannelLogoutURI string `json:"backchannel_logout_uri,omitempty"`
 }

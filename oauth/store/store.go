@@ -57,11 +57,17 @@ type Store interface {
 // Users keeps local users. Every change bumps the authz_version of the user's organisation (of both, if it moves),
 // and ends what w.Ends names in the same transaction.
 type Users interface {
-	// CreateUser adds a user. ErrExists if the id or the e-mail address is taken.
+	// CreateUser adds a user. ErrExists if the id, the e-mail address, or an identity is taken.
 	CreateUser(ctx context.Context, w UserWrite) error
 	// UpdateUser replaces all of a user but ID, Created, LastSignIn, SecondFactor and the credentials. ErrNotFound, ErrExists,
 	// impersonation.ErrChanged if the user's Updated is no longer w.Was.
 	UpdateUser(ctx context.Context, w UserWrite) error
+	// DeleteUser removes w.User.ID, of which nothing else is read, with their credentials, groups and identities, revokes the consents in
+	// which they are subject or actor, and ends their logins whatever w.EndLogins says. Entries and sessions stay. The ID is not free
+	// again; the address is. ErrNotFound, and impersonation.ErrChanged as UpdateUser.
+	DeleteUser(ctx context.Context, w UserWrite) error
+	// ByIdentity finds who has an identity, byte by byte. directory.ErrNotFound.
+	ByIdentity(ctx context.Context, p oauth.Party) (directory.User, error)
 	// Credentials gives what a sign-in checks. ErrNotFound.
 	Credentials(ctx context.Context, userID string) (Credentials, error)
 	// SetCredentials replaces them. ErrNotFound.
@@ -228,6 +234,8 @@ type LoginWrite struct {
 	// Proved is Credentials.Hash of what the user showed to know, so that a sign-in that began before a change of password or
 	// second factor does not outlive it. Zero for a login that rests on neither.
 	Proved oauth.Hash
+	// Hint is the ID token of Login.Upstream, sealed, for its end_session_endpoint; nil for none.
+	Hint []byte
 }
 
 // AttemptKey is the key of Logins.Attempt for a sign-in with email, as directory.NormalEmail gives it: what was typed, whether
@@ -306,6 +314,8 @@ type Grant struct {
 	// RefreshExpires is the end of the login, at most: until then a refresh token is known by its reuse.
 	RefreshExpires time.Time
 	RefreshUsed    time.Time // zero: not yet
+	// Subject is the sub of the tokens, where that is not User: how the client knows them. "" where it is.
+	Subject string
 }
 
 // Policies keeps policy versions.

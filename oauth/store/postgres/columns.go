@@ -3,6 +3,7 @@ package postgres
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -121,6 +122,23 @@ func (x items) ScanBytes(v []byte) error {
 		return nil
 	}
 	return json.Unmarshal(v, x.l)
+}
+
+// identities scans a list column of identities, each as issuer, space, subject: an issuer has no space.
+type identities struct{ l *[]oauth.Party }
+
+// ScanBytes implements pgtype.BytesScanner.
+func (x identities) ScanBytes(v []byte) error {
+	var list []string
+	if err := (items{&list}).ScanBytes(v); err != nil {
+		return err
+	}
+	*x.l = nil
+	for _, s := range list {
+		issuer, subject, _ := strings.Cut(s, " ")
+		*x.l = append(*x.l, oauth.Party{Issuer: issuer, Subject: subject})
+	}
+	return nil
 }
 
 // pairs scans a map column.

@@ -173,7 +173,7 @@ func person(u *directory.User) *policy.Person {
 		return nil
 	}
 	p := &policy.Person{Name: u.Name, Email: u.Email, Organisation: u.Organisation, Groups: u.Groups, Roles: u.Roles, Attributes: u.Attributes,
-		Enabled: u.Enabled, Protected: u.Protected, SecondFactor: u.SecondFactor}
+		Enabled: u.Enabled, Protected: u.Protected, SecondFactor: u.SecondFactor, Identities: u.Identities}
 	p.Subject = u.ID
 	return p
 }

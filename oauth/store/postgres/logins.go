@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	loginColumns = `l.id, l.user_id, l.auth_time, l.acr, l.amr, l.created_at, l.last_used_at, l.expires_at, l.ended_at`
+	loginColumns = `l.id, l.user_id, l.auth_time, l.acr, l.amr, l.created_at, l.last_used_at, l.expires_at, l.ended_at, l.upstream, l.upstream_sid`
 
 	selectLogin         = `SELECT ` + loginColumns + ` FROM login l WHERE l.id = $1`
 	selectLoginByCookie = `SELECT ` + loginColumns + ` FROM login l WHERE l.cookie = $1`
 
-	insertLogin = `INSERT INTO login (cookie, id, user_id, auth_time, acr, amr, created_at, last_used_at, expires_at, ended_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	insertLogin = `INSERT INTO login (cookie, id, user_id, auth_time, acr, amr, created_at, last_used_at, expires_at, ended_at, upstream, upstream_sid,
+			upstream_hint) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
 
 	// selectProof locks as lockUser does.
 	selectProof = `SELECT password, totp, enabled FROM app_user WHERE id = $1 FOR NO KEY UPDATE`
@@ -33,7 +33,8 @@ const (
 )
 
 func loginDest(l *impersonation.Login) []any {
-	return []any{text(&l.ID), text(&l.User), at{&l.AuthTime}, text(&l.ACR), items{&l.AMR}, at{&l.Created}, at{&l.LastUsed}, at{&l.Expires}, at{&l.Ended}}
+	return []any{text(&l.ID), text(&l.User), at{&l.AuthTime}, text(&l.ACR), items{&l.AMR}, at{&l.Created}, at{&l.LastUsed}, at{&l.Expires}, at{&l.Ended},
+		text(&l.Upstream), text(&l.UpstreamSession)}
 }
 
 func (s *Store) findLogin(ctx context.Context, query string, key any) (out impersonation.Login, err error) {
@@ -66,7 +67,7 @@ func (s *Store) CreateLogin(ctx context.Context, w store.LoginWrite) error {
 		}
 		l := w.Login
 		if _, err := exec(ctx, t, insertLogin, w.Cookie[:], l.ID, l.User, ms(l.AuthTime), l.ACR, list(l.AMR), ms(l.Created), ms(l.LastUsed),
-			ms(l.Expires), ms(l.Ended)); err != nil {
+			ms(l.Expires), ms(l.Ended), l.Upstream, l.UpstreamSession, w.Hint); err != nil {
 			return exists(err)
 		}
 		t.record(w.Entries, w.Events)

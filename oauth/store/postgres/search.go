@@ -75,9 +75,9 @@ func (s *Store) ByEmail(ctx context.Context, email string) (directory.User, erro
 	return s.find(ctx, selectUserByEmail, folded(email))
 }
 
-func (s *Store) find(ctx context.Context, query, key string) (u directory.User, err error) {
+func (s *Store) find(ctx context.Context, query string, key ...any) (u directory.User, err error) {
 	err = s.single(ctx, "reading a user", func(ctx context.Context, q querier) error {
-		return row(ctx, q, query, []any{key}, userDest(&u))
+		return row(ctx, q, query, key, userDest(&u))
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		err = directory.ErrNotFound

@@ -44,9 +44,9 @@ var insertStops = func() string {
 		FROM ok WHERE s.id = ok.session AND ` + among("s.id", "session") + ` AND coalesce(s.ended_at, 0) = 0 RETURNING s.client, s.id AS sid, s.ended_at AS at),
 	noticed AS (` + noticeEnded + `),
 	back AS (INSERT INTO oauth_grant (id, client, user_id, login, redirect_uri, scope, audience, nonce, code_challenge,
-			auth_time, acr, amr, created_at, jti, issued_at, expires_at, family)
+			auth_time, acr, amr, created_at, jti, issued_at, expires_at, family, token_sub)
 		SELECT ok.given, s.client, s.actor, s.login, '', ok.scope::jsonb, ok.audience, '', '',
-			l.auth_time, coalesce(l.acr, ''), coalesce(l.amr, '[]'), ok.now, ok.jti, ok.issued_at, ok.expires_at, coalesce(g.family, '')
+			l.auth_time, coalesce(l.acr, ''), coalesce(l.amr, '[]'), ok.now, ok.jti, ok.issued_at, ok.expires_at, coalesce(g.family, ''), s.act_sub
 		FROM ok` + one("impersonation_session", "s", "id = ok.session") + one("login", "l", "id = s.login") + one("oauth_grant", "g", "jti = s.before_jti") + ` WHERE ok.next AND s.id IS NOT NULL),
 	` + recordOf("ok", entries, events) + `
 	SELECT outcome FROM verdict ORDER BY ord`

@@ -7,29 +7,42 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
-// userColumns are those of app_user under an alias, and end with the groups, in the order in which they were given.
+// userColumns are those of app_user under an alias, and end with the groups, in the order in which they were given, and the
+// identities, each as issuer, space, subject.
 func userColumns(u string) string {
 	return fmt.Sprintf(`%[1]s.id, %[1]s.email, %[1]s.name, %[1]s.organisation, %[1]s.roles, %[1]s.attributes, %[1]s.enabled, %[1]s.protected,
 		%[1]s.totp IS NOT NULL, %[1]s.created_at, %[1]s.updated_at, %[1]s.last_sign_in_at,
-		(SELECT jsonb_agg(g.name ORDER BY g.position) FROM user_group g WHERE g.user_id = %[1]s.id)`, u)
+		%[1]s.source, %[1]s.user_name, %[1]s.external_id,
+		(SELECT jsonb_agg(g.name ORDER BY g.position) FROM user_group g WHERE g.user_id = %[1]s.id),
+		(SELECT jsonb_agg(i.issuer || ' ' || i.subject ORDER BY i.issuer) FROM user_identity i WHERE i.user_id = %[1]s.id)`, u)
 }
 
 var (
-	selectUser        = `SELECT ` + userColumns("u") + ` FROM app_user u WHERE u.id = $1`
-	selectUserByEmail = `SELECT ` + userColumns("u") + ` FROM app_user u WHERE u.email_key = $1`
+	selectUser           = `SELECT ` + userColumns("u") + ` FROM app_user u WHERE u.id = $1`
+	selectUserByEmail    = `SELECT ` + userColumns("u") + ` FROM app_user u WHERE u.email_key = $1`
+	selectUserByIdentity = `SELECT ` + userColumns("u") + ` FROM app_user u WHERE u.id = (SELECT user_id FROM user_identity WHERE issuer = $1 AND subject = $2)`
 )
 
 const (
 	insertUser = `INSERT INTO app_user (id, email, email_key, name, search_key, organisation, roles, attributes, enabled, protected,
-		created_at, updated_at, last_sign_in_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+		created_at, updated_at, last_sign_in_at, source, user_name, user_name_key, external_id)
+		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17 WHERE NOT EXISTS (SELECT 1 FROM user_gone WHERE id = $1)`
 
 	updateUser = `UPDATE app_user SET email = $2, email_key = $3, name = $4, search_key = $5, organisation = $6, roles = $7, attributes = $8,
-		enabled = $9, protected = $10, updated_at = $11 WHERE id = $1 AND ($12::bigint IS NULL OR updated_at = $12)`
+		enabled = $9, protected = $10, updated_at = $11, source = $13, user_name = $14, user_name_key = $15, external_id = $16
+		WHERE id = $1 AND ($12::bigint IS NULL OR updated_at = $12)`
+
+	deleteUser = `DELETE FROM app_user WHERE id = $1 AND ($2::bigint IS NULL OR updated_at = $2)`
+	insertGone = `INSERT INTO user_gone (id, gone_at) VALUES ($1, $2)`
+
+	revokeUserConsents = `UPDATE consent SET revoked_at = $1 WHERE id = ANY (ARRAY(
+		SELECT id FROM consent WHERE (subject = $2 OR actor = $2) AND revoked_at IS NULL ORDER BY id FOR NO KEY UPDATE))`
 
 	// lockUser comes before all else that changes a user or signs them in: each then sees what the other has done.
 	lockUser = `SELECT organisation FROM app_user WHERE id = $1 FOR NO KEY UPDATE`
@@ -42,6 +55,10 @@ const (
 	deleteGroups = `DELETE FROM user_group WHERE user_id = $1`
 	insertGroups = `INSERT INTO user_group (user_id, name, position) SELECT $1, g.name, g.ord FROM unnest($2::text[]) WITH ORDINALITY AS g(name, ord)
 		ORDER BY g.ord ON CONFLICT DO NOTHING`
+
+	deleteIdentities = `DELETE FROM user_identity WHERE user_id = $1`
+	insertIdentities = `INSERT INTO user_identity (issuer, subject, user_id) SELECT i.issuer, i.subject, $1 FROM unnest($2::text[], $3::text[]) AS i(issuer, subject)
+		ORDER BY i.issuer, i.subject`
 
 	selectCredentials = `SELECT password, totp FROM app_user WHERE id = $1`
 	updatePassword    = `UPDATE app_user SET password = $1 WHERE id = $2`
@@ -62,7 +79,8 @@ func folded(s string) string { return strings.ToLower(s) }
 
 func userDest(u *directory.User) []any {
 	return []any{text(&u.ID), text(&u.Email), text(&u.Name), text(&u.Organisation), items{&u.Roles}, pairs{&u.Attributes}, flag{&u.Enabled},
-		flag{&u.Protected}, flag{&u.SecondFactor}, at{&u.Created}, at{&u.Updated}, at{&u.LastSignIn}, items{&u.Groups}}
+		flag{&u.Protected}, flag{&u.SecondFactor}, at{&u.Created}, at{&u.Updated}, at{&u.LastSignIn}, text(&u.Source), text(&u.UserName),
+		text(&u.ExternalID), items{&u.Groups}, identities{&u.Identities}}
 }
 
 // CreateUser implements store.Users.
@@ -72,9 +90,14 @@ func (s *Store) CreateUser(ctx context.Context, w store.UserWrite) error {
 	}
 	return s.update(ctx, "creating a user", func(ctx context.Context, t *tx) error {
 		u := w.User
-		if _, err := exec(ctx, t, insertUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
-			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Created), ms(u.Updated), ms(u.LastSignIn)); err != nil {
+		n, err := exec(ctx, t, insertUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
+			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Created), ms(u.Updated), ms(u.LastSignIn),
+			u.Source, u.UserName, folded(u.UserName), u.ExternalID)
+		if err != nil {
 			return exists(err)
+		}
+		if n == 0 {
+			return store.ErrExists
 		}
 		return t.changedUser(ctx, w, u.Organisation)
 	})
@@ -92,7 +115,7 @@ func (s *Store) UpdateUser(ctx context.Context, w store.UserWrite) error {
 			return missing(err)
 		}
 		n, err := exec(ctx, t, updateUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
-			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was))
+			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was), u.Source, u.UserName, folded(u.UserName), u.ExternalID)
 		if err != nil {
 			return exists(err)
 		}
@@ -111,10 +134,56 @@ func (t *tx) changedUser(ctx context.Context, w store.UserWrite, organisations .
 	if _, err := exec(ctx, t, insertGroups, w.User.ID, w.User.Groups); err != nil {
 		return err
 	}
+	if _, err := exec(ctx, t, deleteIdentities, w.User.ID); err != nil {
+		return err
+	}
+	if len(w.User.Identities) > 0 {
+		var issuers, subjects []string
+		for _, p := range w.User.Identities {
+			issuers, subjects = append(issuers, p.Issuer), append(subjects, p.Subject)
+		}
+		if _, err := exec(ctx, t, insertIdentities, w.User.ID, issuers, subjects); err != nil {
+			return exists(err)
+		}
+	}
 	if err := t.bump(ctx, organisations...); err != nil {
 		return err
 	}
 	return t.endFor(ctx, w.Write, w.User.ID, w.Ends, w.EndLogins)
+}
+
+// DeleteUser implements store.Users.
+func (s *Store) DeleteUser(ctx context.Context, w store.UserWrite) error {
+	return s.update(ctx, "deleting a user", func(ctx context.Context, t *tx) error {
+		id, now := w.User.ID, w.Now.UnixMilli()
+		var organisation string
+		if err := row(ctx, t, lockUser, []any{id}, []any{&organisation}); err != nil {
+			return missing(err)
+		}
+		if err := t.bump(ctx, organisation); err != nil {
+			return err
+		}
+		if err := t.endFor(ctx, w.Write, id, w.Ends, true); err != nil {
+			return err
+		}
+		n, err := exec(ctx, t, deleteUser, id, ms(w.Was))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return impersonation.ErrChanged
+		}
+		if _, err := exec(ctx, t, insertGone, id, now); err != nil {
+			return err
+		}
+		_, err = exec(ctx, t, revokeUserConsents, now, id)
+		return err
+	})
+}
+
+// ByIdentity implements store.Users.
+func (s *Store) ByIdentity(ctx context.Context, p oauth.Party) (directory.User, error) {
+	return s.find(ctx, selectUserByIdentity, p.Issuer, p.Subject)
 }
 
 // endFor ends what a change of user names, and records the change's entries.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
@@ -101,6 +102,22 @@ func (x items) Scan(v any) error {
 		return nil
 	}
 	return json.Unmarshal([]byte(s), x.l)
+}
+
+// identities scans a list column of identities, each as issuer, space, subject: an issuer has no space.
+type identities struct{ l *[]oauth.Party }
+
+func (x identities) Scan(v any) error {
+	var list []string
+	if err := (items{&list}).Scan(v); err != nil {
+		return err
+	}
+	*x.l = nil
+	for _, s := range list {
+		issuer, subject, _ := strings.Cut(s, " ")
+		*x.l = append(*x.l, oauth.Party{Issuer: issuer, Subject: subject})
+	}
+	return nil
 }
 
 // pairs scans a map column.

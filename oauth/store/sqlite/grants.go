@@ -12,10 +12,10 @@ import (
 const (
 	grantColumns = `id, client, user_id, login, redirect_uri, scope, audience, nonce, code_hash, code_challenge, auth_time, acr, amr,
 		created_at, code_expires_at, code_used_at, jti, issued_at, expires_at, revoked_at, jkt,
-		family, refresh_hash, refresh_expires_at, refresh_used_at`
+		family, refresh_hash, refresh_expires_at, refresh_used_at, token_sub`
 
 	insertGrant = `INSERT INTO oauth_grant (` + grantColumns + `) VALUES
-		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	selectClientLives = `SELECT EXISTS (SELECT 1 FROM client WHERE id = ?1 AND deleted_at IS NULL)
 		AND NOT EXISTS (SELECT 1 FROM epoch WHERE scope = 'client' AND id = ?1 AND killed_at IS NOT NULL)`
@@ -42,7 +42,7 @@ func (s *Store) CreateGrant(ctx context.Context, g store.Grant) error {
 func (c *conn) insertGrant(ctx context.Context, g store.Grant) error {
 	_, err := c.exec(ctx, insertGrant, g.ID, g.Client, g.User, g.Login, g.RedirectURI, list(g.Scope), g.Audience, g.Nonce, hashed(g.CodeHash),
 		g.CodeChallenge, ms(g.AuthTime), g.ACR, list(g.AMR), ms(g.Created), ms(g.CodeExpires), ms(g.CodeUsed), orNull(g.JTI), ms(g.Issued),
-		ms(g.Expires), ms(g.Revoked), g.Key, g.Family, hashed(g.RefreshHash), ms(g.RefreshExpires), ms(g.RefreshUsed))
+		ms(g.Expires), ms(g.Revoked), g.Key, g.Family, hashed(g.RefreshHash), ms(g.RefreshExpires), ms(g.RefreshUsed), g.Subject)
 	return exists(err)
 }
 
@@ -75,7 +75,7 @@ func (s *Store) findGrant(ctx context.Context, query string, key any) (g store.G
 		return c.row(ctx, query, []any{key}, []any{&g.ID, &g.Client, &g.User, &g.Login, &g.RedirectURI, items{&g.Scope}, &g.Audience, &g.Nonce,
 			hash{&g.CodeHash}, &g.CodeChallenge, at{&g.AuthTime}, &g.ACR, items{&g.AMR}, at{&g.Created}, at{&g.CodeExpires}, at{&g.CodeUsed},
 			text{&g.JTI}, at{&g.Issued}, at{&g.Expires}, at{&g.Revoked}, &g.Key,
-			&g.Family, hash{&g.RefreshHash}, at{&g.RefreshExpires}, at{&g.RefreshUsed}})
+			&g.Family, hash{&g.RefreshHash}, at{&g.RefreshExpires}, at{&g.RefreshUsed}, &g.Subject})
 	})
 	return g, err
 }

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	loginColumns = `id, user_id, auth_time, acr, amr, created_at, last_used_at, expires_at, ended_at`
+	loginColumns = `id, user_id, auth_time, acr, amr, created_at, last_used_at, expires_at, ended_at, upstream, upstream_sid`
 
 	selectLogin         = `SELECT ` + loginColumns + ` FROM login WHERE id = ?`
 	selectLoginByCookie = `SELECT ` + loginColumns + ` FROM login WHERE cookie = ?`
 
-	insertLogin = `INSERT INTO login (cookie, ` + loginColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertLogin = `INSERT INTO login (cookie, ` + loginColumns + `, upstream_hint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	selectProof = `SELECT password, totp, enabled FROM app_user WHERE id = ?`
 
@@ -33,7 +33,8 @@ func (c *conn) login(ctx context.Context, query string, key any) (*impersonation
 }
 
 func loginDest(l *impersonation.Login) []any {
-	return []any{&l.ID, &l.User, at{&l.AuthTime}, &l.ACR, items{&l.AMR}, at{&l.Created}, at{&l.LastUsed}, at{&l.Expires}, at{&l.Ended}}
+	return []any{&l.ID, &l.User, at{&l.AuthTime}, &l.ACR, items{&l.AMR}, at{&l.Created}, at{&l.LastUsed}, at{&l.Expires}, at{&l.Ended},
+		&l.Upstream, &l.UpstreamSession}
 }
 
 func (s *Store) findLogin(ctx context.Context, query string, key any) (out impersonation.Login, err error) {
@@ -70,7 +71,7 @@ func (s *Store) CreateLogin(ctx context.Context, w store.LoginWrite) error {
 		}
 		l := w.Login
 		if _, err := c.exec(ctx, insertLogin, w.Cookie[:], l.ID, l.User, ms(l.AuthTime), l.ACR, list(l.AMR), ms(l.Created), ms(l.LastUsed),
-			ms(l.Expires), ms(l.Ended)); err != nil {
+			ms(l.Expires), ms(l.Ended), l.Upstream, l.UpstreamSession, blobOrNull(w.Hint)); err != nil {
 			return exists(err)
 		}
 		if _, err := c.exec(ctx, markSignIn, ms(l.AuthTime), l.User); err != nil {

@@ -74,10 +74,10 @@ func (s *Store) ByEmail(ctx context.Context, email string) (directory.User, erro
 	return s.find(ctx, selectUserByEmail, folded(email))
 }
 
-func (s *Store) find(ctx context.Context, query, key string) (directory.User, error) {
+func (s *Store) find(ctx context.Context, query string, key ...any) (directory.User, error) {
 	var found directory.User
 	err := s.view(ctx, "reading a user", func(ctx context.Context, c *conn) error {
-		u, err := c.user(ctx, query, key)
+		u, err := c.user(ctx, query, key...)
 		if err == nil {
 			found = *u
 		}

@@ -15,9 +15,9 @@ const (
 	// insertNext gives the actor a token of their own again: the grant takes its people from the session, how they signed
 	// in from the login, and its family from the token of before, with which it is revoked.
 	insertNext = `INSERT INTO oauth_grant (id, client, user_id, login, redirect_uri, scope, audience, nonce, code_challenge,
-			auth_time, acr, amr, created_at, jti, issued_at, expires_at, family)
+			auth_time, acr, amr, created_at, jti, issued_at, expires_at, family, token_sub)
 		SELECT ?, s.client, s.actor, s.login, '', ?, ?, '', '', l.auth_time, coalesce(l.acr, ''), coalesce(l.amr, '[]'), ?, ?, ?, ?,
-			coalesce((SELECT g.family FROM oauth_grant g WHERE g.jti = s.before_jti), '')
+			coalesce((SELECT g.family FROM oauth_grant g WHERE g.jti = s.before_jti), ''), s.act_sub
 		FROM impersonation_session s LEFT JOIN login l ON l.id = s.login WHERE s.id = ?`
 
 	// wasRevoked tells whether the actor's token of before a session was revoked. A grant that was swept counts as not revoked.

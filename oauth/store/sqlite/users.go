@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/policy"
@@ -14,20 +15,29 @@ import (
 )
 
 const (
-	// userColumns end with the groups, in the order in which they were given.
-	userColumns = `id, email, name, organisation, roles, attributes, enabled, protected, totp IS NOT NULL, created_at, updated_at, last_sign_in_at,
-		(SELECT json_group_array(name) FROM (SELECT g.name FROM user_group g WHERE g.user_id = app_user.id ORDER BY g.position))`
+	// userColumns end with the groups, in the order in which they were given, and the identities, each as issuer, space, subject.
+	userColumns = `id, email, name, organisation, roles, attributes, enabled, protected, totp IS NOT NULL, created_at, updated_at, last_sign_in_at, source, user_name, external_id,
+		(SELECT json_group_array(name) FROM (SELECT g.name FROM user_group g WHERE g.user_id = app_user.id ORDER BY g.position)),
+		(SELECT json_group_array(name) FROM (SELECT i.issuer || ' ' || i.subject AS name FROM user_identity i WHERE i.user_id = app_user.id ORDER BY i.issuer))`
 
 	selectUser   = `SELECT ` + userColumns + ` FROM app_user WHERE id = ?`
 	selectPeople = `SELECT ` + userColumns + `, coalesce((SELECT v.n FROM authz_version v WHERE v.organisation = app_user.organisation), 0)
 		FROM app_user WHERE id IN (?, ?)`
-	selectUserByEmail = `SELECT ` + userColumns + ` FROM app_user WHERE email_key = ?`
+	selectUserByEmail    = `SELECT ` + userColumns + ` FROM app_user WHERE email_key = ?`
+	selectUserByIdentity = `SELECT ` + userColumns + ` FROM app_user WHERE id = (SELECT user_id FROM user_identity WHERE issuer = ? AND subject = ?)`
 
 	insertUser = `INSERT INTO app_user (id, email, email_key, name, search_key, organisation, roles, attributes, enabled, protected,
-		created_at, updated_at, last_sign_in_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		created_at, updated_at, last_sign_in_at, source, user_name, user_name_key, external_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	updateUser = `UPDATE app_user SET email = ?2, email_key = ?3, name = ?4, search_key = ?5, organisation = ?6, roles = ?7, attributes = ?8,
-		enabled = ?9, protected = ?10, updated_at = ?11 WHERE id = ?1 AND (?12 IS NULL OR updated_at = ?12)`
+		enabled = ?9, protected = ?10, updated_at = ?11, source = ?13, user_name = ?14, user_name_key = ?15, external_id = ?16
+		WHERE id = ?1 AND (?12 IS NULL OR updated_at = ?12)`
+
+	deleteUser = `DELETE FROM app_user WHERE id = ? AND (?2 IS NULL OR updated_at = ?2)`
+	insertGone = `INSERT INTO user_gone (id, gone_at) VALUES (?, ?)`
+	countGone  = `SELECT count(*) FROM user_gone WHERE id = ?`
+
+	revokeUserConsents = `UPDATE consent SET revoked_at = ?1 WHERE (subject = ?2 OR actor = ?2) AND revoked_at IS NULL`
 
 	selectOrganisation = `SELECT organisation FROM app_user WHERE id = ?`
 	// selectOrganisations goes by the versions, of which each organisation has one since its first user.
@@ -36,6 +46,9 @@ const (
 
 	deleteGroups = `DELETE FROM user_group WHERE user_id = ?`
 	insertGroup  = `INSERT INTO user_group (user_id, name, position) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
+
+	deleteIdentities = `DELETE FROM user_identity WHERE user_id = ?`
+	insertIdentity   = `INSERT INTO user_identity (issuer, subject, user_id) VALUES (?, ?, ?)`
 
 	selectCredentials = `SELECT password, totp FROM app_user WHERE id = ?`
 	updatePassword    = `UPDATE app_user SET password = ? WHERE id = ?`
@@ -51,14 +64,14 @@ const (
 func folded(s string) string { return strings.ToLower(s) }
 
 // user finds one; sql.ErrNoRows.
-func (c *conn) user(ctx context.Context, query, key string) (*directory.User, error) {
+func (c *conn) user(ctx context.Context, query string, key ...any) (*directory.User, error) {
 	u := new(directory.User)
-	return u, c.row(ctx, query, []any{key}, userDest(u))
+	return u, c.row(ctx, query, key, userDest(u))
 }
 
 func userDest(u *directory.User) []any {
 	return []any{&u.ID, &u.Email, &u.Name, &u.Organisation, items{&u.Roles}, pairs{&u.Attributes}, &u.Enabled, &u.Protected, &u.SecondFactor,
-		at{&u.Created}, at{&u.Updated}, at{&u.LastSignIn}, items{&u.Groups}}
+		at{&u.Created}, at{&u.Updated}, at{&u.LastSignIn}, &u.Source, &u.UserName, &u.ExternalID, items{&u.Groups}, identities{&u.Identities}}
 }
 
 // people reads two users as a decision sees them, each nil if there is no such user, and the authz_version of each of their
@@ -85,7 +98,7 @@ func (c *conn) people(ctx context.Context, a, b string) (pa, pb *policy.Person, 
 
 func person(u *directory.User) *policy.Person {
 	p := &policy.Person{Name: u.Name, Email: u.Email, Organisation: u.Organisation, Groups: u.Groups, Roles: u.Roles, Attributes: u.Attributes,
-		Enabled: u.Enabled, Protected: u.Protected, SecondFactor: u.SecondFactor}
+		Enabled: u.Enabled, Protected: u.Protected, SecondFactor: u.SecondFactor, Identities: u.Identities}
 	p.Subject = u.ID
 	return p
 }
@@ -97,8 +110,16 @@ func (s *Store) CreateUser(ctx context.Context, w store.UserWrite) error {
 	}
 	return s.update(ctx, "creating a user", func(ctx context.Context, c *conn) error {
 		u := w.User
+		var gone int64
+		if err := c.row(ctx, countGone, []any{u.ID}, []any{&gone}); err != nil {
+			return err
+		}
+		if gone > 0 {
+			return store.ErrExists
+		}
 		if _, err := c.exec(ctx, insertUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
-			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Created), ms(u.Updated), ms(u.LastSignIn)); err != nil {
+			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Created), ms(u.Updated), ms(u.LastSignIn),
+			u.Source, u.UserName, folded(u.UserName), u.ExternalID); err != nil {
 			return exists(err)
 		}
 		return c.changedUser(ctx, w, u.Organisation)
@@ -117,7 +138,7 @@ func (s *Store) UpdateUser(ctx context.Context, w store.UserWrite) error {
 			return missing(err)
 		}
 		n, err := c.exec(ctx, updateUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
-			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was))
+			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was), u.Source, u.UserName, folded(u.UserName), u.ExternalID)
 		if err != nil {
 			return exists(err)
 		}
@@ -143,10 +164,51 @@ func (c *conn) changedUser(ctx context.Context, w store.UserWrite, organisation 
 			return err
 		}
 	}
+	if _, err := c.exec(ctx, deleteIdentities, w.User.ID); err != nil {
+		return err
+	}
+	for _, p := range w.User.Identities {
+		if _, err := c.exec(ctx, insertIdentity, p.Issuer, p.Subject, w.User.ID); err != nil {
+			return exists(err)
+		}
+	}
 	if err := c.bump(ctx, organisation); err != nil {
 		return err
 	}
 	return c.endFor(ctx, w.Write, w.User.ID, w.Ends, w.EndLogins)
+}
+
+// DeleteUser implements store.Users.
+func (s *Store) DeleteUser(ctx context.Context, w store.UserWrite) error {
+	return s.updateMaybe(ctx, true, "deleting a user", func(ctx context.Context, c *conn) error {
+		id, now := w.User.ID, w.Now.UnixMilli()
+		var organisation string
+		if err := c.row(ctx, selectOrganisation, []any{id}, []any{&organisation}); err != nil {
+			return missing(err)
+		}
+		if err := c.endFor(ctx, w.Write, id, w.Ends, true); err != nil {
+			return err
+		}
+		n, err := c.exec(ctx, deleteUser, id, ms(w.Was))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return impersonation.ErrChanged
+		}
+		if _, err := c.exec(ctx, insertGone, id, now); err != nil {
+			return err
+		}
+		if _, err := c.exec(ctx, revokeUserConsents, now, id); err != nil {
+			return err
+		}
+		return c.bump(ctx, organisation)
+	})
+}
+
+// ByIdentity implements store.Users.
+func (s *Store) ByIdentity(ctx context.Context, p oauth.Party) (directory.User, error) {
+	return s.find(ctx, selectUserByIdentity, p.Issuer, p.Subject)
 }
 
 // endFor ends what a change of user names, and writes the change's entries.

@@ -48,7 +48,8 @@ var stopCases = []testCase{
 		g, err := k.store.GrantByJTI(k.Context(), stop.Next.JTI)
 		k.ok(err)
 		k.same("the grant", g, store.Grant{ID: stop.Next.Grant, Client: app, User: ann, Login: k.login, Scope: stop.Next.Scope, Audience: stop.Next.Audience,
-			AuthTime: k.now, ACR: "urn:acr:2", AMR: []string{"pwd", "otp"}, Created: k.now, JTI: stop.Next.JTI, Issued: k.now, Expires: stop.Next.Expires})
+			AuthTime: k.now, ACR: "urn:acr:2", AMR: []string{"pwd", "otp"}, Created: k.now, JTI: stop.Next.JTI, Issued: k.now, Expires: stop.Next.Expires,
+			Subject: w.Session.TokenActor.Subject})
 		if n := len(k.entries(store.EntryQuery{Kind: audit.KindStop})); n != 1 {
 			k.Errorf("got %d entries of the stop, want 1", n)
 		}

@@ -74,7 +74,8 @@ func (k *kit) signIn(user string) string {
 
 func (k *kit) newLogin(user string) impersonation.Login {
 	return impersonation.Login{ID: oauth.NewID("lgn"), User: user, AuthTime: k.now, ACR: "urn:acr:2", AMR: []string{"pwd", "otp"},
-		Created: k.now, LastUsed: k.now, Expires: k.now.Add(8 * time.Hour)}
+		Created: k.now, LastUsed: k.now, Expires: k.now.Add(8 * time.Hour),
+		Upstream: "https://idp.acme.test", UpstreamSession: "s-1"}
 }
 
 func (k *kit) load(key impersonation.StartKey) impersonation.Facts {
@@ -124,6 +125,7 @@ func (k *kit) session(t impersonation.Ticket) impersonation.Session {
 		Reason: t.Reason, TicketNumber: t.TicketNumber, Via: policy.ViaPage, JTI: oauth.NewID("tok"), Policy: "v1", Started: k.now,
 		Expires: k.now.Add(t.Duration), LastActive: k.now, LoginExpires: k.now.Add(8 * time.Hour),
 		ActorKind: oauth.ActorUser, Key: "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", Consent: "cns_1",
+		TokenSubject: "00u1", TokenActor: oauth.Party{Issuer: "https://idp.acme.test", Subject: "00u2"},
 		Before: impersonation.ActorToken{JTI: oauth.NewID("tok"), Scope: []string{"openid", "impersonate"}, Audience: "https://api.acme.test",
 			Left: 7 * time.Minute, Issued: k.now.Add(-3 * time.Minute), Expires: k.now.Add(7 * time.Minute)},
 	}

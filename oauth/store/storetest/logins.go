@@ -17,6 +17,7 @@ func (k *kit) grant() store.Grant {
 		ID: oauth.NewID("grt"), Client: app, User: ann, Login: k.login, RedirectURI: "https://app.acme.test/cb", Scope: []string{"openid", "impersonate"},
 		Audience: "https://api.acme.test", Nonce: "n-0S6", CodeHash: oauth.NewSecret().Hash(), CodeChallenge: "E9M", AuthTime: k.now, ACR: "urn:acr:2",
 		AMR: []string{"pwd"}, Created: k.now, CodeExpires: k.now.Add(time.Minute), JTI: oauth.NewID("tok"), Issued: k.now, Expires: k.now.Add(10 * time.Minute),
+		Subject: "00u2",
 	}
 	k.ok(k.store.CreateGrant(k.Context(), g))
 	return g

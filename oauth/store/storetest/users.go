@@ -16,7 +16,9 @@ import (
 // whole is a user with every field that a caller sets.
 func (k *kit) whole() directory.User {
 	return directory.User{ID: "usr_zoë", Email: "Zoe@Acme.test", Name: "Zoë Ünal", Organisation: "acme", Groups: []string{"z-team", "a-team"},
-		Roles: []string{"editor", "author"}, Attributes: map[string]string{"country": "TR"}, Enabled: true, Protected: true, Created: k.now, Updated: k.now}
+		Roles: []string{"editor", "author"}, Attributes: map[string]string{"country": "TR"},
+		Identities: []oauth.Party{{Issuer: "https://a.test", Subject: "zoe 1"}, {Issuer: "https://b.test/x", Subject: "00u1"}},
+		Source:     "scim:okta", UserName: "Zoe", ExternalID: "ext-1", Enabled: true, Protected: true, Created: k.now, Updated: k.now}
 }
 
 func (k *kit) create(u directory.User) error {
@@ -49,6 +51,74 @@ var userCases = []testCase{
 		k.ok(k.create(directory.User{ID: "usr_4"}))
 		w := store.UserWrite{Write: k.write(), User: directory.User{ID: "usr_4", Email: u.Email}}
 		k.wantErr("an update to the same address", k.store.UpdateUser(k.Context(), w), store.ErrExists)
+	}},
+	{"user/identity", "an identity is one user's, and finds them byte by byte", func(k *kit) {
+		u := k.whole()
+		k.ok(k.create(u))
+		got, err := k.store.ByIdentity(k.Context(), u.Identities[1])
+		k.ok(err)
+		k.same("ByIdentity", got, u)
+		for _, p := range []oauth.Party{{Issuer: "https://b.test/x/", Subject: "00u1"}, {Issuer: "https://b.test/x", Subject: "00U1"}, {Issuer: "https://a.test", Subject: "00u1"}, {}} {
+			_, err = k.store.ByIdentity(k.Context(), p)
+			k.wantErr("ByIdentity of "+p.Issuer+" "+p.Subject, err, directory.ErrNotFound)
+		}
+		other := directory.User{ID: "usr_2", Identities: u.Identities[:1]}
+		k.wantErr("an identity of somebody else", k.create(other), store.ErrExists)
+		other.Identities = nil
+		k.ok(k.create(other))
+		other.Identities = u.Identities[1:]
+		k.wantErr("a change to an identity of somebody else", k.store.UpdateUser(k.Context(), store.UserWrite{Write: k.write(), User: other}), store.ErrExists)
+		u.Identities = nil
+		k.ok(k.store.UpdateUser(k.Context(), store.UserWrite{Write: k.write(), User: u}))
+		k.ok(k.store.UpdateUser(k.Context(), store.UserWrite{Write: k.write(), User: other}))
+		got, err = k.store.ByIdentity(k.Context(), other.Identities[0])
+		k.ok(err)
+		k.same("ByIdentity of who has it now", got.ID, other.ID)
+	}},
+	{"user/delete", "who is deleted is out at once, as subject and as actor, and their ID is not given again", func(k *kit) {
+		w, g := k.start(), k.grant()
+		c := k.consent()
+		k.ok(k.addConsent(c))
+		u, err := k.store.Get(k.Context(), john)
+		k.ok(err)
+		before := k.authz()[u.Organisation]
+		for _, id := range []string{john, ann} {
+			end := k.endWrite(impersonation.ScopeSubject, id)
+			end.Reason = impersonation.EndDisabled
+			recorded := len(k.entries(store.EntryQuery{Kind: audit.KindUserDelete}))
+			gone := store.UserWrite{Write: k.recorded(audit.KindUserDelete), User: directory.User{ID: id}, Was: k.now.Add(-time.Hour), Ends: []impersonation.EndWrite{end}}
+			k.wantErr("as they never were", k.store.DeleteUser(k.Context(), gone), impersonation.ErrChanged)
+			if n := len(k.entries(store.EntryQuery{Kind: audit.KindUserDelete})); n != recorded {
+				k.Error("a deletion that did not happen is on record")
+			}
+			gone.Was = time.Time{}
+			k.ok(k.store.DeleteUser(k.Context(), gone))
+			if n := len(k.entries(store.EntryQuery{Kind: audit.KindUserDelete})); n != recorded+1 {
+				k.Errorf("got %d entries after %d, want one more", n, recorded)
+			}
+			_, err := k.store.Get(k.Context(), id)
+			k.wantErr("Get", err, directory.ErrNotFound)
+			k.wantErr("again", k.store.DeleteUser(k.Context(), gone), store.ErrNotFound)
+			k.wantErr("their ID", k.create(directory.User{ID: id}), store.ErrExists)
+		}
+		k.ok(k.create(directory.User{ID: "usr_next", Email: u.Email, Organisation: u.Organisation}))
+		key := k.key()
+		key.Subject = "usr_next"
+		if v := k.load(key).Guard.Authz; len(v) != 1 || v[0].N != before+2 { // the deletion, and who was added
+			k.Errorf("authz_version: got %v after %d", v, before)
+		}
+		if s := k.stored(w.Session.ID); s.EndReason != impersonation.EndDisabled {
+			k.Errorf("session: got %q, want disabled", s.EndReason)
+		}
+		if l, err := k.store.Login(k.Context(), k.login); err != nil || l.Ended != k.now {
+			k.Errorf("login: got %v, %v; want ended", l.Ended, err)
+		}
+		if g, err := k.store.GrantByJTI(k.Context(), g.JTI); err != nil || g.Revoked != k.now {
+			k.Errorf("grant: got %v, %v; want revoked", g.Revoked, err)
+		}
+		if all, err := k.store.Consents(k.Context(), store.ConsentQuery{}); err != nil || len(all) != 1 || all[0].Revoked.IsZero() {
+			k.Errorf("consents: got %v, %v; want it revoked", all, err)
+		}
 	}},
 	{"user/update", "an update replaces a user, but not what a sign-in wrote", func(k *kit) {
 		u := k.whole()

@@ -18,6 +18,7 @@ import (
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/admin"
 	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/internal/chaos"
 	"github.com/understudy-id/understudy/oauth/internal/seal"
@@ -104,6 +105,16 @@ func (s *scene) fill(entries int) {
 		_, err := ad.AddUser(ctx, u)
 		s.ok(err)
 	}
+	jill := directory.User{ID: "jill", Email: "jill@acme.test", Name: "Jill", Enabled: true, Source: "scim:okta", UserName: "Jill", ExternalID: "00u1",
+		Identities: []oauth.Party{{Issuer: "https://idp.acme.test", Subject: "00u1"}}}
+	for _, id := range []string{"jill", "former"} {
+		u := jill
+		if u.ID = id; id == "former" {
+			u.Email, u.UserName, u.Identities = "former@acme.test", "", nil
+		}
+		s.ok(st.CreateUser(ctx, store.UserWrite{Write: write(), User: u}))
+	}
+	s.ok(st.DeleteUser(ctx, store.UserWrite{Write: write(), User: directory.User{ID: "former"}}))
 	s.ok(ad.SetPassword(ctx, "ann", "correct horse battery staple"))
 	_, _, err = ad.EnrolTOTP(ctx, "ann")
 	s.ok(err)
