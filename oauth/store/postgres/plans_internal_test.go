@@ -81,7 +81,7 @@ func TestPlans(t *testing.T) {
 var indexes = strings.Fields(`
 	app_user_by_gram app_user_by_name app_user_by_organisation
 	audit_entry_by_actor audit_entry_by_client audit_entry_by_kind audit_entry_by_session audit_entry_by_subject audit_entry_by_time
-	epoch_killed jti_seen_by_end login_by_end login_by_user logout_notice_by_client logout_notice_due
+	consent_by_actor epoch_killed jti_seen_by_end login_by_end login_by_user logout_notice_by_client logout_notice_due
 	oauth_grant_by_client oauth_grant_by_end oauth_grant_by_family oauth_grant_by_login oauth_grant_by_user
 	pushed_request_by_end return_token_by_end return_token_open
 	session_by_actor session_by_client session_by_consent session_by_subject session_expiring session_idling session_live session_of_actor
@@ -129,6 +129,7 @@ func fixedQueries() (out []filter) {
 		selectConsent, selectOpenConsent, closeConsent, revokeConsent,
 		lockClient, selectClientLives, revokeOwn, selectGrantByRefresh, lockRefreshClient, lockRefreshUser, lockRefreshLogin, useRefresh, selectRefreshUsed,
 		lockFamily, revokeFamily,
+		selectUserByIdentity, deleteUser, insertGone, deleteIdentities, revokeUserConsents,
 	}
 	out = append(out, filter{selectExpired, []any{100, 50, 1000}}) // for few, as at each second
 	for scope, q := range endings {

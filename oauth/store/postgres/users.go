@@ -42,7 +42,8 @@ const (
 	insertGone = `INSERT INTO user_gone (id, gone_at) VALUES ($1, $2)`
 
 	revokeUserConsents = `UPDATE consent SET revoked_at = $1 WHERE id = ANY (ARRAY(
-		SELECT id FROM consent WHERE (subject = $2 OR actor = $2) AND revoked_at IS NULL ORDER BY id FOR NO KEY UPDATE))`
+		SELECT id FROM consent WHERE revoked_at IS NULL AND id = ANY (ARRAY(SELECT id FROM consent WHERE subject = $2 AND revoked_at IS NULL
+			UNION ALL SELECT id FROM consent WHERE actor = $2 AND revoked_at IS NULL)) ORDER BY id FOR NO KEY UPDATE))`
 
 	// lockUser comes before all else that changes a user or signs them in: each then sees what the other has done.
 	lockUser = `SELECT organisation FROM app_user WHERE id = $1 FOR NO KEY UPDATE`

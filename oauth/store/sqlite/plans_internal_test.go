@@ -108,6 +108,7 @@ func hotQueries(t *testing.T) []string {
 		selectPushed, usePushed, countUsed, sweepPushed,
 		selectConsent, selectOpenConsent, closeConsent, revokeConsent,
 		selectClientLives, revokeOwn, selectGrantByRefresh, useRefresh, selectRefreshUsed, revokeFamily,
+		selectUserByIdentity, deleteUser, countGone, deleteIdentities, revokeUserConsents,
 	}
 	for _, q := range endings {
 		queries = append(queries, q.live, q.void)
@@ -177,9 +178,9 @@ func (p planner) indexes() []string {
 	names := p.column(`SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name`, 0)
 	want := strings.Fields(`app_user_by_name app_user_by_organisation
 		audit_entry_by_actor audit_entry_by_client audit_entry_by_kind audit_entry_by_session audit_entry_by_subject audit_entry_by_time
-		consent_living jti_seen_by_end login_by_end login_by_user logout_notice_by_client logout_notice_due oauth_grant_by_client oauth_grant_by_end oauth_grant_by_family oauth_grant_by_login oauth_grant_by_user
+		consent_by_actor consent_living jti_seen_by_end login_by_end login_by_user logout_notice_by_client logout_notice_due oauth_grant_by_client oauth_grant_by_end oauth_grant_by_family oauth_grant_by_login oauth_grant_by_user
 		pushed_request_by_end return_token_by_end return_token_open session_by_actor session_by_client session_by_consent session_by_subject session_expiring session_idling session_live session_of_actor session_once
-		sign_in_attempt_by_end ticket_by_client ticket_by_end`)
+		sign_in_attempt_by_end ticket_by_client ticket_by_end user_identity_by_user`)
 	if diff := cmp.Diff(want, names); diff != "" {
 		p.Errorf("the indexes (-want +got):\n%s", diff)
 	}

@@ -37,7 +37,8 @@ const (
 	insertGone = `INSERT INTO user_gone (id, gone_at) VALUES (?, ?)`
 	countGone  = `SELECT count(*) FROM user_gone WHERE id = ?`
 
-	revokeUserConsents = `UPDATE consent SET revoked_at = ?1 WHERE (subject = ?2 OR actor = ?2) AND revoked_at IS NULL`
+	revokeUserConsents = `UPDATE consent SET revoked_at = ?1 WHERE id IN (SELECT id FROM consent WHERE subject = ?2 AND revoked_at IS NULL
+		UNION ALL SELECT id FROM consent WHERE actor = ?2 AND revoked_at IS NULL)`
 
 	selectOrganisation = `SELECT organisation FROM app_user WHERE id = ?`
 	// selectOrganisations goes by the versions, of which each organisation has one since its first user.
