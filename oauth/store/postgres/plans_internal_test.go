@@ -34,7 +34,7 @@ const grow = `
 		SELECT 'imp_' || i, '', '', CASE i % 5000 WHEN 7 THEN 'rare' ELSE 'app' || i % 100 END, 'usr_' || i % 1000, 'usr_' || i % :n, 'lgn_' || i, '', '[]', '', '', '', '', '', '',
 			i, i, CASE WHEN i % 100 > 0 THEN i END, CASE WHEN i % 100 > 0 THEN 'stopped' ELSE '' END, '', '[]', '', 0 FROM generate_series(1, :m) i;
 	INSERT INTO consent (id, subject, actor, actor_kind, client, scopes, mode, reason, until_at, created_by)
-		SELECT 'cns_' || i, 'usr_' || i, 'client:app', 'service', 'app', '[]', 'read', '', i, 'cli' FROM generate_series(1, :m) i;
+		SELECT 'cns_' || i, 'usr_' || i, 'client:app' || i, 'service', 'app', '[]', 'read', '', i, 'cli' FROM generate_series(1, :m) i;
 	INSERT INTO return_token (hash, session, expires_at, used_at) SELECT int4send(i), 'imp_' || i, i, CASE WHEN i % 100 > 0 THEN i END FROM generate_series(1, :m) i;
 	INSERT INTO pushed_request (hash, client, form, expires_at) SELECT int4send(i), '', '', i FROM generate_series(1, :m) i;
 	INSERT INTO jti_seen SELECT 'totp', i::text, i FROM generate_series(1, :m) i;

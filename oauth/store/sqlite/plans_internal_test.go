@@ -34,7 +34,7 @@ const grow = `
 		SELECT 'imp_' || i, '', '', CASE i % 5000 WHEN 7 THEN 'rare' ELSE 'app' || i % 100 END, 'usr_' || i % 1000, 'usr_' || i % :n, 'lgn_' || i, '', '', '', '', '',
 			'', '', '', i, i, CASE WHEN i % 100 > 0 THEN i END, '', '', '', 0 FROM upto;
 	INSERT INTO consent (id, subject, actor, actor_kind, client, scopes, mode, reason, until_at, created_by)
-		SELECT 'cns_' || i, 'usr_' || i, 'client:app', 'service', 'app', '[]', 'read', '', i, 'cli' FROM upto;
+		SELECT 'cns_' || i, 'usr_' || i, 'client:app' || i, 'service', 'app', '[]', 'read', '', i, 'cli' FROM upto;
 	INSERT INTO return_token (hash, session, expires_at, used_at) SELECT CAST(i AS BLOB), 'imp_' || i, i, CASE WHEN i % 100 > 0 THEN i END FROM upto;
 	INSERT INTO pushed_request (hash, client, form, expires_at) SELECT CAST(i AS BLOB), '', '', i FROM upto;
 	INSERT INTO jti_seen SELECT 'totp', CAST(i AS TEXT), i FROM upto;
