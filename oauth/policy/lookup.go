@@ -68,6 +68,21 @@ func (g Registry) MayAudit(p Person) bool {
 	return p.Enabled && slices.ContainsFunc(g.Roles, func(r Role) bool { return r.Audit && r.heldBy(&p) })
 }
 
+// FlaggedGroups are the groups that confer a role, sorted, without duplicates: who fills one of them grants rights, or protects.
+func (g Registry) FlaggedGroups() []string {
+	var groups []string
+	for _, r := range g.Roles {
+		groups = append(groups, r.Groups...)
+	}
+	slices.Sort(groups)
+	return slices.Compact(groups)
+}
+
+// Flagged reports whether group is one of FlaggedGroups, byte by byte.
+func (g Registry) Flagged(group string) bool {
+	return slices.ContainsFunc(g.Roles, func(r Role) bool { return slices.Contains(r.Groups, group) })
+}
+
 // ClassOf gives the class of a scope. An unregistered one is ScopeWrite; those with a meaning of our own that must not be
 // granted (impersonate, impersonation:write, offline_access) are ScopeNever whatever is registered.
 func (g Registry) ClassOf(scope string) ScopeClass {

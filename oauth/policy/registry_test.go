@@ -233,3 +233,17 @@ func TestVersionOfOptions(t *testing.T) {
 		}
 	}
 }
+
+// Every role that a group confers counts, whatever the role may do.
+func TestFlagged(t *testing.T) {
+	t.Parallel()
+	g := policy.Registry{Roles: []policy.Role{{Name: "plain"}, {Name: "reader", Groups: []string{"z", "staff"}}, {Name: "boss", Privileged: true, Groups: []string{"staff", "A"}}}}
+	if got, want := g.FlaggedGroups(), []string{"A", "staff", "z"}; !slices.Equal(got, want) {
+		t.Errorf("FlaggedGroups: got %v, want %v", got, want)
+	}
+	for group, want := range map[string]bool{"staff": true, "z": true, "A": true, "a": false, "Staff": false, "reader": false, "": false} {
+		if got := g.Flagged(group); got != want {
+			t.Errorf("Flagged(%q): got %v, want %v", group, got, want)
+		}
+	}
+}
