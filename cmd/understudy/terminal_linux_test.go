@@ -15,6 +15,13 @@ import (
 // terminal opens a terminal of its own, with nobody at the other end.
 func terminal(t *testing.T) *os.File {
 	t.Helper()
+	_, slave := terminals(t)
+	return slave
+}
+
+// terminals opens both ends of a terminal: who types writes to the first.
+func terminals(t *testing.T) (master, slave *os.File) {
+	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
 		t.Skipf("no terminals here: %v", err)
@@ -27,12 +34,12 @@ func terminal(t *testing.T) *os.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { slave.Close() })
-	return slave
+	return master, slave
 }
 
 // A signal at the prompt ends the command, and what is typed shows again.
@@ -74,4 +81,26 @@ func echo(t *testing.T, tty *os.File) bool {
 		t.Fatal(err)
 	}
 	return s.Lflag&unix.ECHO != 0
+}
+
+// Who is asked whether to remove a user, and says anything but yes, keeps them.
+func TestRemoveAsks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	runs(t, dir, "user", "add", "--email", "ann@acme.test", "--name", "Ann", "--id", "ann")
+	for _, tt := range []struct {
+		answer, want string
+		code         int
+	}{{"y\n", "not removed", 1}, {"yes\n", "removed ann@acme.test (ann)", 0}} {
+		master, tty := terminals(t)
+		cmd := understudy(t, dir, "user", "rm", "ann")
+		cmd.Stdin = tty
+		if _, err := master.WriteString(tt.answer); err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != tt.code || !strings.Contains(string(out), "Remove Ann, ann@acme.test (ann)? Type yes: ") || !strings.Contains(string(out), tt.want) {
+			t.Errorf("%q: got %v, %s, want exit code %d and %q", tt.answer, err, out, tt.code, tt.want)
+		}
+	}
 }

@@ -15,7 +15,7 @@ import (
 
 func (a *app) userCmd() *cobra.Command {
 	return a.group("user", "Users: add, find, credentials, rights",
-		a.userAdd(), a.userPasswd(), a.userTOTP(), a.userRole(), a.userList(), a.userFind(),
+		a.userAdd(), a.userPasswd(), a.userTOTP(), a.userRole(), a.userList(), a.userFind(), a.userShow(), a.userLink(), a.userUnlink(), a.userRemove(),
 		a.userSwitch("disable", "Keep a user out, and end what they are in", "disabled", (*admin.Admin).Disable),
 		a.userSwitch("enable", "Let a disabled or locked-out user in again", "enabled", (*admin.Admin).Enable))
 }
@@ -250,16 +250,25 @@ func (a *app) printUsers(ctx context.Context, st store.Store, users []directory.
 	out := make([]userOut, 0, len(users))
 	t := table{header: []string{"ID", "EMAIL", "NAME", "ORGANISATION", "ROLES", "STATE", "LAST SIGN-IN"}}
 	for _, u := range users {
-		attempt, err := st.Attempt(ctx, store.AttemptKey(u.Email), time.Now())
+		o, err := withLock(ctx, st, u)
 		if err != nil {
-			return fmt.Errorf("reading failed sign-ins: %w", err)
+			return err
 		}
-		o := userJSON(u)
-		o.LockedUntil = stamp(attempt.Locked)
 		out = append(out, o)
 		t.add(u.ID, u.Email, u.Name, u.Organisation, strings.Join(u.Roles, ","), o.state(), stamp(u.LastSignIn))
 	}
 	return a.print(map[string]any{"users": out}, t)
+}
+
+// withLock is userJSON with the lock-out after failed sign-ins.
+func withLock(ctx context.Context, st store.Store, u directory.User) (userOut, error) {
+	attempt, err := st.Attempt(ctx, store.AttemptKey(u.Email), time.Now())
+	if err != nil {
+		return userOut{}, fmt.Errorf("reading failed sign-ins: %w", err)
+	}
+	o := userJSON(u)
+	o.LockedUntil = stamp(attempt.Locked)
+	return o, nil
 }
 
 // state is what keeps a user from something, and what they have enrolled.
@@ -282,23 +291,33 @@ func (u userOut) state() string {
 
 // userOut is a user as -o json has them.
 type userOut struct {
-	ID           string   `json:"id"`
-	Email        string   `json:"email"`
-	Name         string   `json:"name"`
-	Organisation string   `json:"organisation"`
-	Roles        []string `json:"roles"`
-	Groups       []string `json:"groups"`
-	Enabled      bool     `json:"enabled"`
-	Protected    bool     `json:"protected"`
-	SecondFactor bool     `json:"second_factor"`
-	Created      string   `json:"created"`
-	LastSignIn   string   `json:"last_sign_in"`
-	LockedUntil  string   `json:"locked_until,omitempty"` // lists only
+	ID           string            `json:"id"`
+	Email        string            `json:"email"`
+	Name         string            `json:"name"`
+	Organisation string            `json:"organisation"`
+	Roles        []string          `json:"roles"`
+	Groups       []string          `json:"groups"`
+	Attributes   map[string]string `json:"attributes,omitempty"`
+	Identities   []party           `json:"identities"`
+	Source       string            `json:"source,omitempty"`
+	UserName     string            `json:"user_name,omitempty"`
+	ExternalID   string            `json:"external_id,omitempty"`
+	Enabled      bool              `json:"enabled"`
+	Protected    bool              `json:"protected"`
+	SecondFactor bool              `json:"second_factor"`
+	Created      string            `json:"created"`
+	LastSignIn   string            `json:"last_sign_in"`
+	LockedUntil  string            `json:"locked_until,omitempty"` // of ls, find and show
 }
 
 func userJSON(u directory.User) userOut {
+	identities := make([]party, len(u.Identities))
+	for i, p := range u.Identities {
+		identities[i] = party{Issuer: p.Issuer, Subject: p.Subject}
+	}
 	return userOut{
 		ID: u.ID, Email: u.Email, Name: u.Name, Organisation: u.Organisation, Roles: notNil(u.Roles), Groups: notNil(u.Groups),
+		Attributes: u.Attributes, Identities: identities, Source: u.Source, UserName: u.UserName, ExternalID: u.ExternalID,
 		Enabled: u.Enabled, Protected: u.Protected, SecondFactor: u.SecondFactor, Created: stamp(u.Created), LastSignIn: stamp(u.LastSignIn),
 	}
 }

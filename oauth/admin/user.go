@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,10 +79,10 @@ type Rights struct {
 // or the subject: what they were allowed by may no longer hold. Without a change nothing is written. It returns an
 // *InvalidError or directory.ErrNotFound.
 func (a *Admin) SetRights(ctx context.Context, userID string, r Rights) (directory.User, error) {
-	return a.update(ctx, userID, audit.KindUserRole, "changed the rights of", func(u *directory.User) { r.apply(u) })
+	return a.update(ctx, userID, change{kind: audit.KindUserRole, did: "changed the rights of", end: impersonation.EndChanged, apply: r.apply})
 }
 
-func (r Rights) apply(u *directory.User) {
+func (r Rights) apply(u *directory.User) error {
 	if r.SetRoles != nil {
 		u.Roles = *r.SetRoles
 	}
@@ -96,28 +97,43 @@ func (r Rights) apply(u *directory.User) {
 	if r.Protected != nil {
 		u.Protected = *r.Protected
 	}
+	return nil
 }
 
 // Disable keeps a user from signing in and from being impersonated, and ends their logins, grants and the sessions in
 // which they are the actor or the subject. directory.ErrNotFound.
 func (a *Admin) Disable(ctx context.Context, userID string) (directory.User, error) {
-	return a.update(ctx, userID, audit.KindUserDisable, "disabled", func(u *directory.User) { u.Enabled = false })
+	return a.update(ctx, userID, change{kind: audit.KindUserDisable, did: "disabled", end: impersonation.EndDisabled, logins: true, apply: enabled(false)})
 }
 
 // Enable takes a Disable back, and ends a lock-out after too many failed sign-ins. directory.ErrNotFound.
 func (a *Admin) Enable(ctx context.Context, userID string) (directory.User, error) {
-	u, err := a.update(ctx, userID, audit.KindUserEnable, "enabled", func(u *directory.User) { u.Enabled = true })
+	u, err := a.update(ctx, userID, change{kind: audit.KindUserEnable, did: "enabled", end: impersonation.EndChanged, apply: enabled(true)})
 	if err != nil {
 		return directory.User{}, err
 	}
 	return u, a.unlock(ctx, u)
 }
 
-// update changes a user, and begins anew if somebody else did so in between. A user who is as change wants them already
+func enabled(is bool) func(*directory.User) error {
+	return func(u *directory.User) error { u.Enabled = is; return nil }
+}
+
+// change is one change of a user, and what comes with it.
+type change struct {
+	kind   audit.Kind
+	did    string
+	apply  func(*directory.User) error
+	fill   func(*audit.Entry)      // what the entry tells beside the rights before and after
+	end    impersonation.EndReason // of the sessions in which the user is the actor or the subject; "" ends none
+	logins bool                    // also ends their logins and grants
+}
+
+// update changes a user, and begins anew if somebody else did so in between. A user who is as c wants them already
 // is not written again.
-func (a *Admin) update(ctx context.Context, userID string, kind audit.Kind, did string, change func(*directory.User)) (u directory.User, err error) {
+func (a *Admin) update(ctx context.Context, userID string, c change) (u directory.User, err error) {
 	for range tries {
-		u, err = a.updateOnce(ctx, userID, kind, did, change)
+		u, err = a.updateOnce(ctx, userID, c)
 		if !errors.Is(err, impersonation.ErrChanged) {
 			break
 		}
@@ -128,36 +144,55 @@ func (a *Admin) update(ctx context.Context, userID string, kind audit.Kind, did 
 // tries is more often than operators can collide without a defect behind it.
 const tries = 10
 
-func (a *Admin) updateOnce(ctx context.Context, userID string, kind audit.Kind, did string, change func(*directory.User)) (directory.User, error) {
+func (a *Admin) updateOnce(ctx context.Context, userID string, c change) (directory.User, error) {
 	was, err := a.Store.Get(ctx, userID)
 	if err != nil {
 		return directory.User{}, fmt.Errorf("user %q: %w", userID, err)
 	}
 	u := was
-	change(&u)
+	if err := c.apply(&u); err != nil {
+		return directory.User{}, err
+	}
 	if same(was, u) {
 		return u, nil
 	}
 	if err := a.checkUser(u); err != nil {
 		return directory.User{}, err
 	}
-	w := a.write(kind, u, func(e *audit.Entry) { setRights(e, "was_", was); setRights(e, "", u) })
-	if u.Updated = w.Now; !u.Updated.After(was.Updated) {
-		u.Updated = was.Updated.Add(time.Millisecond) // the store's resolution: Was must tell any two writes apart
-	}
-	reason := impersonation.EndChanged
-	if !u.Enabled {
-		reason = impersonation.EndDisabled
-	}
-	uw := store.UserWrite{Write: w, User: u, Was: was.Updated, Ends: a.ends(u.ID, reason), EndLogins: !u.Enabled}
-	if err := a.Store.UpdateUser(ctx, uw); err != nil {
+	if err := a.Store.UpdateUser(ctx, a.updating(was, &u, c)); err != nil {
 		return directory.User{}, fmt.Errorf("changing user %s: %w", u.Email, err)
 	}
-	a.log(ctx, did+" "+u.Email, slog.String("user", u.ID), slog.Any("roles", u.Roles))
+	a.log(ctx, c.did+" "+u.Email, slog.String("user", u.ID), slog.Any("roles", u.Roles))
 	return u, nil
 }
 
+// updating is the write of c, and sets u.Updated.
+func (a *Admin) updating(was directory.User, u *directory.User, c change) store.UserWrite {
+	w := a.write(c.kind, *u, func(e *audit.Entry) {
+		setRights(e, "was_", was)
+		setRights(e, "", *u)
+		if c.fill != nil {
+			c.fill(e)
+		}
+	})
+	if u.Updated = w.Now; !u.Updated.After(was.Updated) {
+		u.Updated = was.Updated.Add(time.Millisecond) // the store's resolution: Was must tell any two writes apart
+	}
+	uw := store.UserWrite{Write: w, User: *u, Was: was.Updated, EndLogins: c.logins}
+	if c.end != "" {
+		uw.Ends = a.ends(u.ID, c.end)
+	}
+	return uw
+}
+
+// same tells whether two users are the same in all that is written here.
 func same(a, b directory.User) bool {
+	return sameRights(a, b) && a.Name == b.Name && a.Email == b.Email && maps.Equal(a.Attributes, b.Attributes) &&
+		slices.Equal(a.Identities, b.Identities) && a.Source == b.Source && a.UserName == b.UserName && a.ExternalID == b.ExternalID
+}
+
+// sameRights tells whether two users are the same in what decides who may do what.
+func sameRights(a, b directory.User) bool {
 	return slices.Equal(a.Roles, b.Roles) && slices.Equal(a.Groups, b.Groups) &&
 		a.Organisation == b.Organisation && a.Protected == b.Protected && a.Enabled == b.Enabled
 }
@@ -184,6 +219,11 @@ func (a *Admin) checkUser(u directory.User) error {
 	}
 	if len(strings.Join(u.Groups, ",")) > maxGroups {
 		return invalid("groups", "must have at most %d bytes together", maxGroups)
+	}
+	for _, p := range u.Identities {
+		if err := a.checkIssuer(p.Issuer); err != nil {
+			return err
+		}
 	}
 	for _, r := range u.Roles {
 		if r == policy.RoleUser {
