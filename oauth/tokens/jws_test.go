@@ -40,6 +40,7 @@ func doors(t testing.TB, k tokens.Key) []door {
 	return []door{
 		{"assertion", assertionHeader(k), assertionPayload, func(token string) error { _, err := tokens.VerifyAssertion(token, expect); return err }},
 		{"proof", proofHeader(t, k), proofPayload, func(token string) error { _, err := tokens.VerifyProof(token, expectProof); return err }},
+		{"foreign token", foreignHeader(k), foreignPayload, func(token string) error { _, err := tokens.VerifyForeign(token, expectForeign(t, k)); return err }},
 		{"JWS", `{"alg":"` + k.Algorithm + `"}`, "any", func(token string) error { _, err := tokens.VerifyJWS(token, expect.Keys); return err }},
 	}
 }
