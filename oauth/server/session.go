@@ -68,6 +68,10 @@ func (s *TokenSession) Clone() fosite.Session {
 		act := *s.Claims.Act
 		c.Claims.Act = &act
 	}
+	if s.Claims.SubjectID != nil {
+		id := *s.Claims.SubjectID
+		c.Claims.SubjectID = &id
+	}
 	if s.Claims.MayAct != nil {
 		may := *s.Claims.MayAct
 		c.Claims.MayAct = &may

@@ -49,6 +49,9 @@ type Claims struct {
 	Act *oauth.Party
 	// ActKind is the sub_profile within act, of an actor that is no person: oauth.ActorService or oauth.ActorAIAgent. "" for a person.
 	ActKind oauth.ActorKind
+	// SubjectID is who the subject is at the issuer of Act, sent as sub_id of the format iss_sub (RFC 9493 §3.2.1), so that an app which has
+	// that issuer's tokens finds the same person; nil for none. Only with Act, and both halves are required.
+	SubjectID *oauth.Party
 	// MayAct is who may become the actor (RFC 8693 §4.4); nil for nobody. Never with Act.
 	MayAct *MayAct
 	// Key is the thumbprint (RFC 7638) of the key that the token is bound to, sent as cnf.jkt (RFC 9449 §6.1); "" for a bearer token.
@@ -75,6 +78,10 @@ func (c Claims) clone() Claims {
 		act := *c.Act
 		c.Act = &act
 	}
+	if c.SubjectID != nil {
+		id := *c.SubjectID
+		c.SubjectID = &id
+	}
 	if c.MayAct != nil {
 		may := *c.MayAct
 		c.MayAct = &may
@@ -95,6 +102,7 @@ type wire struct {
 	Session  string   `json:"sid,omitempty"`
 	Audit    string   `json:"txn,omitempty"`
 	Act      *wireAct `json:"act,omitempty"`
+	SubID    *wireID  `json:"sub_id,omitempty"`
 	MayAct   *wireAct `json:"may_act,omitempty"`
 	Key      *wireKey `json:"cnf,omitempty"`
 	AuthTime *int64   `json:"auth_time,omitempty"`
@@ -108,6 +116,15 @@ type wireAct struct {
 	ClientID string          `json:"client_id,omitempty"`   // of may_act
 	Kind     oauth.ActorKind `json:"sub_profile,omitempty"` // of act
 }
+
+// wireID is a subject identifier (RFC 9493 §3).
+type wireID struct {
+	Format  string `json:"format"`
+	Issuer  string `json:"iss"`
+	Subject string `json:"sub"`
+}
+
+const formatIssSub = "iss_sub"
 
 type wireKey struct {
 	Thumbprint string `json:"jkt"`
@@ -135,6 +152,9 @@ func (c Claims) wire() wire {
 	if c.Act != nil {
 		w.Act = &wireAct{Issuer: c.Act.Issuer, Subject: c.Act.Subject, Kind: c.ActKind}
 	}
+	if c.SubjectID != nil {
+		w.SubID = &wireID{Format: formatIssSub, Issuer: c.SubjectID.Issuer, Subject: c.SubjectID.Subject}
+	}
 	if c.MayAct != nil {
 		w.MayAct = &wireAct{Issuer: c.MayAct.Issuer, Subject: c.MayAct.Subject, ClientID: c.MayAct.ClientID}
 	}
@@ -159,7 +179,7 @@ func (c Claims) check() error {
 	case !c.AuthTime.IsZero() && (c.AuthTime.Unix() < 0 || c.AuthTime.Unix() > maxSeconds):
 		return fmt.Errorf("%w: auth_time out of range", ErrClaims)
 	}
-	for _, check := range []func() error{c.checkText, c.checkKey, c.checkMayAct, c.checkAct} {
+	for _, check := range []func() error{c.checkText, c.checkKey, c.checkMayAct, c.checkSubjectID, c.checkAct} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -187,6 +207,19 @@ func (c Claims) checkMayAct() error {
 		return fmt.Errorf("%w: may_act may not stand beside act", ErrClaims)
 	case may.Issuer == "" || may.Subject == "" || !sound(may.Issuer) || !sound(may.Subject) || !sound(may.ClientID):
 		return fmt.Errorf("%w: may_act needs iss and sub", ErrClaims)
+	}
+	return nil
+}
+
+func (c Claims) checkSubjectID() error {
+	id := c.SubjectID
+	switch {
+	case id == nil:
+		return nil
+	case c.Act == nil:
+		return fmt.Errorf("%w: sub_id needs act", ErrClaims)
+	case id.Issuer == "" || id.Subject == "" || !sound(id.Issuer) || !sound(id.Subject):
+		return fmt.Errorf("%w: sub_id needs iss and sub", ErrClaims)
 	}
 	return nil
 }

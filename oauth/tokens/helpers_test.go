@@ -71,6 +71,14 @@ func served() tokens.Claims {
 	return c
 }
 
+// trusted is what somebody gets who came with the token of another issuer.
+func trusted() tokens.Claims {
+	c := impersonating()
+	c.Act = &oauth.Party{Issuer: "https://corp.test", Subject: "f-17"}
+	c.SubjectID = &oauth.Party{Issuer: "https://corp.test", Subject: "f-42"}
+	return c
+}
+
 func mustSign(t testing.TB, s *tokens.KeySet, c tokens.Claims) string {
 	t.Helper()
 	token, err := s.Sign(c)

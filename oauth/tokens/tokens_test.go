@@ -16,7 +16,7 @@ import (
 func TestSignVerify(t *testing.T) {
 	t.Parallel()
 	set := newKeySet(t, newKey(t))
-	for name, want := range map[string]tokens.Claims{"ordinary": ordinary(), "impersonating": impersonating(), "delegable": delegable(), "served": served()} {
+	for name, want := range map[string]tokens.Claims{"ordinary": ordinary(), "impersonating": impersonating(), "delegable": delegable(), "served": served(), "trusted": trusted()} {
 		got, err := set.Verify(mustSign(t, set, want), expect)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -51,6 +51,10 @@ func TestSignSpelling(t *testing.T) {
 			`"client_id":"rp1","scope":"impersonation:write orders","iat":1800000000,"exp":1800001800,"jti":"jti_2",` +
 			`"sid":"ims_1","txn":"aud_1","act":{"iss":"https://id.acme.test","sub":"client:agent","sub_profile":"ai_agent"},` +
 			`"cnf":{"jkt":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"}}`},
+		{"trusted", trusted(), `{"iss":"https://id.acme.test","sub":"user-42","aud":"https://api.acme.test",` +
+			`"client_id":"rp1","scope":"impersonation:write orders","iat":1800000000,"exp":1800001800,"jti":"jti_2",` +
+			`"sid":"ims_1","txn":"aud_1","act":{"iss":"https://corp.test","sub":"f-17"},` +
+			`"sub_id":{"format":"iss_sub","iss":"https://corp.test","sub":"f-42"}}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -123,6 +127,11 @@ func TestSignRefuses(t *testing.T) {
 		{"may_act without iss", delegable(), func(c *tokens.Claims) { c.MayAct.Issuer = "" }},
 		{"may_act without sub", delegable(), func(c *tokens.Claims) { c.MayAct.Subject = "" }},
 		{"may_act not UTF-8", delegable(), func(c *tokens.Claims) { c.MayAct.ClientID = "\xff" }},
+		{"sub_id without act", ordinary(), func(c *tokens.Claims) { c.SubjectID = trusted().SubjectID }},
+		{"sub_id without iss", trusted(), func(c *tokens.Claims) { c.SubjectID.Issuer = "" }},
+		{"sub_id without sub", trusted(), func(c *tokens.Claims) { c.SubjectID.Subject = "" }},
+		{"sub_id with an iss not UTF-8", trusted(), func(c *tokens.Claims) { c.SubjectID.Issuer = "\xff" }},
+		{"sub_id with a sub not UTF-8", trusted(), func(c *tokens.Claims) { c.SubjectID.Subject = "\xff" }},
 		{"kind without act", ordinary(), func(c *tokens.Claims) { c.ActKind = oauth.ActorService }},
 		{"kind of a person", impersonating(), func(c *tokens.Claims) { c.ActKind = oauth.ActorUser }},
 		{"kind that is unknown", impersonating(), func(c *tokens.Claims) { c.ActKind = "robot" }},

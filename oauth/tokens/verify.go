@@ -140,6 +140,8 @@ func (c *Claims) set(m member) bool {
 		return m.act(c)
 	case "may_act":
 		return m.mayAct(&c.MayAct)
+	case "sub_id":
+		return m.subjectID(&c.SubjectID)
 	case "cnf":
 		return m.key(&c.Key)
 	case "nbf":
@@ -152,7 +154,7 @@ func (c *Claims) set(m member) bool {
 // claimNames are those that we read, and those that we refuse.
 var claimNames = []string{
 	"iss", "sub", "aud", "client_id", "jti", "sid", "txn", "acr", "scope", "amr", "iat", "exp", "auth_time", "act",
-	"nbf", "cnf", "may_act", "nonce", "azp",
+	"nbf", "cnf", "may_act", "sub_id", "nonce", "azp",
 }
 
 func disguised(name string) bool { return folds(name, claimNames) }
@@ -213,6 +215,13 @@ func (n node) mayAct(to **MayAct) bool {
 	m := new(MayAct)
 	*to = m
 	return n.object(map[string]*string{"iss": &m.Issuer, "sub": &m.Subject, "client_id": &m.ClientID})
+}
+
+// subjectID takes an object of the format iss_sub (RFC 9493 §3.2.1), which has no further members.
+func (n node) subjectID(to **oauth.Party) bool {
+	p, format := new(oauth.Party), ""
+	*to = p
+	return n.object(map[string]*string{"format": &format, "iss": &p.Issuer, "sub": &p.Subject}) && format == formatIssSub
 }
 
 // key takes an object of jkt alone: there are other ways to bind a token, and to ignore one would widen it.
