@@ -38,6 +38,8 @@ var mayImport = []struct{ pkg, ours, outside string }{
 		"github.com/google/go-cmp pgregory.net/rapid go.uber.org/goleak"},
 	{"migrations", "", "github.com/pressly/goose/v3"},
 
+	{"oauth/upstream", "oauth oauth/tokens oauth/internal/outbound", "github.com/coreos/go-oidc/v3 golang.org/x/oauth2"},
+
 	{"oauth/page", "oauth oauth/audit oauth/directory oauth/impersonation oauth/internal/form oauth/policy", ""},
 	{"oauth/admin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store oauth/tokens " +
 		"oauth/internal/password oauth/internal/seal oauth/internal/totp", ""},
@@ -72,6 +74,8 @@ var walls = []struct{ pkg, never, why string }{
 	{"oauth/tokens", "database/sql github.com/ory", "what we sign and accept must not change with a framework"},
 	{"oauth/tokens", "net/http", "no header of a token can make it fetch anything: not jku, not x5u"},
 	{"oauth/tokenexchange", "oauth/impersonation oauth/policy oauth/audit oauth/store oauth/server oauth/page database/sql", "anyone with a fosite provider can use it"},
+	{"oauth/upstream", "github.com/ory oauth/store oauth/server oauth/page oauth/impersonation oauth/policy oauth/directory oauth/audit database/sql",
+		"it tells what others say; what follows from it is decided elsewhere"},
 	{"oauth/page", "github.com/ory oauth/store oauth/server database/sql", "pages ask small interfaces: they serve any backend and any provider"},
 	{"oauth/admin", "github.com/ory oauth/server oauth/page oauth/store/sqlite oauth/store/postgres database/sql", "the command line works without a server, on any backend"},
 	{"oauth/store", "github.com/ory net/http database/sql oauth/store/sqlite oauth/store/postgres modernc.org github.com/jackc", "it is what backends implement"},

@@ -46,6 +46,7 @@
 //	oauth/policy           who may impersonate whom: Decider, the nevers, roles
 //	oauth/directory        users, groups, organisations
 //	oauth/tokens           signing keys, JWKS, RFC 9068 sign and strict verify; reads assertions and DPoP proofs
+//	oauth/upstream         other issuers: their documents and keys, and sign-in through them as a client of theirs
 //	oauth/audit            the entry of the audit trail and its canonical bytes
 //	oauth/admin            what an operator may do, each act with its entry
 //	oauth/internal/form    reads strangers' parameters strictly, before fosite does

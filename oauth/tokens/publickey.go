@@ -41,8 +41,23 @@ func (k PublicKey) Thumbprint() string { return k.thumbprint }
 // with ErrKey, and says which key and member broke which rule: one unfit key spoils the set, since to leave it out would refuse its
 // signatures later, when nobody looks. Members that it does not know, such as x5c, are ignored; what they say is not checked.
 func ParseKeys(jwks []byte) ([]PublicKey, error) {
-	if len(jwks) > maxSet {
-		return nil, fmt.Errorf("%w: a set of more than %d bytes", ErrKey, maxSet)
+	items, err := keyItems(jwks, maxSet, maxKeys)
+	if err != nil {
+		return nil, err
+	}
+	var keys []PublicKey
+	for i, item := range items {
+		if keys, err = appendKey(keys, item); err != nil {
+			return nil, fmt.Errorf("%w: keys[%d]: %w", ErrKey, i, err)
+		}
+	}
+	return keys, nil
+}
+
+// keyItems gives what a JWK Set of at most size bytes has for keys: one to most.
+func keyItems(jwks []byte, size, most int) ([]node, error) {
+	if len(jwks) > size {
+		return nil, fmt.Errorf("%w: a set of more than %d bytes", ErrKey, size)
 	}
 	members, err := parseObject(jwks)
 	if err != nil {
@@ -53,21 +68,22 @@ func ParseKeys(jwks []byte) ([]PublicKey, error) {
 		return nil, fmt.Errorf("%w: the set must be an object whose keys is an array", ErrKey)
 	}
 	items := members[i].items
-	if len(items) == 0 || len(items) > maxKeys {
-		return nil, fmt.Errorf("%w: keys must have 1 to %d keys", ErrKey, maxKeys)
+	if len(items) == 0 || len(items) > most {
+		return nil, fmt.Errorf("%w: keys must have 1 to %d keys", ErrKey, most)
 	}
-	var keys []PublicKey
-	for i, item := range items {
-		k, err := parseJWK(item)
-		if err != nil {
-			return nil, fmt.Errorf("%w: keys[%d]: %w", ErrKey, i, err)
-		}
-		if k.ID != "" && slices.ContainsFunc(keys, func(other PublicKey) bool { return other.ID == k.ID }) {
-			return nil, fmt.Errorf("%w: keys[%d]: kid must not be another key's too", ErrKey, i)
-		}
-		keys = append(keys, k)
+	return items, nil
+}
+
+// appendKey adds the key that n spells, if none of keys has its kid.
+func appendKey(keys []PublicKey, n node) ([]PublicKey, error) {
+	k, err := parseJWK(n)
+	if err != nil {
+		return nil, err
 	}
-	return keys, nil
+	if k.ID != "" && slices.ContainsFunc(keys, func(other PublicKey) bool { return other.ID == k.ID }) {
+		return nil, errors.New("kid must not be another key's too")
+	}
+	return append(keys, k), nil
 }
 
 // jwk is a JSON Web Key (RFC 7517 §4) as its members spell it.
