@@ -68,6 +68,11 @@ type Users interface {
 	DeleteUser(ctx context.Context, w UserWrite) error
 	// ByIdentity finds who has an identity, byte by byte. directory.ErrNotFound.
 	ByIdentity(ctx context.Context, p oauth.Party) (directory.User, error)
+	// AmongUsers finds everybody who has any of k, each once, by ID, and which of k.IDs were those of deleted users.
+	AmongUsers(ctx context.Context, k UserKeys) (found []directory.User, gone []string, err error)
+	// PutUsers is many writes as one, all or nothing: one whose Was is zero as CreateUser, any other as UpdateUser. No user may be in
+	// it twice. The authz_version of each organisation moves once. The errors are theirs, and do not say of whom.
+	PutUsers(ctx context.Context, writes []UserWrite) error
 	// Credentials gives what a sign-in checks. ErrNotFound.
 	Credentials(ctx context.Context, userID string) (Credentials, error)
 	// SetCredentials replaces them. ErrNotFound.
@@ -100,6 +105,13 @@ type UserWrite struct {
 	Ends []impersonation.EndWrite
 	// EndLogins also ends the user's logins and grants.
 	EndLogins bool
+}
+
+// UserKeys are what users are found by. All three together may be 3,000: an answer is held as a whole.
+type UserKeys struct {
+	IDs        []string // byte by byte
+	Emails     []string // without case
+	Identities []oauth.Party
 }
 
 // CredentialsWrite changes credentials. Fields that are nil stay.

@@ -129,7 +129,7 @@ func fixedQueries() (out []filter) {
 		selectConsent, selectOpenConsent, closeConsent, revokeConsent,
 		lockClient, selectClientLives, revokeOwn, selectGrantByRefresh, lockRefreshClient, lockRefreshUser, lockRefreshLogin, useRefresh, selectRefreshUsed,
 		lockFamily, revokeFamily,
-		selectUserByIdentity, deleteUser, insertGone, deleteIdentities, revokeUserConsents,
+		selectAmongUsers, selectGone, lockUsers, insertUsers, insertGroups, insertIdentities, selectUserByIdentity, deleteUser, insertGone, deleteIdentities, revokeUserConsents,
 	}
 	out = append(out, filter{selectExpired, []any{100, 50, 1000}}) // for few, as at each second
 	for scope, q := range endings {

@@ -30,10 +30,28 @@ var (
 )
 
 const (
-	insertUser = `INSERT INTO app_user (id, email, email_key, name, search_key, organisation, roles, attributes, enabled, protected,
-		created_at, updated_at, last_sign_in_at, source, user_name, user_name_key, external_id)
-		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17 WHERE NOT EXISTS (SELECT 1 FROM user_gone WHERE id = $1)`
+	newUserColumns = `id text, email text, email_key text, name text, search_key text, organisation text, roles jsonb, attributes jsonb, enabled boolean,
+		protected boolean, created_at bigint, updated_at bigint, last_sign_in_at bigint, source text, user_name text, user_name_key text, external_id text`
+	groupColumns    = `user_id text, name text, position integer`
+	identityColumns = `issuer text, subject text, user_id text`
+)
 
+var (
+	// insertUsers leaves out an ID that is not free again, by a scalar: EXISTS could become a join with all that are gone.
+	insertUsers = `INSERT INTO app_user (id, email, email_key, name, search_key, organisation, roles, attributes, enabled, protected,
+		created_at, updated_at, last_sign_in_at, source, user_name, user_name_key, external_id)
+		SELECT u.id, u.email, u.email_key, u.name, u.search_key, u.organisation, u.roles, u.attributes, u.enabled, u.protected,
+		u.created_at, u.updated_at, u.last_sign_in_at, u.source, u.user_name, u.user_name_key, u.external_id
+		FROM ` + unnested("u", newUserColumns, 1) + ` WHERE (SELECT true FROM user_gone x WHERE x.id = u.id) IS NULL ORDER BY u.id`
+
+	insertGroups = `INSERT INTO user_group (user_id, name, position) SELECT g.user_id, g.name, g.position FROM ` + unnested("g", groupColumns, 1) + `
+		ORDER BY g.ord ON CONFLICT DO NOTHING`
+
+	insertIdentities = `INSERT INTO user_identity (issuer, subject, user_id) SELECT i.issuer, i.subject, i.user_id FROM ` + unnested("i", identityColumns, 1) + `
+		ORDER BY i.issuer, i.subject`
+)
+
+const (
 	updateUser = `UPDATE app_user SET email = $2, email_key = $3, name = $4, search_key = $5, organisation = $6, roles = $7, attributes = $8,
 		enabled = $9, protected = $10, updated_at = $11, source = $13, user_name = $14, user_name_key = $15, external_id = $16
 		WHERE id = $1 AND ($12::bigint IS NULL OR updated_at = $12)`
@@ -46,20 +64,16 @@ const (
 			UNION ALL SELECT id FROM consent WHERE actor = $2 AND revoked_at IS NULL)) ORDER BY id FOR NO KEY UPDATE))`
 
 	// lockUser comes before all else that changes a user or signs them in: each then sees what the other has done.
-	lockUser = `SELECT organisation FROM app_user WHERE id = $1 FOR NO KEY UPDATE`
+	lockUser  = `SELECT organisation FROM app_user WHERE id = $1 FOR NO KEY UPDATE`
+	lockUsers = `SELECT 1 FROM app_user WHERE id = ANY ($1::text[]) ORDER BY id FOR NO KEY UPDATE`
 
 	// selectOrganisations goes by the versions, of which each organisation has one since its first user, and looks for one user
 	// of each: EXISTS could become a join with all users.
 	selectOrganisations = `SELECT v.organisation FROM authz_version v WHERE v.organisation <> ''
 		AND (SELECT u.organisation FROM app_user u WHERE u.organisation = v.organisation LIMIT 1) IS NOT NULL ORDER BY v.organisation`
 
-	deleteGroups = `DELETE FROM user_group WHERE user_id = $1`
-	insertGroups = `INSERT INTO user_group (user_id, name, position) SELECT $1, g.name, g.ord FROM unnest($2::text[]) WITH ORDINALITY AS g(name, ord)
-		ORDER BY g.ord ON CONFLICT DO NOTHING`
-
+	deleteGroups     = `DELETE FROM user_group WHERE user_id = $1`
 	deleteIdentities = `DELETE FROM user_identity WHERE user_id = $1`
-	insertIdentities = `INSERT INTO user_identity (issuer, subject, user_id) SELECT i.issuer, i.subject, $1 FROM unnest($2::text[], $3::text[]) AS i(issuer, subject)
-		ORDER BY i.issuer, i.subject`
 
 	selectCredentials = `SELECT password, totp FROM app_user WHERE id = $1`
 	updatePassword    = `UPDATE app_user SET password = $1 WHERE id = $2`
@@ -90,18 +104,51 @@ func (s *Store) CreateUser(ctx context.Context, w store.UserWrite) error {
 		return failed("creating a user", err)
 	}
 	return s.update(ctx, "creating a user", func(ctx context.Context, t *tx) error {
-		u := w.User
-		n, err := exec(ctx, t, insertUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
-			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Created), ms(u.Updated), ms(u.LastSignIn),
-			u.Source, u.UserName, folded(u.UserName), u.ExternalID)
-		if err != nil {
-			return exists(err)
+		if err := t.insertUsers(ctx, w.User); err != nil {
+			return err
 		}
-		if n == 0 {
-			return store.ErrExists
-		}
-		return t.changedUser(ctx, w, u.Organisation)
+		return t.changedUser(ctx, w, w.User.Organisation)
 	})
+}
+
+// insertUsers adds users with their groups and identities.
+func (t *tx) insertUsers(ctx context.Context, users ...directory.User) error {
+	rows, ids := newTable(newUserColumns), make([]string, len(users))
+	for i, u := range users {
+		rows.add(u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles), mapping(u.Attributes), u.Enabled, u.Protected,
+			ms(u.Created), ms(u.Updated), ms(u.LastSignIn), u.Source, u.UserName, folded(u.UserName), u.ExternalID)
+		ids[i] = u.ID
+	}
+	n, err := exec(ctx, t, insertUsers, args(rows)...)
+	if err != nil {
+		return exists(err)
+	}
+	if n < int64(len(users)) { // an ID that is not free again
+		return store.ErrExists
+	}
+	return t.insertLists(ctx, users...)
+}
+
+func (t *tx) insertLists(ctx context.Context, users ...directory.User) error {
+	groups, identities := newTable(groupColumns), newTable(identityColumns)
+	for _, u := range users {
+		for i, g := range u.Groups {
+			groups.add(u.ID, g, i)
+		}
+		for _, p := range u.Identities {
+			identities.add(p.Issuer, p.Subject, u.ID)
+		}
+	}
+	if len(groups[0]) > 0 {
+		if _, err := exec(ctx, t, insertGroups, args(groups)...); err != nil {
+			return err
+		}
+	}
+	if len(identities[0]) == 0 {
+		return nil
+	}
+	_, err := exec(ctx, t, insertIdentities, args(identities)...)
+	return exists(err)
 }
 
 // UpdateUser implements store.Users.
@@ -110,43 +157,38 @@ func (s *Store) UpdateUser(ctx context.Context, w store.UserWrite) error {
 		return failed("changing a user", err)
 	}
 	return s.update(ctx, "changing a user", func(ctx context.Context, t *tx) error {
-		u := w.User
-		var before string
-		if err := row(ctx, t, lockUser, []any{u.ID}, []any{&before}); err != nil {
-			return missing(err)
-		}
-		n, err := exec(ctx, t, updateUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
-			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was), u.Source, u.UserName, folded(u.UserName), u.ExternalID)
+		before, err := t.updateUser(ctx, w)
 		if err != nil {
-			return exists(err)
+			return err
 		}
-		if n == 0 {
-			return impersonation.ErrChanged
-		}
-		return t.changedUser(ctx, w, before, u.Organisation)
+		return t.changedUser(ctx, w, before, w.User.Organisation)
 	})
+}
+
+// updateUser replaces a user with their groups and identities, and gives the organisation that they were of.
+func (t *tx) updateUser(ctx context.Context, w store.UserWrite) (before string, err error) {
+	u := w.User
+	if err := row(ctx, t, lockUser, []any{u.ID}, []any{&before}); err != nil {
+		return "", missing(err)
+	}
+	n, err := exec(ctx, t, updateUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
+		mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was), u.Source, u.UserName, folded(u.UserName), u.ExternalID)
+	if err != nil {
+		return "", exists(err)
+	}
+	if n == 0 {
+		return "", impersonation.ErrChanged
+	}
+	for _, q := range []string{deleteGroups, deleteIdentities} {
+		if _, err := exec(ctx, t, q, u.ID); err != nil {
+			return "", err
+		}
+	}
+	return before, t.insertLists(ctx, u)
 }
 
 // changedUser does what every change of a user brings with it.
 func (t *tx) changedUser(ctx context.Context, w store.UserWrite, organisations ...string) error {
-	if _, err := exec(ctx, t, deleteGroups, w.User.ID); err != nil {
-		return err
-	}
-	if _, err := exec(ctx, t, insertGroups, w.User.ID, w.User.Groups); err != nil {
-		return err
-	}
-	if _, err := exec(ctx, t, deleteIdentities, w.User.ID); err != nil {
-		return err
-	}
-	if len(w.User.Identities) > 0 {
-		var issuers, subjects []string
-		for _, p := range w.User.Identities {
-			issuers, subjects = append(issuers, p.Issuer), append(subjects, p.Subject)
-		}
-		if _, err := exec(ctx, t, insertIdentities, w.User.ID, issuers, subjects); err != nil {
-			return exists(err)
-		}
-	}
 	if err := t.bump(ctx, organisations...); err != nil {
 		return err
 	}

@@ -151,3 +151,14 @@ func (c *conn) bump(ctx context.Context, organisation string) error {
 	_, err := c.exec(ctx, bumpAuthz, organisation)
 	return err
 }
+
+// bumpAll is bump for each of organisations once.
+func (c *conn) bumpAll(ctx context.Context, organisations []string) error {
+	slices.Sort(organisations)
+	for _, o := range slices.Compact(organisations) {
+		if err := c.bump(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -108,7 +108,7 @@ func hotQueries(t *testing.T) []string {
 		selectPushed, usePushed, countUsed, sweepPushed,
 		selectConsent, selectOpenConsent, closeConsent, revokeConsent,
 		selectClientLives, revokeOwn, selectGrantByRefresh, useRefresh, selectRefreshUsed, revokeFamily,
-		selectUserByIdentity, deleteUser, countGone, deleteIdentities, revokeUserConsents,
+		selectAmongUsers, selectGone, selectUserByIdentity, deleteUser, countGone, deleteIdentities, revokeUserConsents,
 	}
 	for _, q := range endings {
 		queries = append(queries, q.live, q.void)

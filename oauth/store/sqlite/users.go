@@ -110,21 +110,42 @@ func (s *Store) CreateUser(ctx context.Context, w store.UserWrite) error {
 		return failed("creating a user", err)
 	}
 	return s.update(ctx, "creating a user", func(ctx context.Context, c *conn) error {
-		u := w.User
-		var gone int64
-		if err := c.row(ctx, countGone, []any{u.ID}, []any{&gone}); err != nil {
+		if err := c.insertUser(ctx, w.User); err != nil {
 			return err
 		}
-		if gone > 0 {
-			return store.ErrExists
+		return c.changedUser(ctx, w, w.User.Organisation)
+	})
+}
+
+// insertUser adds u with their groups and identities.
+func (c *conn) insertUser(ctx context.Context, u directory.User) error {
+	var gone int64
+	if err := c.row(ctx, countGone, []any{u.ID}, []any{&gone}); err != nil {
+		return err
+	}
+	if gone > 0 {
+		return store.ErrExists
+	}
+	if _, err := c.exec(ctx, insertUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
+		mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Created), ms(u.Updated), ms(u.LastSignIn),
+		u.Source, u.UserName, folded(u.UserName), u.ExternalID); err != nil {
+		return exists(err)
+	}
+	return c.insertLists(ctx, u)
+}
+
+func (c *conn) insertLists(ctx context.Context, u directory.User) error {
+	for i, g := range u.Groups {
+		if _, err := c.exec(ctx, insertGroup, u.ID, g, i); err != nil {
+			return err
 		}
-		if _, err := c.exec(ctx, insertUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
-			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Created), ms(u.Updated), ms(u.LastSignIn),
-			u.Source, u.UserName, folded(u.UserName), u.ExternalID); err != nil {
+	}
+	for _, p := range u.Identities {
+		if _, err := c.exec(ctx, insertIdentity, p.Issuer, p.Subject, u.ID); err != nil {
 			return exists(err)
 		}
-		return c.changedUser(ctx, w, u.Organisation)
-	})
+	}
+	return nil
 }
 
 // UpdateUser implements store.Users.
@@ -133,47 +154,39 @@ func (s *Store) UpdateUser(ctx context.Context, w store.UserWrite) error {
 		return failed("changing a user", err)
 	}
 	return s.updateMaybe(ctx, len(w.Ends) > 0 || w.EndLogins, "changing a user", func(ctx context.Context, c *conn) error {
-		u := w.User
-		var before string
-		if err := c.row(ctx, selectOrganisation, []any{u.ID}, []any{&before}); err != nil {
-			return missing(err)
-		}
-		n, err := c.exec(ctx, updateUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
-			mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was), u.Source, u.UserName, folded(u.UserName), u.ExternalID)
+		before, err := c.updateUser(ctx, w)
 		if err != nil {
-			return exists(err)
+			return err
 		}
-		if n == 0 {
-			return impersonation.ErrChanged
-		}
-		if before != u.Organisation {
-			if err := c.bump(ctx, before); err != nil {
-				return err
-			}
-		}
-		return c.changedUser(ctx, w, u.Organisation)
+		return c.changedUser(ctx, w, before, w.User.Organisation)
 	})
 }
 
+// updateUser replaces a user with their groups and identities, and gives the organisation that they were of.
+func (c *conn) updateUser(ctx context.Context, w store.UserWrite) (before string, err error) {
+	u := w.User
+	if err := c.row(ctx, selectOrganisation, []any{u.ID}, []any{&before}); err != nil {
+		return "", missing(err)
+	}
+	n, err := c.exec(ctx, updateUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
+		mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was), u.Source, u.UserName, folded(u.UserName), u.ExternalID)
+	if err != nil {
+		return "", exists(err)
+	}
+	if n == 0 {
+		return "", impersonation.ErrChanged
+	}
+	for _, q := range []string{deleteGroups, deleteIdentities} {
+		if _, err := c.exec(ctx, q, u.ID); err != nil {
+			return "", err
+		}
+	}
+	return before, c.insertLists(ctx, u)
+}
+
 // changedUser does what every change of a user brings with it.
-func (c *conn) changedUser(ctx context.Context, w store.UserWrite, organisation string) error {
-	if _, err := c.exec(ctx, deleteGroups, w.User.ID); err != nil {
-		return err
-	}
-	for i, g := range w.User.Groups {
-		if _, err := c.exec(ctx, insertGroup, w.User.ID, g, i); err != nil {
-			return err
-		}
-	}
-	if _, err := c.exec(ctx, deleteIdentities, w.User.ID); err != nil {
-		return err
-	}
-	for _, p := range w.User.Identities {
-		if _, err := c.exec(ctx, insertIdentity, p.Issuer, p.Subject, w.User.ID); err != nil {
-			return exists(err)
-		}
-	}
-	if err := c.bump(ctx, organisation); err != nil {
+func (c *conn) changedUser(ctx context.Context, w store.UserWrite, organisations ...string) error {
+	if err := c.bumpAll(ctx, organisations); err != nil {
 		return err
 	}
 	return c.endFor(ctx, w.Write, w.User.ID, w.Ends, w.EndLogins)
