@@ -44,7 +44,10 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/admin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store oauth/tokens " +
 		"oauth/internal/password oauth/internal/seal oauth/internal/totp", ""},
 	{"oauth/server", "oauth oauth/audit oauth/directory oauth/impersonation oauth/page oauth/policy oauth/store oauth/tokenexchange oauth/tokens " +
-		"oauth/internal/form oauth/internal/outbound oauth/internal/password oauth/internal/seal oauth/internal/totp", "github.com/ory/fosite golang.org/x/sync golang.org/x/time"},
+		"oauth/internal/form oauth/internal/outbound oauth/internal/password oauth/internal/seal oauth/internal/totp oauth/internal/vouch", "github.com/ory/fosite golang.org/x/sync golang.org/x/time"},
+
+	{"oauth/plugin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/internal/vouch oauth/page oauth/policy oauth/store oauth/tokenexchange",
+		"github.com/ory/fosite golang.org/x/time"},
 
 	{"oauth/browsertest", "", "github.com/chromedp"},
 	{"oauth/internal/form", "", ""},
@@ -52,6 +55,7 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/internal/seal", "", ""},
 	{"oauth/internal/password", "", "golang.org/x/crypto"},
 	{"oauth/internal/totp", "", "github.com/pquerna/otp"},
+	{"oauth/internal/vouch", "", "golang.org/x/sync"},
 	{"oauth/internal/chaos", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store oauth/store/sqlite", ""},
 	{"oauth/internal/load", "oauth oauth/directory oauth/impersonation oauth/internal/chaos oauth/policy oauth/server oauth/store oauth/store/postgres " +
 		"oauth/store/postgrestest oauth/store/sqlite", "github.com/jackc/pgx/v5"},
@@ -84,6 +88,7 @@ var walls = []struct{ pkg, never, why string }{
 	{"oauth/store/transfer", "github.com/ory net/http oauth/server oauth/page oauth/admin oauth/store/postgrestest", "it moves rows, whoever serves them"},
 	{"oauth/store/storetest", "github.com/ory database/sql oauth/store/sqlite oauth/store/postgres", "the contract is one for all backends"},
 	{"oauth/server", "database/sql modernc.org github.com/jackc oauth/store/sqlite oauth/store/postgres migrations", "the command line chooses the backend"},
+	{"oauth/plugin", "oauth/server database/sql modernc.org github.com/jackc oauth/store/sqlite oauth/store/postgres migrations", "it lives in other people's providers, over whatever store they open"},
 	{"oauth/rp", "github.com/ory github.com/jackc/pgx database/sql oauth/store oauth/server", "it is compiled into other people's programs"},
 	{"cmd/understudy", "oauth/browsertest", "it drives Chromium and carries axe-core, for tests alone"},
 	{"cmd/understudy", "oauth/store/postgrestest", "it starts servers, for tests alone"},

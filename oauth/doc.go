@@ -40,6 +40,7 @@
 //	oauth/server           our own server: the place where our fosite is wired
 //	oauth/page             the hosted pages: sign-in, find, ask, audit, errors
 //	oauth/tokenexchange    RFC 8693 as a handler for any fosite provider
+//	oauth/plugin           impersonation inside somebody's own fosite provider, with its users, sign-ins and tokens
 //	oauth/store            the union of what the others need; sqlite and postgres behind it, storetest its contract
 //	oauth/store/transfer   an installation grows up: from SQLite to Postgres, all of it, resumable, compared
 //	oauth/impersonation    ticket, session, return token: IssueTicket, Start, Stop, End
@@ -52,6 +53,7 @@
 //	oauth/internal/form    reads strangers' parameters strictly, before fosite does
 //	oauth/internal/seal    seals secrets; internal/password and internal/totp check people's
 //	oauth/internal/outbound calls URLs that others gave, and nothing that only we could reach
+//	oauth/internal/vouch   says that a session is alive only where it could also be ended
 //	oauth/internal/chaos   kills real servers and checks what must hold afterwards; internal/load measures them
 //	oauth/browsertest      drives a headless Chromium, for tests; store/postgrestest starts a private Postgres
 //	oauth/server/interop   other people's clients against our server; oauth/tokens/wycheproof, vectors: modules of their own

@@ -158,7 +158,7 @@ func (s *Server) aliveSession(ctx context.Context, c tokens.Claims) (*holder, er
 	if session.JTI != c.ID || session.Client != c.ClientID || session.Subject != c.Subject || session.Actor != c.Act.Subject {
 		return nil, nil
 	}
-	if err := s.vouch(ctx); err != nil {
+	if err := s.vouching.Vouch(ctx); err != nil {
 		return nil, err
 	}
 	u := live.Subject

@@ -20,6 +20,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/internal/password"
 	"github.com/understudy-id/understudy/oauth/internal/seal"
+	"github.com/understudy-id/understudy/oauth/internal/vouch"
 	"github.com/understudy-id/understudy/oauth/page"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
@@ -52,7 +53,7 @@ type Server struct {
 	starts    starts
 	guesses   guesses
 	pushes    *limits // pushed requests of public clients, by client and network
-	proof     proof
+	vouching  *vouch.Voucher
 	teller    *teller
 	handler   http.Handler
 	private   http.Handler
@@ -68,7 +69,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		issuer: c.PublicURL, store: c.Store, registry: c.Registry, life: c.Lifetimes, box: c.Box, passwords: c.Passwords, log: c.Logger,
+		issuer: c.PublicURL, store: c.Store, vouching: vouch.New(c.Store.Ready), registry: c.Registry, life: c.Lifetimes, box: c.Box, passwords: c.Passwords, log: c.Logger,
 		now: c.Now, proxies: c.TrustedProxies, rules: rules, algorithm: c.SigningAlgorithm, ownKeys: c.Keys,
 		strangers: rate.NewLimiter(1, 10), // one line a second tells as much as a thousand
 		searches:  newLimits(searchesPerMinute),

@@ -108,7 +108,7 @@ type Result struct {
 	Session   fosite.Session
 	ID        string
 	Scope     []string
-	Audience  string
+	Audience  string // "" for none
 	ExpiresIn time.Duration
 	// Key is the thumbprint that the token is bound to, Plan.Key and no other, "" for none: it makes the token_type.
 	Key string

@@ -143,7 +143,9 @@ func (h *Handler) PopulateTokenEndpointResponse(ctx context.Context, r fosite.Ac
 	for _, s := range result.Scope {
 		r.GrantScope(s)
 	}
-	r.GrantAudience(result.Audience)
+	if result.Audience != "" {
+		r.GrantAudience(result.Audience)
+	}
 	token, _, err := h.strategy.GenerateAccessToken(ctx, r)
 	if err != nil {
 		return fosite.ErrServerError.WithWrap(err).WithDebug(err.Error())
