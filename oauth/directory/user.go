@@ -56,11 +56,11 @@ func (u User) Validate() error {
 	if !clean(u.Name) || utf8.RuneCountInString(u.Name) > MaxName {
 		return fmt.Errorf("name: must be at most %d characters, none of control", MaxName)
 	}
-	if u.Organisation != "" && !label(u.Organisation) {
+	if u.Organisation != "" && !ValidLabel(u.Organisation) {
 		return fmt.Errorf("organisation: must be at most %d bytes, without control characters", maxLabel)
 	}
 	for _, l := range []struct{ name, is string }{{"source", u.Source}, {"user_name", u.UserName}, {"external_id", u.ExternalID}} {
-		if l.is != "" && !label(l.is) {
+		if l.is != "" && !ValidLabel(l.is) {
 			return fmt.Errorf("%s: must be at most %d bytes, without control characters", l.name, maxLabel)
 		}
 	}
@@ -90,17 +90,17 @@ func (u User) validateIdentities() error {
 
 func (u User) validateLists() error {
 	for _, g := range u.Groups {
-		if !label(g) {
+		if !ValidLabel(g) {
 			return fmt.Errorf("groups: each must be 1 to %d bytes, without control characters", maxLabel)
 		}
 	}
 	for _, r := range u.Roles {
-		if !label(r) {
+		if !ValidLabel(r) {
 			return fmt.Errorf("roles: each must be 1 to %d bytes, without control characters", maxLabel)
 		}
 	}
 	for name, value := range u.Attributes {
-		if !label(name) || !clean(value) || len(value) > maxValue {
+		if !ValidLabel(name) || !clean(value) || len(value) > maxValue {
 			return fmt.Errorf("attributes: a name must be 1 to %d bytes, a value at most %d, without control characters", maxLabel, maxValue)
 		}
 	}
@@ -120,7 +120,11 @@ func printable(s string) bool {
 	return s != "" && len(s) <= MaxID
 }
 
-func label(s string) bool { return s != "" && len(s) <= maxLabel && clean(s) }
+// RuleLabel is the rule of ValidLabel.
+const RuleLabel = "must be 1 to 255 bytes, without control characters"
+
+// ValidLabel reports whether s can be the name of a group, a role or an organisation, or what a source calls somebody.
+func ValidLabel(s string) bool { return s != "" && len(s) <= maxLabel && clean(s) }
 
 // clean reports whether s is UTF-8 that looks like what it is. Beside control characters it refuses line separators and
 // those that turn the direction of writing: with them a name could read as another one on the banner and in a report.

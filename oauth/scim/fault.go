@@ -1,0 +1,100 @@
+package scim
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+// fault is an answer that is no success (RFC 7644 §3.12). Its text never holds a value that was sent.
+type fault struct {
+	Status     int
+	Type       string // scimType, "" for none
+	Detail     string
+	Challenge  string        // WWW-Authenticate, "" for none
+	RetryAfter time.Duration // whole seconds, 0 for none
+}
+
+func (f *fault) Error() string { return strconv.Itoa(f.Status) + " " + f.Type + ": " + f.Detail }
+
+func syntaxFault(detail string) error {
+	return &fault{Status: http.StatusBadRequest, Type: "invalidSyntax", Detail: detail}
+}
+
+// valueFault says which attribute breaks which rule.
+func valueFault(at, rule string) error {
+	return &fault{Status: http.StatusBadRequest, Type: "invalidValue", Detail: at + ": " + rule + "."}
+}
+
+func forbidden(detail string) error { return &fault{Status: http.StatusForbidden, Detail: detail} }
+
+var (
+	errNotFound    = &fault{Status: http.StatusNotFound, Detail: "There is no such resource."}
+	errTaken       = &fault{Status: http.StatusConflict, Type: "uniqueness", Detail: "A unique value of it is taken: userName or externalId, an e-mail address, or the name of a group."}
+	errVersion     = &fault{Status: http.StatusPreconditionFailed, Detail: "The resource is not the version that If-Match names."}
+	errBusy        = &fault{Status: http.StatusConflict, Detail: "Others change the resource at the same time; try again."}
+	errMember      = &fault{Status: http.StatusBadRequest, Type: "invalidValue", Detail: "members: each value must be the id of a user that this source keeps."}
+	errClosed      = &fault{Status: http.StatusForbidden, Detail: "This group confers a role, and the source may not touch such groups."}
+	errTooLong     = &fault{Status: http.StatusBadRequest, Type: "invalidValue", Detail: "A value is too long."}
+	errUnavailable = &fault{Status: http.StatusServiceUnavailable, Detail: "The service cannot answer now. Nobody knows whether it was done.", RetryAfter: time.Second}
+	errInternal    = &fault{Status: http.StatusInternalServerError, Detail: "Something went wrong here. The request id tells us what."}
+)
+
+// toFault is the one table from an error to its answer. What is not in it is an internal error, without detail.
+func toFault(err error) *fault {
+	var f *fault
+	switch {
+	case errors.As(err, &f):
+		return f
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return errUnavailable
+	case errors.Is(err, directory.ErrNotFound), errors.Is(err, store.ErrNotFound):
+		return errNotFound
+	case errors.Is(err, store.ErrExists):
+		return errTaken
+	case errors.Is(err, impersonation.ErrChanged):
+		return errBusy
+	case errors.Is(err, store.ErrMember):
+		return errMember
+	case errors.Is(err, store.ErrClosed):
+		return errClosed
+	case errors.Is(err, store.ErrTooLong):
+		return errTooLong
+	}
+	return errInternal
+}
+
+// invalidUser tells the rule of directory.User.Validate that was broken, in the words of SCIM.
+func invalidUser(err error) error {
+	field, rule, _ := strings.Cut(err.Error(), ": ")
+	names := map[string]string{"user_name": "userName", "external_id": "externalId", "identities": "externalId", "email": "emails"}
+	if scim, ok := names[field]; ok {
+		field = scim
+	}
+	return valueFault(field, rule)
+}
+
+func (h *Handler) writeFault(w http.ResponseWriter, r *http.Request, err error) {
+	f := toFault(err)
+	if f.Status >= 500 && !errors.Is(r.Context().Err(), context.Canceled) {
+		h.log.ErrorContext(r.Context(), "answering a SCIM error", "request_id", h.requestID(r.Context()), "path", r.URL.Path, "status", f.Status, "error", err)
+	}
+	if f.Challenge != "" {
+		w.Header().Set("WWW-Authenticate", f.Challenge)
+	}
+	if f.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(f.RetryAfter/time.Second)))
+	}
+	body := map[string]any{"schemas": []string{errorSchema}, "status": strconv.Itoa(f.Status), "detail": f.Detail}
+	if f.Type != "" {
+		body["scimType"] = f.Type
+	}
+	writeJSON(w, f.Status, body)
+}

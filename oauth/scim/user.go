@@ -1,0 +1,153 @@
+package scim
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+// userResource is u as an answer shows it: what the source sent, in its own spelling.
+func (h *Handler) userResource(u directory.User) map[string]any {
+	r := unflatten(u.Attributes)
+	schemas := []any{userSchema}
+	if r[enterpriseSchema] != nil {
+		schemas = append(schemas, enterpriseSchema)
+	}
+	r["schemas"], r["id"], r["userName"], r["active"] = schemas, u.ID, u.UserName, u.Enabled
+	if u.ExternalID != "" {
+		r["externalId"] = u.ExternalID
+	}
+	r["meta"] = h.meta(users, u.ID, u.Created, u.Updated)
+	return r
+}
+
+// fill makes u what the source says it is. Whether u is enabled stays as it is unless r says.
+func fill(u *directory.User, r map[string]any, s store.Source) (err error) {
+	u.UserName, _ = r["userName"].(string)
+	if u.UserName == "" {
+		return valueFault("userName", "must be given")
+	}
+	u.ExternalID, _ = r["externalId"].(string)
+	if active, ok := r["active"].(bool); ok {
+		u.Enabled = active
+	}
+	if u.Email, err = address(r); err != nil {
+		return err
+	}
+	u.Name = fullName(r)
+	if u.Organisation, err = organisation(r, s); err != nil {
+		return err
+	}
+	u.Identities = identities(*u, s)
+	if err := flatten(u, r); err != nil {
+		return err
+	}
+	if err := u.Validate(); err != nil {
+		return invalidUser(err)
+	}
+	return nil
+}
+
+// address is the one that counts: the primary of the emails, else the first, and without any the userName.
+func address(r map[string]any) (string, error) {
+	at, typed := "userName", r["userName"].(string)
+	emails, _ := r["emails"].([]any)
+	for i, e := range emails {
+		e := e.(map[string]any)
+		if i == 0 || e["primary"] == true {
+			typed, _ = e["value"].(string)
+			at = fmt.Sprintf("emails[%d].value", i)
+		}
+		if e["primary"] == true {
+			break
+		}
+	}
+	email, err := directory.NormalEmail(typed)
+	if err != nil && at == "userName" {
+		return "", valueFault("emails", "must be given, where userName is no e-mail address")
+	}
+	if err != nil {
+		return "", valueFault(at, err.Error())
+	}
+	return email, nil
+}
+
+// fullName is what banner and trail show.
+func fullName(r map[string]any) string {
+	text := func(m map[string]any, name string) string { s, _ := m[name].(string); return s }
+	n, _ := r["name"].(map[string]any)
+	for _, name := range []string{text(n, "formatted"), text(n, "givenName") + " " + text(n, "familyName"), text(r, "displayName"), text(r, "userName")} {
+		if name = strings.TrimSpace(name); name != "" {
+			return strings.ReplaceAll(name, "\n", " ")
+		}
+	}
+	return ""
+}
+
+// organisation is the source's, or what the attribute says that it names.
+func organisation(r map[string]any, s store.Source) (string, error) {
+	if s.Organisation != "" {
+		return s.Organisation, nil
+	}
+	said := ""
+	if s.OrganisationAttribute != "" {
+		c := users.find(s.OrganisationAttribute)
+		if c == nil || c.last().kind == composed || c.last().multi { // else whoever should have one would be staff
+			return "", fmt.Errorf("scim: source %s takes the organisation from an attribute that is not kept", s.Name)
+		}
+		for _, v := range c.lookUp(r) {
+			said, _ = v.(string)
+		}
+	}
+	if said == "" && !s.MayStaff {
+		return "", forbidden("The organisation of the user is missing, and the source may have no users without.")
+	}
+	return said, nil
+}
+
+// identities are those of u with the one at the source's issuer as it is now. Others are whoever's business they are.
+func identities(u directory.User, s store.Source) []oauth.Party {
+	if s.Issuer == "" {
+		return u.Identities
+	}
+	out := slices.DeleteFunc(slices.Clone(u.Identities), func(p oauth.Party) bool { return p.Issuer == s.Issuer })
+	if u.ExternalID != "" {
+		out = append(out, oauth.Party{Issuer: s.Issuer, Subject: u.ExternalID})
+	}
+	slices.SortFunc(out, func(a, b oauth.Party) int { return strings.Compare(a.Issuer, b.Issuer) })
+	return out
+}
+
+// same reports whether nothing is to be written.
+func same(a, b directory.User) bool {
+	return a.UserName == b.UserName && a.ExternalID == b.ExternalID && a.Email == b.Email && a.Name == b.Name && a.Enabled == b.Enabled &&
+		a.Organisation == b.Organisation && slices.Equal(a.Identities, b.Identities) && maps.Equal(a.Attributes, b.Attributes)
+}
+
+// guard keeps a source without the right to grant from taking over who has rights: it may disable them, which is safe, and change what
+// decides nothing, but neither let them in again, nor delete them, nor say who they are by address, identity or organisation.
+func (h *Handler) guard(was, u directory.User, s store.Source) error {
+	switch {
+	case s.MayGrant || !h.powerful(was):
+		return nil
+	case u.Email != was.Email, !slices.Equal(u.Identities, was.Identities):
+		return forbidden("The user is protected or has rights: the source may change neither their e-mail address nor their externalId.")
+	case u.Organisation != was.Organisation:
+		return forbidden("The user is protected or has rights: the source may not move them to another organisation.")
+	case u.Enabled && !was.Enabled:
+		return forbidden("The user is protected or has rights: the source may disable them, and not enable them again.")
+	}
+	return nil
+}
+
+// powerful reports whether u is protected, or has a role that is privileged, impersonates or reads the trail.
+func (h *Handler) powerful(u directory.User) bool {
+	p := policy.Person{Groups: u.Groups, Roles: u.Roles, Enabled: true}
+	return u.Protected || !h.registry.Reaches(nil, p) || h.registry.MayImpersonate(p) || h.registry.MayAudit(p)
+}
