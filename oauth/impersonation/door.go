@@ -25,6 +25,8 @@ type door interface {
 
 func doorOf(r StartRequest) door {
 	switch {
+	case r.Actor.Foreign.Party != oauth.Party{}: // with a ticket, or it leads nowhere
+		return byIssuer{}
 	case r.UserID != "":
 		return byUserID{}
 	case r.Subject.User != "":

@@ -3,6 +3,7 @@ package impersonation
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -96,6 +97,10 @@ func (s *Service) deadBecause(ctx context.Context, l Live, now time.Time) EndRea
 		return EndDisabled
 	case !session.ActorKind.Machine() && !l.Login.Alive(now, s.life.LoginIdle):
 		return EndSignedOut
+	case session.Via == policy.ViaIssuer && !s.trusts(session.TokenActor.Issuer, session.Client):
+		return EndIssuer
+	case session.Via == policy.ViaIssuer && !slices.Contains(l.Actor.Identities, session.TokenActor):
+		return EndChanged
 	case session.Consent != "" && !l.Consent.Lives(now):
 		return EndConsent
 	case !s.stillAllowed(ctx, l, now):

@@ -75,7 +75,8 @@ type refused struct {
 	client, session      string
 	byActor              bool // counted with the actor's refusals, not the client's
 	actor, subject       *policy.Person
-	actorID, subjectID   string // as asked, where the person was not found
+	actorID, subjectID   string      // as asked, where the person was not found
+	foreign              oauth.Party // who the actor is in a token of another issuer
 	via                  policy.Via
 	mode                 oauth.Mode
 	reason, ticketNumber string
@@ -110,13 +111,15 @@ func (s *Service) logRefusal(ctx context.Context, r refused) {
 		return
 	}
 	s.log.InfoContext(ctx, label(r.actor)+" was refused impersonating "+label(r.subject)+": "+rules, "actor", r.actorID, "app", r.client, "mode", r.mode,
-		"ticket_number", r.ticketNumber, "request_id", r.requestID)
+		"ticket_number", r.ticketNumber, "request_id", r.requestID, elsewhere(r.foreign))
 }
 
 func (s *Service) refusalEntry(r refused) audit.Entry {
 	e := audit.New(r.kind, r.now)
 	e.Actor, e.Subject = s.party(r.actorID), s.party(r.subjectID)
 	people(&e, r.actor, r.subject)
+	e.Set("actor_iss", r.foreign.Issuer)
+	e.SetPersonal("actor_sub", r.foreign.Subject)
 	e.Client, e.Session, e.Request, e.Policy = r.client, r.session, r.requestID, r.refusal.Decision.Version
 	e.Set("rule", strings.Join(r.refusal.Decision.Rules, " "))
 	e.Set("via", string(r.via))

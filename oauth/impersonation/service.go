@@ -27,7 +27,7 @@ type Lifetimes struct {
 	DoubleClick time.Duration // a return token that comes again within this revokes nothing
 }
 
-// Config is what New needs. Every field but Tag and the two limits must be set.
+// Config is what New needs. Every field but Tag, Trusts and the two limits must be set.
 type Config struct {
 	// Issuer is the iss of our own users: the public URL.
 	Issuer    string
@@ -42,6 +42,9 @@ type Config struct {
 	// Tag is a keyed hash, the same in every process over one store: it makes the IDs of actions, which must tell a repetition
 	// and must not let what was erased be guessed. Nil makes one of this process alone.
 	Tag func([]byte) [sha256.Size]byte
+	// Trusts reports whether a token of issuer may tell who acts at client. It is asked at each start by one, and again for as long as the
+	// session lasts, so that an issuer which is trusted no more ends its sessions. Nil trusts none.
+	Trusts func(issuer, client string) bool
 }
 
 // Service is the rules over a store. It is safe for concurrent use and keeps no state of its own but the count of
@@ -55,6 +58,7 @@ type Service struct {
 	now      func() time.Time
 	log      *slog.Logger
 	tag      func([]byte) [sha256.Size]byte
+	trusts   func(issuer, client string) bool
 	refusals refusals
 }
 
@@ -84,7 +88,10 @@ func New(c Config) (*Service, error) {
 			return [sha256.Size]byte(h.Sum(nil))
 		}
 	}
-	return &Service{issuer: c.Issuer, store: c.Store, decider: c.Decider, life: c.Lifetimes, rooms: newRooms(c), now: c.Now, log: c.Logger, tag: c.Tag}, nil
+	if c.Trusts == nil {
+		c.Trusts = func(string, string) bool { return false }
+	}
+	return &Service{trusts: c.Trusts, issuer: c.Issuer, store: c.Store, decider: c.Decider, life: c.Lifetimes, rooms: newRooms(c), now: c.Now, log: c.Logger, tag: c.Tag}, nil
 }
 
 // clock is now in whole milliseconds, UTC: what every store can keep.
@@ -161,5 +168,14 @@ func label(p *policy.Person) string {
 
 func (s *Service) logStart(ctx context.Context, w StartWrite, actor, subject *policy.Person) {
 	s.log.InfoContext(ctx, label(actor)+" impersonated "+label(subject), "actor", actor.Subject, "subject", subject.Subject,
-		"session", w.Session.ID, "app", w.Session.Client, "mode", w.Session.Mode, "ticket_number", w.Session.TicketNumber, "request_id", w.RequestID)
+		"session", w.Session.ID, "app", w.Session.Client, "mode", w.Session.Mode, "ticket_number", w.Session.TicketNumber, "request_id", w.RequestID,
+		elsewhere(w.Session.TokenActor))
+}
+
+// elsewhere is the log's attribute of who somebody is in a token of another issuer, empty and so left out for nobody.
+func elsewhere(p oauth.Party) slog.Attr {
+	if p == (oauth.Party{}) {
+		return slog.Attr{}
+	}
+	return slog.Group("token_actor", "iss", p.Issuer, "sub", p.Subject)
 }

@@ -13,7 +13,8 @@ import (
 
 // ActorProof is what a verified actor token says. Whoever fills it has checked its signature, issuer, exp, that it was
 // issued to the client that asks, and that it has no act. Of a client that acts for itself and proved it by authenticating, without
-// a token, only User is set.
+// a token, only User is set. Of a token of another issuer Foreign is set, and neither User nor Login nor JTI: Scope has oauth.ScopeImpersonate
+// where it says what the issuer's rule wants.
 type ActorProof struct {
 	User     string // its sub: a user ID, or oauth.ClientSubject of the client
 	Login    string // its sid; "" of a client's own
@@ -21,6 +22,7 @@ type ActorProof struct {
 	Scope    []string
 	Audience string
 	Expires  time.Time
+	Foreign  ForeignProof // goes with a ticket alone
 }
 
 // SubjectProof is what a token of the subject says that was verified like an actor's, and is alive, and whose may_act names the actor.
@@ -91,6 +93,7 @@ func (s *Service) start(ctx context.Context, way door, r StartRequest) (*Started
 	}
 	s.name(&facts)
 	s.nameMachine(&facts.Actor, facts.Client, r.Actor.User)
+	r.Actor = r.Actor.here(facts)
 	asked := way.asked(s, facts, r, now)
 	d, ref := s.mayStart(ctx, way, facts, r, asked)
 	if ref != nil {
@@ -102,6 +105,13 @@ func (s *Service) start(ctx context.Context, way door, r StartRequest) (*Started
 	}
 	err = s.commit(ctx, w)
 	if errors.Is(err, ErrSpent) && w.Session.Once != "" {
+		used, err := s.ticketUsed(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if used { // then that was it: read again
+			return nil, ErrSpent
+		}
 		return nil, s.refuseStart(ctx, facts, r, asked, deny("actor_token.used"))
 	}
 	if err != nil {
@@ -109,6 +119,15 @@ func (s *Service) start(ctx context.Context, way door, r StartRequest) (*Started
 	}
 	s.logStart(ctx, w, facts.Actor, facts.Subject)
 	return started, nil
+}
+
+// ticketUsed reports whether the ticket of key has been used, "" having none.
+func (s *Service) ticketUsed(ctx context.Context, key StartKey) (bool, error) {
+	if key.Ticket.IsZero() {
+		return false, nil
+	}
+	f, err := s.store.LoadStart(ctx, key)
+	return err == nil && f.Ticket != nil && !f.Ticket.Used.IsZero(), err
 }
 
 // commit writes, and once more where the outcome is unknown: a replay of a committed start answers nil.
@@ -249,7 +268,7 @@ func (s *Service) refuseStart(ctx context.Context, f Facts, r StartRequest, aske
 	}
 	no := refused{
 		kind: kind, refusal: ref, client: r.Client, actor: f.Actor, subject: f.Subject, actorID: r.Actor.User, subjectID: r.UserID + r.Subject.User,
-		via: asked.Via, mode: asked.Mode, reason: asked.Reason, ticketNumber: asked.TicketNumber, requestID: r.RequestID, now: asked.Now,
+		foreign: r.Actor.Foreign.Party, via: asked.Via, mode: asked.Mode, reason: asked.Reason, ticketNumber: asked.TicketNumber, requestID: r.RequestID, now: asked.Now,
 	}
 	if f.Ticket != nil {
 		no.session = f.Ticket.Session

@@ -332,6 +332,7 @@ const (
 	EndChanged    EndReason = "changed"    // roles or protection of one of the two changed
 	EndPolicy     EndReason = "policy"     // the policy would no longer allow it
 	EndClient     EndReason = "client"     // the client was removed
+	EndIssuer     EndReason = "issuer"     // the issuer of the actor's token is trusted no more, or said that the token is not good
 	EndConsent    EndReason = "consent"    // the subject's grant that it stood on is no more
 )
 

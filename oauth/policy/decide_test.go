@@ -257,7 +257,6 @@ var denials = []struct {
 	{"a person with consent and no role", func(q *policy.Request) { consented(q); q.Actor.Roles = nil }, "role.none"},
 	{"a person with consent in another organisation", func(q *policy.Request) { consented(q); q.Subject.Organisation = "globex" }, "role.organisation"},
 	{"a person with consent, no second factor", func(q *policy.Request) { consented(q); q.AMR = nil }, "need.second_factor"},
-	{"a trusted issuer", func(q *policy.Request) { q.Via = policy.ViaIssuer }, "never.via"},
 	{"no door", func(q *policy.Request) { q.Via = "" }, "never.via"},
 	{"no second factor", func(q *policy.Request) { q.AMR = []string{"pwd", "mfa2"} }, "need.second_factor"},
 	{"sign-in too old", func(q *policy.Request) { q.AuthTime = now.Add(-10*time.Minute - 1) }, "need.fresh_sign_in"},

@@ -10,7 +10,7 @@ import (
 // door asks what the way in asks for.
 func (r *Rules) door(q *Request) *rule {
 	switch q.Via {
-	case ViaPage:
+	case ViaPage, ViaIssuer: // the same page: they differ in whose token tells who acts
 		return nil
 	case ViaUserID:
 		if q.Mode != oauth.ModeRead { // nobody saw a page that says what is about to happen

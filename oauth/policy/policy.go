@@ -55,7 +55,7 @@ const (
 	ViaPage   Via = "page"
 	ViaUserID Via = "user_id" // a bare user id
 	ViaToken  Via = "token"   // the subject's own token, with may_act
-	ViaIssuer Via = "issuer"
+	ViaIssuer Via = "issuer"  // the page, and then a token of a trusted issuer in place of one of ours
 )
 
 // Consent is the subject's own permission: Actor may act for Subject at Client.

@@ -26,7 +26,7 @@ func (s *Store) Start(ctx context.Context, w impersonation.StartWrite) error {
 		return failed("starting", err)
 	}
 	return s.update(ctx, "starting", func(ctx context.Context, c *conn) error {
-		if w.Ticket.IsZero() { // nothing to consume tells a replay from the first time
+		if w.Ticket.IsZero() || w.Session.Once != "" { // no ticket tells a replay from the first time, or not before what is spent with it
 			if done, err := c.started(ctx, w); done || err != nil {
 				return err
 			}

@@ -204,6 +204,26 @@ var startCases = []testCase{
 		again.Session.Once = "user_id tok_2"
 		k.ok(k.store.Start(k.Context(), again))
 	}},
+	{"start/once-and-ticket", "what can start only once may stand beside a ticket: who comes second with either spends neither", func(k *kit) {
+		w := k.startWrite(k.issue())
+		w.Session.Once = "issuer a"
+		k.ok(k.store.Start(k.Context(), w))
+		k.ok(k.store.Start(k.Context(), w)) // the same write again
+		k.end(k.endWrite(impersonation.ScopeSession, w.Session.ID))
+		other := k.issue()
+		again := k.startWrite(other)
+		again.Session.Once = "issuer a"
+		k.wantErr("another ticket", k.store.Start(k.Context(), again), impersonation.ErrSpent)
+		if t := k.load(impersonation.StartKey{Ticket: other.Hash, Client: app, Now: k.now}).Ticket; t == nil || !t.Used.IsZero() {
+			k.Errorf("got the ticket %+v; want it unused", t)
+		}
+		spent := k.startWrite(impersonation.Ticket{Hash: w.Ticket, Client: app, Actor: ann, Subject: john, Login: k.login, Mode: oauth.ModeRead, Duration: time.Minute})
+		spent.Session.Once = "issuer b"
+		k.wantErr("a spent ticket", k.store.Start(k.Context(), spent), impersonation.ErrSpent)
+		again = k.startWrite(other)
+		again.Session.Once = "issuer b"
+		k.ok(k.store.Start(k.Context(), again))
+	}},
 	{"start/limit", "an actor has as many sessions at once as the write allows; those that it takes the place of, or that are over, do not count", func(k *kit) {
 		first := k.start()
 		if n := k.load(k.key()).Elsewhere; n != 0 {
