@@ -109,6 +109,19 @@ CREATE TABLE login (
 
 CREATE INDEX login_by_user ON login (user_id);
 CREATE INDEX login_by_end ON login (coalesce(ended_at, expires_at));
+CREATE INDEX login_by_upstream ON login (upstream, upstream_sid) WHERE ended_at IS NULL AND upstream_sid <> '';
+
+-- What another issuer said is over, so that a sign-in which was under way when it said so is none.
+CREATE TABLE upstream_end (
+    upstream text NOT NULL COLLATE "C",
+    what     text NOT NULL COLLATE "C", -- 'sid' or 'sub'
+    value    text NOT NULL COLLATE "C",
+    ended_at bigint, -- NULL: nothing was said, the row is there for its lock
+    until_at bigint, -- the row says nothing after that
+    PRIMARY KEY (upstream, what, value)
+);
+
+CREATE INDEX upstream_end_by_end ON upstream_end (until_at);
 
 CREATE TABLE oauth_grant (
     id              text  NOT NULL COLLATE "C" PRIMARY KEY,

@@ -36,7 +36,7 @@ GRANT UPDATE (marker) ON installation TO understudy_app;
 GRANT SELECT, INSERT ON user_gone TO understudy_app;
 
 -- What is deleted or swept.
-GRANT SELECT, INSERT, UPDATE, DELETE ON app_user, user_group, user_identity, login, oauth_grant, pushed_request, ticket, return_token, jti_seen, logout_notice, sign_in_attempt TO understudy_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON app_user, user_group, user_identity, login, upstream_end, oauth_grant, pushed_request, ticket, return_token, jti_seen, logout_notice, sign_in_attempt TO understudy_app;
 
 GRANT SELECT ON audit_entry TO understudy_auditor;
 

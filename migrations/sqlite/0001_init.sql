@@ -103,6 +103,19 @@ CREATE TABLE login (
 
 CREATE INDEX login_by_user ON login (user_id) WHERE ended_at IS NULL;
 CREATE INDEX login_by_end ON login (coalesce(ended_at, expires_at));
+CREATE INDEX login_by_upstream ON login (upstream, upstream_sid) WHERE ended_at IS NULL AND upstream_sid <> '';
+
+-- What another issuer said is over, so that a sign-in which was under way when it said so is none.
+CREATE TABLE upstream_end (
+    upstream TEXT NOT NULL,
+    what     TEXT NOT NULL, -- 'sid' or 'sub'
+    value    TEXT NOT NULL,
+    ended_at INTEGER,
+    until_at INTEGER, -- the row says nothing after that
+    PRIMARY KEY (upstream, what, value)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX upstream_end_by_end ON upstream_end (until_at);
 
 CREATE TABLE oauth_grant (
     id              TEXT PRIMARY KEY,

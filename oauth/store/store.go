@@ -208,7 +208,7 @@ type ClientChange struct {
 // Logins keeps people's sign-ins at the issuer.
 type Logins interface {
 	// CreateLogin writes a login under the hash of its cookie, and the user's LastSignIn. impersonation.ErrChanged, and nothing
-	// is written, if the user is not enabled or w.Proved is not what is kept now.
+	// is written, if the user is not enabled, w.Proved is not what is kept now, or Login.Upstream said meanwhile that it is over.
 	CreateLogin(ctx context.Context, w LoginWrite) error
 	// LoginByCookie finds by the hash of the cookie, ended or not. ErrNotFound.
 	LoginByCookie(ctx context.Context, cookie oauth.Hash) (impersonation.Login, error)
@@ -218,6 +218,12 @@ type Logins interface {
 	TouchLogin(ctx context.Context, id string, now time.Time) error
 	// EndLogin ends a login, its grants, and the impersonations that stand on it, as End with ScopeLogin does. Already ended is no error.
 	EndLogin(ctx context.Context, w impersonation.EndWrite) ([]impersonation.Ended, error)
+
+	// EndUpstream ends the logins that w names, each as EndLogin does and with the entry of UpstreamEntry, and keeps what was under way
+	// from becoming one, see LoginWrite.Began. ErrSpent, and nothing is written, if w.Once was used before. Nothing to end is no error.
+	EndUpstream(ctx context.Context, w UpstreamEnd) ([]impersonation.Ended, error)
+	// LoginHint gives the LoginWrite.Hint of a login, ended or not; nil for none. ErrNotFound.
+	LoginHint(ctx context.Context, id string) ([]byte, error)
 
 	// Attempt reads the failures under key, a hash of what was typed as e-mail address, known or not.
 	Attempt(ctx context.Context, key oauth.Hash, now time.Time) (Attempt, error)
@@ -248,6 +254,18 @@ type LoginWrite struct {
 	Proved oauth.Hash
 	// Hint is the ID token of Login.Upstream, sealed, for its end_session_endpoint; nil for none.
 	Hint []byte
+	// Subject is the sub at Login.Upstream, and Began when they were sent there: an end of all that is theirs, said at that moment or since,
+	// is one of this login too. An end of its session is that whenever it was said. Zero Began is Login.Created.
+	Subject string
+	Began   time.Time
+}
+
+// Since is Began with its zero value resolved.
+func (w LoginWrite) Since() time.Time {
+	if w.Began.IsZero() {
+		return w.Login.Created
+	}
+	return w.Began
 }
 
 // AttemptKey is the key of Logins.Attempt for a sign-in with email, as directory.NormalEmail gives it: what was typed, whether
@@ -289,8 +307,8 @@ type Grants interface {
 	// RevokeGrant is that of impersonation.Store. It takes the access token of this grant and the refresh token beside it, if that
 	// was not used; other grants of its family stay.
 	RevokeGrant(ctx context.Context, grantID string, w impersonation.Write) (bool, error)
-	// Sweep deletes grants, tickets, return tokens and logins that ended before before, at most limit of each.
-	// It never deletes a session or an entry.
+	// Sweep deletes grants, tickets, return tokens, logins, and what an upstream said of them, that ended before before, at
+	// most limit of each. It never deletes a session or an entry.
 	Sweep(ctx context.Context, before time.Time, limit int) error
 }
 

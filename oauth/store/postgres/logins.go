@@ -60,6 +60,9 @@ func (s *Store) CreateLogin(ctx context.Context, w store.LoginWrite) error {
 		if err := t.proved(ctx, w); err != nil {
 			return err
 		}
+		if err := t.notOver(ctx, w); err != nil {
+			return err
+		}
 		if w.Replaces != "" {
 			if _, err := t.endLogin(ctx, replaced(w)); err != nil {
 				return err

@@ -24,7 +24,9 @@ const grow = `
 		SELECT 'usr_' || i, '', 'mail' || i, 'name' || i, 'name' || i, 'org' || i % 50, '[]', '{}', true, false FROM generate_series(1, :n) i;
 	INSERT INTO authz_version SELECT 'org' || i, 1 FROM generate_series(0, 49) i;
 	INSERT INTO epoch (scope, id, n, killed_by, reason) SELECT 'subject', 'usr_' || i, 0, '', '' FROM generate_series(1, :n) i;
-	INSERT INTO login (id, cookie, user_id, acr, amr, expires_at) SELECT 'lgn_' || i, int4send(i), 'usr_' || i % :n, '', '[]', i FROM generate_series(1, :m) i;
+	INSERT INTO login (id, cookie, user_id, acr, amr, expires_at, upstream, upstream_sid)
+		SELECT 'lgn_' || i, int4send(i), 'usr_' || i % :n, '', '[]', i, 'idp', 'sid' || i FROM generate_series(1, :m) i;
+	INSERT INTO upstream_end SELECT 'idp', 'sid', 'sid' || i, i, i FROM generate_series(1, :m) i;
 	INSERT INTO oauth_grant (id, client, user_id, login, redirect_uri, scope, audience, nonce, code_hash, code_challenge, acr, amr, jti, expires_at)
 		SELECT 'grt_' || i, 'app' || i % 100, 'usr_' || i % :n, 'lgn_' || i, '', '[]', '', '', int4send(i), '', '', '[]', 'tok_' || i, i FROM generate_series(1, :m) i;
 	INSERT INTO ticket (hash, client, redirect_uri, actor, subject, login, mode, scope, resource, duration, reason, ticket_number, code_challenge, expires_at)
@@ -81,11 +83,11 @@ func TestPlans(t *testing.T) {
 var indexes = strings.Fields(`
 	app_user_by_gram app_user_by_name app_user_by_organisation
 	audit_entry_by_actor audit_entry_by_client audit_entry_by_kind audit_entry_by_session audit_entry_by_subject audit_entry_by_time
-	consent_by_actor epoch_killed jti_seen_by_end login_by_end login_by_user logout_notice_by_client logout_notice_due
+	consent_by_actor epoch_killed jti_seen_by_end login_by_end login_by_upstream login_by_user logout_notice_by_client logout_notice_due
 	oauth_grant_by_client oauth_grant_by_end oauth_grant_by_family oauth_grant_by_login oauth_grant_by_user
 	pushed_request_by_end return_token_by_end return_token_open
 	session_by_actor session_by_client session_by_consent session_by_subject session_expiring session_idling session_live session_of_actor
-	sign_in_attempt_by_end ticket_by_client ticket_by_end`)
+	sign_in_attempt_by_end ticket_by_client ticket_by_end upstream_end_by_end`)
 
 // grown is a connection as the store has them, to a database that has been in use.
 func grown(t *testing.T) *pgx.Conn {
@@ -129,7 +131,8 @@ func fixedQueries() (out []filter) {
 		selectConsent, selectOpenConsent, closeConsent, revokeConsent,
 		lockClient, selectClientLives, revokeOwn, selectGrantByRefresh, lockRefreshClient, lockRefreshUser, lockRefreshLogin, useRefresh, selectRefreshUsed,
 		lockFamily, revokeFamily,
-		selectAmongUsers, selectGone, lockUsers, insertUsers, insertGroups, insertIdentities, selectUserByIdentity, deleteUser, insertGone, deleteIdentities, revokeUserConsents,
+		selectAmongUsers, selectGone, lockUsers, insertUsers, insertGroups, insertIdentities, lockUpstreamEnd, putUpstreamEnd, selectUpstreamSession, selectUpstreamSubject, selectHint, sweepUpstreamEnds,
+		selectUserByIdentity, deleteUser, insertGone, deleteIdentities, revokeUserConsents,
 	}
 	out = append(out, filter{selectExpired, []any{100, 50, 1000}}) // for few, as at each second
 	for scope, q := range endings {

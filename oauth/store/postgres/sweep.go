@@ -25,10 +25,11 @@ const (
 	// What somebody is at work with is left for the next sweep.
 	sweepGrants = `DELETE FROM oauth_grant WHERE id = ANY (ARRAY(
 		SELECT id FROM oauth_grant WHERE coalesce(refresh_expires_at, expires_at, code_expires_at) < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
-	sweepTickets = `DELETE FROM ticket WHERE hash = ANY (ARRAY(SELECT hash FROM ticket WHERE expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
-	sweepReturns = `DELETE FROM return_token WHERE hash = ANY (ARRAY(SELECT hash FROM return_token WHERE expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
-	sweepLogins  = `DELETE FROM login WHERE id = ANY (ARRAY(SELECT id FROM login WHERE coalesce(ended_at, expires_at) < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
-	sweepSeen    = `DELETE FROM jti_seen WHERE (space, value) IN (SELECT space, value FROM jti_seen WHERE until_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
+	sweepTickets      = `DELETE FROM ticket WHERE hash = ANY (ARRAY(SELECT hash FROM ticket WHERE expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
+	sweepReturns      = `DELETE FROM return_token WHERE hash = ANY (ARRAY(SELECT hash FROM return_token WHERE expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
+	sweepLogins       = `DELETE FROM login WHERE id = ANY (ARRAY(SELECT id FROM login WHERE coalesce(ended_at, expires_at) < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
+	sweepUpstreamEnds = `DELETE FROM upstream_end WHERE (upstream, what, value) IN (SELECT upstream, what, value FROM upstream_end WHERE until_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
+	sweepSeen         = `DELETE FROM jti_seen WHERE (space, value) IN (SELECT space, value FROM jti_seen WHERE until_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
 )
 
 // Touch implements impersonation.Store.
@@ -63,7 +64,7 @@ func (s *Store) Expired(ctx context.Context, now, idle time.Time, limit int) (ou
 
 // Sweep implements store.Grants.
 func (s *Store) Sweep(ctx context.Context, before time.Time, limit int) error {
-	for _, q := range []string{sweepGrants, sweepTickets, sweepReturns, sweepLogins} {
+	for _, q := range []string{sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepUpstreamEnds} {
 		if err := s.single(ctx, "sweeping", func(ctx context.Context, c querier) error {
 			_, err := exec(ctx, c, q, before.UnixMilli(), limit)
 			return err

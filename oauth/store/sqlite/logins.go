@@ -69,6 +69,9 @@ func (s *Store) CreateLogin(ctx context.Context, w store.LoginWrite) error {
 		if err := c.proved(ctx, w); err != nil {
 			return err
 		}
+		if err := c.notOver(ctx, w); err != nil {
+			return err
+		}
 		l := w.Login
 		if _, err := c.exec(ctx, insertLogin, w.Cookie[:], l.ID, l.User, ms(l.AuthTime), l.ACR, list(l.AMR), ms(l.Created), ms(l.LastUsed),
 			ms(l.Expires), ms(l.Ended), l.Upstream, l.UpstreamSession, blobOrNull(w.Hint)); err != nil {

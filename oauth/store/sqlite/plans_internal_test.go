@@ -24,7 +24,9 @@ const grow = `
 		SELECT 'usr_' || i, '', 'mail' || i, 'name' || i, 'name' || i, 'org' || i % 50, '[]', '{}', 1, 0 FROM upto WHERE i <= :n;
 	INSERT INTO authz_version SELECT 'org' || i, 1 FROM upto WHERE i < 50;
 	INSERT INTO epoch (scope, id, n, killed_by, reason) SELECT 'subject', 'usr_' || i, 0, '', '' FROM upto WHERE i <= :n;
-	INSERT INTO login (id, cookie, user_id, acr, amr, expires_at) SELECT 'lgn_' || i, CAST(i AS BLOB), 'usr_' || i % :n, '', '[]', i FROM upto;
+	INSERT INTO login (id, cookie, user_id, acr, amr, expires_at, upstream, upstream_sid)
+		SELECT 'lgn_' || i, CAST(i AS BLOB), 'usr_' || i % :n, '', '[]', i, 'idp', 'sid' || i FROM upto;
+	INSERT INTO upstream_end SELECT 'idp', 'sid', 'sid' || i, i, i FROM upto;
 	INSERT INTO oauth_grant (id, client, user_id, login, redirect_uri, scope, audience, nonce, code_hash, code_challenge, acr, amr, jti, expires_at)
 		SELECT 'grt_' || i, 'app' || i % 100, 'usr_' || i % :n, 'lgn_' || i, '', '[]', '', '', CAST(i AS BLOB), '', '', '[]', 'tok_' || i, i FROM upto;
 	INSERT INTO ticket (hash, client, redirect_uri, actor, subject, login, mode, scope, resource, duration, reason, ticket_number, code_challenge, expires_at)
@@ -108,7 +110,8 @@ func hotQueries(t *testing.T) []string {
 		selectPushed, usePushed, countUsed, sweepPushed,
 		selectConsent, selectOpenConsent, closeConsent, revokeConsent,
 		selectClientLives, revokeOwn, selectGrantByRefresh, useRefresh, selectRefreshUsed, revokeFamily,
-		selectAmongUsers, selectGone, selectUserByIdentity, deleteUser, countGone, deleteIdentities, revokeUserConsents,
+		selectAmongUsers, selectGone, selectUpstreamEnd, selectUpstreamSession, selectUpstreamSubject, selectHint, sweepUpstreamEnds,
+		selectUserByIdentity, deleteUser, countGone, deleteIdentities, revokeUserConsents,
 	}
 	for _, q := range endings {
 		queries = append(queries, q.live, q.void)
@@ -135,7 +138,7 @@ func hotQueries(t *testing.T) []string {
 
 // whole matches a step of a plan that reads a whole table that grows without bound, or a whole index of it that holds more than
 // what is open.
-var whole = regexp.MustCompile(`SCAN (s|w|consent|impersonation_session|audit_entry|oauth_grant|ticket|return_token|login|pushed_request|jti_seen|app_user|user_search|sign_in_attempt|logout_notice|n|x)` +
+var whole = regexp.MustCompile(`SCAN (s|w|consent|impersonation_session|audit_entry|oauth_grant|ticket|return_token|login|pushed_request|jti_seen|app_user|user_search|sign_in_attempt|logout_notice|upstream_end|n|x)` +
 	`( *$| *\||( USING (COVERING )?INDEX (app_user|login_by|oauth_grant|ticket|jti|audit|session_by|session_o|sign_in|logout|pushed|return_token_by|sqlite_auto)))`)
 
 // planner asks a database how it would run a query.
@@ -178,9 +181,9 @@ func (p planner) indexes() []string {
 	names := p.column(`SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name`, 0)
 	want := strings.Fields(`app_user_by_name app_user_by_organisation
 		audit_entry_by_actor audit_entry_by_client audit_entry_by_kind audit_entry_by_session audit_entry_by_subject audit_entry_by_time
-		consent_by_actor consent_living jti_seen_by_end login_by_end login_by_user logout_notice_by_client logout_notice_due oauth_grant_by_client oauth_grant_by_end oauth_grant_by_family oauth_grant_by_login oauth_grant_by_user
+		consent_by_actor consent_living jti_seen_by_end login_by_end login_by_upstream login_by_user logout_notice_by_client logout_notice_due oauth_grant_by_client oauth_grant_by_end oauth_grant_by_family oauth_grant_by_login oauth_grant_by_user
 		pushed_request_by_end return_token_by_end return_token_open session_by_actor session_by_client session_by_consent session_by_subject session_expiring session_idling session_live session_of_actor session_once
-		sign_in_attempt_by_end ticket_by_client ticket_by_end user_identity_by_user`)
+		sign_in_attempt_by_end ticket_by_client ticket_by_end upstream_end_by_end user_identity_by_user`)
 	if diff := cmp.Diff(want, names); diff != "" {
 		p.Errorf("the indexes (-want +got):\n%s", diff)
 	}

@@ -20,10 +20,11 @@ const (
 
 	sweepGrants = `DELETE FROM oauth_grant WHERE id IN
 		(SELECT id FROM oauth_grant WHERE coalesce(refresh_expires_at, expires_at, code_expires_at) < ? LIMIT ?)`
-	sweepTickets = `DELETE FROM ticket WHERE hash IN (SELECT hash FROM ticket WHERE expires_at < ? LIMIT ?)`
-	sweepReturns = `DELETE FROM return_token WHERE hash IN (SELECT hash FROM return_token WHERE expires_at < ? LIMIT ?)`
-	sweepLogins  = `DELETE FROM login WHERE id IN (SELECT id FROM login WHERE coalesce(ended_at, expires_at) < ? LIMIT ?)`
-	sweepSeen    = `DELETE FROM jti_seen WHERE (space, value) IN (SELECT space, value FROM jti_seen WHERE until_at < ? LIMIT ?)`
+	sweepTickets      = `DELETE FROM ticket WHERE hash IN (SELECT hash FROM ticket WHERE expires_at < ? LIMIT ?)`
+	sweepReturns      = `DELETE FROM return_token WHERE hash IN (SELECT hash FROM return_token WHERE expires_at < ? LIMIT ?)`
+	sweepLogins       = `DELETE FROM login WHERE id IN (SELECT id FROM login WHERE coalesce(ended_at, expires_at) < ? LIMIT ?)`
+	sweepUpstreamEnds = `DELETE FROM upstream_end WHERE (upstream, what, value) IN (SELECT upstream, what, value FROM upstream_end WHERE until_at < ? LIMIT ?)`
+	sweepSeen         = `DELETE FROM jti_seen WHERE (space, value) IN (SELECT space, value FROM jti_seen WHERE until_at < ? LIMIT ?)`
 )
 
 // Touch implements impersonation.Store.
@@ -59,7 +60,7 @@ func (s *Store) Expired(ctx context.Context, now, idle time.Time, limit int) (ou
 // Sweep implements store.Grants.
 func (s *Store) Sweep(ctx context.Context, before time.Time, limit int) error {
 	return s.update(ctx, "sweeping", func(ctx context.Context, c *conn) error {
-		for _, q := range []string{sweepGrants, sweepTickets, sweepReturns, sweepLogins} {
+		for _, q := range []string{sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepUpstreamEnds} {
 			if _, err := c.exec(ctx, q, before.UnixMilli(), limit); err != nil {
 				return err
 			}

@@ -24,7 +24,7 @@ const (
 // sees what was answered. Like Run it takes a fresh store for each case and closes none.
 func RunConcurrency(t *testing.T, open func(*testing.T) store.Store) {
 	t.Helper()
-	for _, c := range slices.Concat(concurrencyCases, refreshRaces) {
+	for _, c := range slices.Concat(concurrencyCases, refreshRaces, upstreamRaces) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			t.Log(c.explanation)

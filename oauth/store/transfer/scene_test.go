@@ -141,6 +141,8 @@ func (s *scene) fill(entries int) {
 		_, err = st.Failed(ctx, oauth.Secret(fmt.Sprint(i/2)).Hash(), now, time.Hour, 5, time.Hour)
 		s.ok(err)
 	}
+	_, err = st.EndUpstream(ctx, store.UpstreamEnd{Write: write(), Upstream: "https://idp.acme.test", Session: "s-1", Until: now.Add(time.Hour), Issuer: issuer})
+	s.ok(err)
 	s.ok(st.UseOnce(ctx, "nonce", "jti_1", now, now.Add(time.Hour)))
 	s.ok(st.PushRequest(ctx, store.PushedRequest{Hash: oauth.Secret("b").Hash(), Client: "app", Form: "scope=openid&state=%C3%A4", Created: now, Expires: now.Add(time.Hour)}))
 	s.record(st, entries)

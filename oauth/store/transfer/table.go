@@ -46,6 +46,7 @@ var tables = []table{
 	newTable("user_group", "user_id, name", "", `user_id text, name text, position integer`),
 	newTable("login", "id", "", `id text, cookie bytea, user_id text, auth_time integer, acr text, amr list, created_at integer,
 		last_used_at integer, expires_at integer, ended_at integer, upstream text, upstream_sid text, upstream_hint bytea`),
+	newTable("upstream_end", "upstream, what, value", "", `upstream text, what text, value text, ended_at integer, until_at integer`),
 	newTable("oauth_grant", "id", "", `id text, client text, user_id text, login text, redirect_uri text, scope list, audience text,
 		nonce text, code_hash bytea, code_challenge text, auth_time integer, acr text, amr list, created_at integer,
 		code_expires_at integer, code_used_at integer, jti text, issued_at integer, expires_at integer, revoked_at integer, jkt text,
