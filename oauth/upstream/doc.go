@@ -1,5 +1,5 @@
 // Package upstream reads what other issuers say: their documents and keys, and, as a client of theirs (OpenID Connect Core), who has
-// signed in there and who has signed out. Start with [NewIssuer] for the keys of an issuer whose tokens are to be verified, or with
+// signed in there and who has signed out. Start with [NewTrust] for an issuer whose tokens may tell who acts, with [NewIssuer] for its keys alone, or with
 // [New] for a provider to sign in through, then [Provider.AuthURL] and [Provider.Redeem].
 //
 // Nothing that an issuer answers is trusted for its form: answers are bounded in size and time, no redirect is followed, no address

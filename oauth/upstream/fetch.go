@@ -27,26 +27,32 @@ func (i *Issuer) fetch(ctx context.Context, what, url, token string, limit int64
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %s must be a URL", ErrDocument, what)
 	}
-	r.Header.Set("Accept", "application/json")
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
+	body, header, err := i.send(r, what, limit)
+	return body, maxAge(header), err
+}
+
+// send makes a request and gives the answer: at most limit bytes of a 200.
+func (i *Issuer) send(r *http.Request, what string, limit int64) (body []byte, header http.Header, err error) {
+	r.Header.Set("Accept", "application/json")
 	answer, err := i.http.Do(r)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: %s: %s", ErrUnavailable, what, reason(err))
+		return nil, nil, fmt.Errorf("%w: %s: %s", ErrUnavailable, what, reason(err))
 	}
 	defer answer.Body.Close()
 	if err := checkStatus(what, answer.StatusCode); err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	body, err = io.ReadAll(io.LimitReader(answer.Body, limit+1))
 	switch {
 	case err != nil:
-		return nil, 0, fmt.Errorf("%w: %s: %s", ErrUnavailable, what, reason(err))
+		return nil, nil, fmt.Errorf("%w: %s: %s", ErrUnavailable, what, reason(err))
 	case int64(len(body)) > limit:
-		return nil, 0, fmt.Errorf("%w: %s has more than %d bytes", ErrDocument, what, limit)
+		return nil, nil, fmt.Errorf("%w: %s has more than %d bytes", ErrDocument, what, limit)
 	}
-	return body, maxAge(answer.Header), nil
+	return body, answer.Header, nil
 }
 
 // checkStatus takes 200 alone. A redirect is no answer: it could point to where only we can reach.
