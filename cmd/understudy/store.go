@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"syscall"
 	"time"
 
@@ -112,7 +111,9 @@ func (a *app) transfer(ctx context.Context, from string, f func(context.Context,
 	}
 	began := time.Now()
 	p := a.newProgress()
-	r, err := f(ctx, transfer.Config{From: from, To: l.PostgresConfig(), SealingKey: key, Progress: p.show})
+	r, err := f(ctx, transfer.Config{From: from, To: l.PostgresConfig(), SealingKey: key, Progress: func(now transfer.Progress) {
+		p.show(string(now.Step), now.Table, now.Done, now.Total)
+	}})
 	p.end()
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -139,41 +140,6 @@ func keyOf(l *config.Loaded, from string) ([]byte, error) {
 		return nil, withHint(fmt.Errorf("sealing_key %w", err), hint)
 	}
 	return key, nil
-}
-
-// progress is the line on a terminal that tells how far it is. On anything else there is none.
-type progress struct {
-	out   *os.File
-	step  transfer.Step
-	began time.Time // the step
-	start int64     // what of it was done before
-	last  time.Time
-}
-
-func (a *app) newProgress() *progress {
-	if f, ok := a.stderr.(*os.File); ok && isTerminal(f) {
-		return &progress{out: f}
-	}
-	return &progress{}
-}
-
-func (p *progress) show(now transfer.Progress) {
-	t := time.Now()
-	if p.step != now.Step {
-		p.step, p.began, p.start, p.last = now.Step, t, now.Done, time.Time{}
-	}
-	if p.out == nil || t.Sub(p.last) < 100*time.Millisecond { // nobody reads faster
-		return
-	}
-	p.last = t
-	rate := int64(float64(now.Done-p.start) / max(t.Sub(p.began).Seconds(), 0.1))
-	fmt.Fprintf(p.out, "\r\x1b[K%s %s  %d of %d rows  %d%%  %d/s", now.Step, now.Table, now.Done, now.Total, 100*now.Done/max(now.Total, 1), rate)
-}
-
-func (p *progress) end() {
-	if p.out != nil {
-		fmt.Fprint(p.out, "\r\x1b[K")
-	}
 }
 
 // storeHint says what to do about an error of a transfer.
