@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,11 +152,11 @@ type clientOut struct {
 
 func (a *app) printClients(clients []store.Client) error {
 	out := make([]clientOut, 0, len(clients))
-	t := table{header: []string{"ID", "NAME", "MAY", "AUTHENTICATES BY", "RESOURCES", "SERVES", "REDIRECT URIS"}}
+	t := table{header: []string{"ID", "NAME", "MAY", "AUTHENTICATES BY", "SUBJECTS", "RESOURCES", "SERVES", "REDIRECT URIS"}}
 	for _, c := range clients {
 		out = append(out, clientOut{c.ID, c.Name, c.Public, c.Exchange, notNil(c.RedirectURIs), notNil(c.Resources), notNil(c.Serves), notNil(c.Scopes), stamp(c.Created),
 			string(c.AuthMethod()), admin.Thumbprints(c.Settings), settingsOf(c.Settings)})
-		t.add(c.ID, c.Name, may(c), string(c.AuthMethod()), strings.Join(c.Resources, " "), strings.Join(c.Serves, " "), strings.Join(c.RedirectURIs, " "))
+		t.add(c.ID, c.Name, may(c), string(c.AuthMethod()), cmp.Or(c.Settings.SubjectIssuer, local), strings.Join(c.Resources, " "), strings.Join(c.Serves, " "), strings.Join(c.RedirectURIs, " "))
 	}
 	return a.print(map[string]any{"clients": out}, t)
 }

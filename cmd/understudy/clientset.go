@@ -24,6 +24,7 @@ var copies = map[string]func(to, from *store.Settings){
 	"refresh":                  func(to, from *store.Settings) { to.Refresh = from.Refresh },
 	"service":                  func(to, from *store.Settings) { to.Service = from.Service },
 	"user-id-start":            func(to, from *store.Settings) { to.UserID = from.UserID },
+	"subject-issuer":           func(to, from *store.Settings) { to.SubjectIssuer = from.SubjectIssuer },
 	"post-logout-redirect-uri": func(to, from *store.Settings) { to.PostLogoutRedirectURIs = filled(from.PostLogoutRedirectURIs) },
 	"backchannel-logout-uri":   func(to, from *store.Settings) { to.BackchannelLogoutURI = from.BackchannelLogoutURI },
 }
@@ -35,7 +36,7 @@ func (a *app) clientSet() *cobra.Command {
 	cmd := &cobra.Command{Use: "set ID", Short: "Change how a client authenticates and what it gets; a flag's empty value takes away", Args: cobra.ExactArgs(1),
 		Long: "Change how a client authenticates and what it gets; a flag's empty value takes away.\n\n" +
 			"What takes something from it ends its sessions and revokes its tokens, and so do a key or a secret\n" +
-			"that no longer counts, and --dpop. Grants that it can no longer use stop counting."}
+			"that no longer counts, --dpop and --subject-issuer. Grants that it can no longer use stop counting."}
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.BoolVar(&exchange, "exchange", false, "it may impersonate; --exchange=false takes that away")

@@ -23,9 +23,30 @@ func settingsFlags(cmd *cobra.Command, s *store.Settings, jwks *string) {
 	f.BoolVar(&s.Refresh, "refresh", false, "it gets a refresh token at each sign-in")
 	f.StringVar((*string)(&s.Service), "service", "", "it may act for itself, as this `kind`: service or ai_agent")
 	f.BoolVar(&s.UserID, "user-id-start", false, "it may impersonate by a bare user id, look only, without the page")
+	f.Var((*subjectIssuer)(&s.SubjectIssuer), "subject-issuer", "it knows people by their sub at this other `issuer` (URL, byte by byte), or by their IDs here: local (default)")
 	f.StringArrayVar(&s.PostLogoutRedirectURIs, "post-logout-redirect-uri", nil, "where people come back to after signing out (`URI`); repeat for more")
 	f.StringVar(&s.BackchannelLogoutURI, "backchannel-logout-uri", "", "where it hears that a sign-in or an impersonation is over (`URI`)")
 }
+
+// subjectIssuer is a flag: local is no other issuer.
+type subjectIssuer string
+
+const local = "local"
+
+// Set implements pflag.Value.
+func (s *subjectIssuer) Set(value string) error {
+	if value == local {
+		value = ""
+	}
+	*s = subjectIssuer(value)
+	return nil
+}
+
+// String implements pflag.Value. Nothing is the default, which the usage text names itself.
+func (s *subjectIssuer) String() string { return string(*s) }
+
+// Type implements pflag.Value.
+func (s *subjectIssuer) Type() string { return "string" }
 
 // maxKeysFile is more than any set of eight keys needs.
 const maxKeysFile = 64 << 10
@@ -63,10 +84,11 @@ type settingsOut struct {
 	Refresh     bool     `json:"refresh,omitempty"`
 	Service     string   `json:"service,omitempty"`
 	UserID      bool     `json:"user_id_start,omitempty"`
+	Subjects    string   `json:"subject_issuer,omitempty"`
 	PostLogout  []string `json:"post_logout_redirect_uris,omitempty"`
 	Backchannel string   `json:"backchannel_logout_uri,omitempty"`
 }
 
 func settingsOf(s store.Settings) settingsOut {
-	return settingsOut{s.DPoP, s.RequirePAR, s.IDTokenAlg, s.Refresh, string(s.Service), s.UserID, s.PostLogoutRedirectURIs, s.BackchannelLogoutURI}
+	return settingsOut{s.DPoP, s.RequirePAR, s.IDTokenAlg, s.Refresh, string(s.Service), s.UserID, s.SubjectIssuer, s.PostLogoutRedirectURIs, s.BackchannelLogoutURI}
 }

@@ -163,7 +163,7 @@ func (a *Admin) checkClient(n NewClient) error {
 			return err
 		}
 	}
-	return firstErr(checkSettings(n.client()), a.checkResources("resource", n.Resources), a.checkResources("serves", n.Serves), a.checkScopes(n.Scopes), checkSecret(n.Secret))
+	return firstErr(checkSettings(n.client()), a.checkSubjectIssuer(n.Settings), a.checkResources("resource", n.Resources), a.checkResources("serves", n.Serves), a.checkScopes(n.Scopes), checkSecret(n.Secret))
 }
 
 // maxURIs leaves all redirect URIs of a client room in one field of its audit entry.

@@ -131,6 +131,13 @@ func TestAddClientRefuses(t *testing.T) {
 		{"back channel in clear", "backchannel_logout_uri", settings(func(s *store.Settings) { s.BackchannelLogoutURI = "http://app.acme.test/logout" })},
 		{"back channel with a fragment", "backchannel_logout_uri", settings(func(s *store.Settings) { s.BackchannelLogoutURI = "https://app.acme.test/logout#x" })},
 		{"back channel with a user", "backchannel_logout_uri", settings(func(s *store.Settings) { s.BackchannelLogoutURI = "https://u:p@app.acme.test/logout" })},
+		{"names without scheme", "subject_issuer", settings(func(s *store.Settings) { s.SubjectIssuer = "idp.acme.test" })},
+		{"names in clear", "subject_issuer", settings(func(s *store.Settings) { s.SubjectIssuer = "http://idp.acme.test" })},
+		{"names with a query", "subject_issuer", settings(func(s *store.Settings) { s.SubjectIssuer = "https://idp.acme.test?" })},
+		{"names with a fragment", "subject_issuer", settings(func(s *store.Settings) { s.SubjectIssuer = "https://idp.acme.test/#" })},
+		{"names with a space", "subject_issuer", settings(func(s *store.Settings) { s.SubjectIssuer = "https://idp.acme.test/a b" })},
+		{"names of great length", "subject_issuer", settings(func(s *store.Settings) { s.SubjectIssuer = "https://" + strings.Repeat("a", 248) })},
+		{"names of our own", "subject_issuer", settings(func(s *store.Settings) { s.SubjectIssuer = issuer })},
 		{"back channel to a file", "backchannel_logout_uri", settings(func(s *store.Settings) { s.BackchannelLogoutURI = "file:///etc/passwd" })},
 		{"short secret", "secret", func(n *admin.NewClient) { n.Secret = "hunter2" }},
 	}
@@ -255,6 +262,7 @@ func TestChangeClient(t *testing.T) {
 		"another service":  {with(func(s *store.Settings) { s.Service = oauth.ActorService }), true},
 		"no user ids":      {with(func(s *store.Settings) { s.UserID = false }), true},
 		"PAR":              {with(func(s *store.Settings) { s.RequirePAR = true }), false},
+		"other names":      {with(func(s *store.Settings) { s.SubjectIssuer = "https://idp.example" }), true},
 		"a key":            {with(func(s *store.Settings) { s.Auth, s.Keys = store.AuthPrivateKey, publicKeys }), true},
 		"a secret by post": {with(func(s *store.Settings) { s.Auth = store.AuthPost }), false},
 		"another sign-out": {with(func(s *store.Settings) { s.PostLogoutRedirectURIs = nil }), false},
@@ -302,8 +310,9 @@ func TestChangeClientRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for field, change := range map[string]func(*store.Settings){
-		"auth": func(s *store.Settings) { s.Auth, s.Keys = "", nil },
-		"jwks": func(s *store.Settings) { s.Keys = json.RawMessage(`{}`) },
+		"auth":           func(s *store.Settings) { s.Auth, s.Keys = "", nil },
+		"jwks":           func(s *store.Settings) { s.Keys = json.RawMessage(`{}`) },
+		"subject_issuer": func(s *store.Settings) { s.SubjectIssuer = issuer },
 	} {
 		_, err := b.ChangeClient(t.Context(), "app", admin.ClientChange{Settings: func(s store.Settings) store.Settings { change(&s); return s }})
 		b.wantInvalid(err, field, 1)

@@ -101,6 +101,24 @@ func checkLogout(s store.Settings) error {
 	}
 }
 
+// checkSubjectIssuer holds the setting to what an iss can be (OpenID Connect Core §2). People are found by it byte by byte, so nothing is
+// tidied: with and without a slash at its end are two issuers.
+func (a *Admin) checkSubjectIssuer(s store.Settings) error {
+	const field = "subject_issuer"
+	switch iss := s.SubjectIssuer; {
+	case iss == "":
+		return nil
+	case len(iss) > directory.MaxID || strings.ContainsFunc(iss, func(c rune) bool { return c < 0x21 || c > 0x7e }):
+		return invalid(field, "must have at most %d printable ASCII characters, without space", directory.MaxID)
+	case strings.ContainsAny(iss, "?#"):
+		return invalid(field, "must have neither query nor fragment")
+	case iss == a.Issuer:
+		return invalid(field, "is this server: leave it out, people are known by their IDs here then")
+	default:
+		return checkURI(field, iss)
+	}
+}
+
 // ClientChange is what to change of a client. A nil field stays as it is.
 type ClientChange struct {
 	// Exchange allows or takes away the token-exchange grant.
@@ -110,8 +128,8 @@ type ClientChange struct {
 }
 
 // ChangeClient changes how a client authenticates and what it gets. What takes something away from it ends its sessions and
-// revokes its tokens, so that none is left of what it could get before; so does DPoP, since what it has is bound to no key, and the end
-// of a key or of its secret, since whoever has a stolen one may have used it. RequirePAR, ID tokens of another algorithm and where
+// revokes its tokens, so that none is left of what it could get before; so does DPoP, since what it has is bound to no key, another
+// SubjectIssuer, since what it has names people otherwise, and the end of a key or of its secret, since whoever has a stolen one may have used it. RequirePAR, ID tokens of another algorithm and where
 // sign-out goes say how the next sign-in is, and end nothing. A client that gets a key loses its secret; one that
 // has a key gets no secret again. It fails with an *InvalidError, store.ErrNotFound, or impersonation.ErrChanged if somebody else
 // changed the client at the same time.
@@ -128,7 +146,7 @@ func (a *Admin) ChangeClient(ctx context.Context, id string, change ClientChange
 	if change.Settings != nil {
 		c.Settings = change.Settings(c.Settings)
 	}
-	if err := checkChange(was, c); err != nil {
+	if err := firstErr(checkChange(was, c), a.checkSubjectIssuer(c.Settings)); err != nil {
 		return false, err
 	}
 	if c.Settings.IDTokenAlg != was.Settings.IDTokenAlg {
@@ -158,10 +176,11 @@ func checkChange(was, c store.Client) error {
 	return checkSettings(c)
 }
 
-// narrows reports whether the client could get something before that it could not get now, or could get it by less.
+// narrows reports whether the client could get something before that it could not get now, or could get it by less; or whether what it has
+// names people otherwise than it will be told from now on.
 func narrows(was, is store.Client) bool {
 	a, b := was.Settings, is.Settings
-	return losesKey(was, is) || was.Exchange && !is.Exchange || !a.DPoP && b.DPoP || a.Refresh && !b.Refresh || a.UserID && !b.UserID || a.Service != "" && a.Service != b.Service
+	return a.SubjectIssuer != b.SubjectIssuer || losesKey(was, is) || was.Exchange && !is.Exchange || !a.DPoP && b.DPoP || a.Refresh && !b.Refresh || a.UserID && !b.UserID || a.Service != "" && a.Service != b.Service
 }
 
 // losesKey reports whether something by which the client could prove who it is counts no more. Keys are compared by their thumbprints:
@@ -182,6 +201,7 @@ func describeSettings(e *audit.Entry, c store.Client) {
 	}
 	e.Set("id_token_alg", s.IDTokenAlg)
 	e.Set("service", string(s.Service))
+	e.Set("subject_issuer", s.SubjectIssuer)
 	e.Set("post_logout_redirect_uris", strings.Join(s.PostLogoutRedirectURIs, " "))
 	e.Set("backchannel_logout_uri", s.BackchannelLogoutURI)
 }

@@ -62,6 +62,8 @@ type Directory interface {
 	Get(ctx context.Context, id string) (User, error)
 	// ByEmail finds by address, without case. ErrNotFound.
 	ByEmail(ctx context.Context, email string) (User, error)
+	// ByIdentity finds who is p at another issuer, byte by byte. ErrNotFound.
+	ByIdentity(ctx context.Context, p oauth.Party) (User, error)
 	// Search gives a page of users ordered by name, then ID, and the cursor of the next page, "" on the last.
 	Search(ctx context.Context, q Query) (page []User, next string, err error)
 }

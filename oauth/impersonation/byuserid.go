@@ -25,10 +25,21 @@ func (byUserID) check(s *Service, f Facts, r StartRequest, now time.Time) *Refus
 	if ref := s.holdsToken(f, r); ref != nil {
 		return ref
 	}
+	if !r.namedRight(f) { // between the look-up of the name and the read the client or the link has changed
+		return deny("subject.renamed")
+	}
 	if f.Subject == nil {
 		f.Subject = new(policy.Person) // mayStart looks: whom nobody knows must take the way, and the time, of whom nobody may reach
 	}
 	return s.standing(f, now)
+}
+
+// namedRight reports whether who was read is who was asked for, as the client names people now.
+func (r StartRequest) namedRight(f Facts) bool {
+	if f.Client == nil || f.Client.SubjectIssuer != r.Named.Issuer {
+		return f.Client == nil
+	}
+	return f.Subject == nil || r.Named.Issuer == "" || NameAt(r.Named.Issuer, *f.Subject) == r.Named.Subject
 }
 
 // bind lets the actor's token open one session: no page asked the actor whether they meant it.

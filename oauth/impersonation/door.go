@@ -27,7 +27,7 @@ func doorOf(r StartRequest) door {
 	switch {
 	case r.Actor.Foreign.Party != oauth.Party{}: // with a ticket, or it leads nowhere
 		return byIssuer{}
-	case r.UserID != "":
+	case r.UserID != "" || r.Named != oauth.Party{}:
 		return byUserID{}
 	case r.Subject.User != "":
 		return byToken{}

@@ -3,7 +3,6 @@ package impersonation
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -99,10 +98,10 @@ func (s *Service) deadBecause(ctx context.Context, l Live, now time.Time) EndRea
 		return EndSignedOut
 	case session.Via == policy.ViaIssuer && !s.trusts(session.TokenActor.Issuer, session.Client):
 		return EndIssuer
-	case session.Via == policy.ViaIssuer && !slices.Contains(l.Actor.Identities, session.TokenActor):
-		return EndChanged
 	case session.Consent != "" && !l.Consent.Lives(now):
 		return EndConsent
+	case !s.stillNamed(l):
+		return EndChanged
 	case !s.stillAllowed(ctx, l, now):
 		return EndPolicy
 	}

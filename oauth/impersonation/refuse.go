@@ -77,6 +77,7 @@ type refused struct {
 	actor, subject       *policy.Person
 	actorID, subjectID   string      // as asked, where the person was not found
 	foreign              oauth.Party // who the actor is in a token of another issuer
+	named                oauth.Party // the same, at a client that knows people by the sub of another issuer
 	via                  policy.Via
 	mode                 oauth.Mode
 	reason, ticketNumber string
@@ -120,6 +121,8 @@ func (s *Service) refusalEntry(r refused) audit.Entry {
 	people(&e, r.actor, r.subject)
 	e.Set("actor_iss", r.foreign.Issuer)
 	e.SetPersonal("actor_sub", r.foreign.Subject)
+	e.Set("subject_iss", r.named.Issuer)
+	e.SetPersonal("subject_sub", r.named.Subject)
 	e.Client, e.Session, e.Request, e.Policy = r.client, r.session, r.requestID, r.refusal.Decision.Version
 	e.Set("rule", strings.Join(r.refusal.Decision.Rules, " "))
 	e.Set("via", string(r.via))

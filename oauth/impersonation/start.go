@@ -1,6 +1,7 @@
 package impersonation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -34,13 +35,16 @@ type SubjectProof struct {
 	Expires time.Time
 }
 
-// StartRequest opens a session, by one of three doors: Ticket, UserID or Subject is set. The client is authenticated.
+// StartRequest opens a session, by one of three doors: Ticket, UserID (or Named) or Subject is set. The client is authenticated.
 type StartRequest struct {
 	// Ticket is the exact string that IssueTicket returned, CodeVerifier goes with it (RFC 7636 §4.1).
 	Ticket       oauth.Secret
 	CodeVerifier string
 	// UserID is the exact ID of a user; Reason and TicketNumber, as in a TicketRequest, go with it.
 	UserID, Reason, TicketNumber string
+	// Named is who was asked for, at a client that knows people by the sub of another issuer; UserID is then who that is here, "" for
+	// nobody. Zero at any other client.
+	Named oauth.Party
 	// Subject is the user's own token; the rest is in the consent that it stands for.
 	Subject SubjectProof
 
@@ -147,7 +151,7 @@ func (s *Service) mayStart(ctx context.Context, way door, f Facts, r StartReques
 	}
 	unknown := f.Subject == nil
 	if unknown {
-		f.Subject = &policy.Person{Party: s.party(r.UserID)} // disabled
+		f.Subject = &policy.Person{Party: cmp.Or(r.Named, s.party(r.UserID))} // disabled
 	}
 	d := s.decide(ctx, f, asked)
 	switch {
@@ -156,13 +160,14 @@ func (s *Service) mayStart(ctx context.Context, way door, f Facts, r StartReques
 	case !d.Allow:
 		return d, &Refusal{d}
 	}
-	return d, nil
+	return d, unnamed(f)
 }
 
 // plan writes down what will be signed. It gives nil if the session would be over before it began.
 func (s *Service) plan(way door, f Facts, r StartRequest, asked policy.Request, d policy.Decision) (*Started, StartWrite) {
 	now := asked.Now
 	session := newSession(f, r, asked, d)
+	s.nameToken(&session, f)
 	way.bind(&session, f, r)
 	session.Expires = session.Expires.Truncate(time.Second) // a NumericDate has whole seconds; down, so that it never grows
 	if !session.Expires.After(now) {
@@ -220,6 +225,7 @@ func (s *Service) describeStart(e *audit.Entry, f Facts, session Session, reques
 	e.Set("actor_kind", string(session.ActorKind))
 	e.Set("login", session.Login)
 	e.Set("jkt", session.Key)
+	describeNames(e, session)
 	if f.Login != nil {
 		e.Set("auth_time", f.Login.AuthTime.UTC().Format(time.RFC3339))
 		e.Set("amr", oauth.JoinScope(f.Login.AMR))
@@ -240,8 +246,8 @@ func tokenScope(d policy.Decision) []string {
 // delegation is what the token of a session says.
 func (s *Service) delegation(session Session, actor policy.Person) oauth.Delegation {
 	return oauth.Delegation{
-		Subject: s.party(session.Subject),
-		Actor:   oauth.Actor{Party: s.party(session.Actor), Kind: session.ActorKind, Name: actor.Name, Email: actor.Email},
+		Subject: s.party(session.SubjectName()),
+		Actor:   oauth.Actor{Party: session.ActorName(s.issuer), Kind: session.ActorKind, Name: actor.Name, Email: actor.Email},
 		Session: session.ID, Audit: session.Audit, Client: session.Client, Mode: session.Mode, Scope: session.Scope,
 		Audience: session.Resource, Expires: session.Expires,
 	}
@@ -267,7 +273,7 @@ func (s *Service) refuseStart(ctx context.Context, f Facts, r StartRequest, aske
 		}
 	}
 	no := refused{
-		kind: kind, refusal: ref, client: r.Client, actor: f.Actor, subject: f.Subject, actorID: r.Actor.User, subjectID: r.UserID + r.Subject.User,
+		kind: kind, refusal: ref, client: r.Client, actor: f.Actor, subject: f.Subject, actorID: r.Actor.User, subjectID: r.UserID + r.Subject.User, named: r.Named,
 		foreign: r.Actor.Foreign.Party, via: asked.Via, mode: asked.Mode, reason: asked.Reason, ticketNumber: asked.TicketNumber, requestID: r.RequestID, now: asked.Now,
 	}
 	if f.Ticket != nil {

@@ -68,6 +68,9 @@ func (s *Service) issueTicket(ctx context.Context, r TicketRequest) (oauth.Secre
 	if !d.Allow {
 		return refuse(&Refusal{d})
 	}
+	if ref := unnamed(facts); ref != nil {
+		return refuse(ref)
+	}
 	secret := oauth.NewSecret()
 	t := Ticket{
 		Hash: secret.Hash(), Client: r.Client, RedirectURI: r.RedirectURI, Actor: r.Actor, Subject: r.Subject, Login: r.Login,

@@ -95,7 +95,11 @@ func (v *visit) form(status int, u directory.User, o offers, typed answers, wron
 
 // postTo is where the form goes: what the app asked for stays in the query, what the person says goes into the body.
 func (q *request) postTo() string {
-	return q.link("reason", "", "ticket_number", "", "q", q.search)
+	subject := q.subject // for the way back from a sign-in
+	if q.client.Policy.SubjectIssuer == "" {
+		subject = "" // the body says it
+	}
+	return q.link("subject", subject, "reason", "", "ticket_number", "", "q", q.search)
 }
 
 // unknown answers alike for a user who does not exist and for one who cannot be impersonated.

@@ -66,7 +66,7 @@ func (v *visit) fill(page *findPage) bool {
 	for _, u := range users {
 		page.Rows = append(page.Rows, row{
 			Name: displayName(u.Name, u.Email), Email: u.Email, Organisation: u.Organisation,
-			Choose: v.link("q", v.search, "subject", u.ID),
+			Choose: v.link("q", v.search, "subject", v.nameOf(u)),
 		})
 	}
 	if next != "" {

@@ -13,7 +13,8 @@ import (
 //
 // Required in the query of each request: client_id, redirect_uri (as registered), state (1 to 512 characters),
 // code_challenge and code_challenge_method=S256. Optional: resource, scope, subject, reason, ticket_number, and the page's
-// own q and after. A POST adds a body with subject, reason, ticket_number, mode (read or write), minutes and action
+// own q and after. The subject in the query is the sub by which the client knows the user. A POST adds a body with subject (the user's ID, so
+// that it is whom the form showed), reason, ticket_number, mode (read or write), minutes and action
 // (impersonate or cancel). The answer to the app is 303 to redirect_uri with ticket, state and iss, or with
 // error=access_denied, state and iss.
 func (p *Pages) Impersonate() http.Handler {
@@ -43,7 +44,10 @@ func (p *Pages) impersonate(w http.ResponseWriter, r *http.Request) {
 			redirect(w, q.answer(p.cfg.Issuer, "error", "access_denied"))
 			return
 		}
-		q.subject, q.reason, q.ticketNumber = typed.subject, typed.Reason, typed.TicketNumber
+		q.user, q.reason, q.ticketNumber = typed.subject, typed.Reason, typed.TicketNumber
+		if q.client.Policy.SubjectIssuer == "" {
+			q.subject = typed.subject
+		}
 	}
 	who, ok, err := p.cfg.SignedIn(r)
 	if err != nil {

@@ -57,8 +57,16 @@ func (o offers) minutes() []int {
 	return slices.Compact(all)
 }
 
-// offersFor asks the decider, without a reason yet, what of u is on offer.
+// nameOf is the sub by which the client knows u, "" for whom it cannot know.
+func (v *visit) nameOf(u directory.User) string {
+	return impersonation.NameAt(v.client.Policy.SubjectIssuer, impersonation.PersonOf(v.p.cfg.Issuer, u))
+}
+
+// offersFor asks the decider, without a reason yet, what of u is on offer. Of whom no token could tell it is nothing.
 func (v *visit) offersFor(u directory.User) offers {
+	if v.nameOf(u) == "" {
+		return offers{}
+	}
 	subject := impersonation.PersonOf(v.p.cfg.Issuer, u)
 	return offers{Read: v.offerFor(subject, oauth.ModeRead), Write: v.offerFor(subject, oauth.ModeWrite)}
 }
@@ -91,10 +99,21 @@ func (v *visit) preview(subject policy.Person, mode oauth.Mode, minutes int) pol
 	return d
 }
 
+// chosen reads who is meant: what a link says is the client's name for them, what the form says their ID.
+func (v *visit) chosen(ctx context.Context) (directory.User, error) {
+	switch issuer := v.client.Policy.SubjectIssuer; {
+	case v.user != "":
+		return v.p.cfg.Directory.Get(ctx, v.user)
+	case issuer != "":
+		return v.p.cfg.Directory.ByIdentity(ctx, oauth.Party{Issuer: issuer, Subject: v.subject})
+	}
+	return v.p.cfg.Directory.Get(ctx, v.subject)
+}
+
 // choose finds the subject and what is on offer. known is false alike for who does not exist and for who cannot be had:
 // the page must not tell them apart (a list of who exists is worth something to a stranger).
 func (v *visit) choose(ctx context.Context) (u directory.User, o offers, known bool, err error) {
-	u, err = v.p.cfg.Directory.Get(ctx, v.subject)
+	u, err = v.chosen(ctx)
 	if errors.Is(err, directory.ErrNotFound) {
 		return u, o, false, nil
 	}

@@ -84,6 +84,18 @@ func (p *people) ByEmail(_ context.Context, email string) (directory.User, error
 	return directory.User{}, directory.ErrNotFound
 }
 
+func (p *people) ByIdentity(_ context.Context, id oauth.Party) (directory.User, error) {
+	if p.fail != nil {
+		return directory.User{}, p.fail
+	}
+	for _, u := range p.all {
+		if slices.Contains(u.Identities, id) {
+			return u, nil
+		}
+	}
+	return directory.User{}, directory.ErrNotFound
+}
+
 func (p *people) Search(_ context.Context, q directory.Query) (page []directory.User, next string, err error) {
 	p.seen = append(p.seen, q)
 	if p.fail != nil {

@@ -39,7 +39,8 @@ type request struct {
 	challenge    string
 	resource     string
 	scope        []string // nil: all that can be had
-	subject      string   // a user ID; "" asks for the search
+	subject      string   // the sub by which the client knows the user; "" asks for the search
+	user         string   // the ID that the form was about, on a POST
 	reason       string
 	ticketNumber string
 	search       string // trimmed

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -97,13 +98,17 @@ func (p *provider) routes() (http.Handler, error) {
 	return mux, err
 }
 
-// Get, ByEmail and Search are the directory.Directory of the provider's users.
+// Get, ByEmail, ByIdentity and Search are the directory.Directory of the provider's users.
 func (p *provider) Get(_ context.Context, id string) (directory.User, error) {
 	return p.first(func(u directory.User) bool { return u.ID == id })
 }
 
 func (p *provider) ByEmail(_ context.Context, email string) (directory.User, error) {
 	return p.first(func(u directory.User) bool { return strings.EqualFold(u.Email, email) })
+}
+
+func (p *provider) ByIdentity(_ context.Context, at oauth.Party) (directory.User, error) {
+	return p.first(func(u directory.User) bool { return slices.Contains(u.Identities, at) })
 }
 
 func (p *provider) Search(_ context.Context, q directory.Query) ([]directory.User, string, error) {

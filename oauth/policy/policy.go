@@ -43,6 +43,8 @@ type Client struct {
 	UserID    bool     // may start by a bare user id
 	// Service is what the client is where it has tokens of its own; "" where it has none.
 	Service oauth.ActorKind
+	// SubjectIssuer is another issuer by whose sub the client knows people; "" is their ID here. No rule looks at it.
+	SubjectIssuer string
 	// Name is for people; no rule looks at it.
 	Name string
 }

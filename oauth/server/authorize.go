@@ -64,6 +64,10 @@ func (s *Server) authorization(r *http.Request, a *authRequest) (url.Values, err
 	if err != nil {
 		return nil, err
 	}
+	name := s.nameFor(a.client, user)
+	if name == "" {
+		return nil, errUnnamed
+	}
 	if err := s.mayAnswer(ctx, a, login); err != nil {
 		return nil, err
 	}
@@ -76,8 +80,8 @@ func (s *Server) authorization(r *http.Request, a *authRequest) (url.Values, err
 		a.requester.GrantScope(scope)
 	}
 	a.requester.GrantAudience(a.resource)
-	session := &TokenSession{Claims: tokens.Claims{
-		Subject: user.ID, Audience: a.resource, Session: login.ID, AuthTime: login.AuthTime, ACR: acr, AMR: login.AMR,
+	session := &TokenSession{user: user.ID, Claims: tokens.Claims{
+		Subject: name, Audience: a.resource, Session: login.ID, AuthTime: login.AuthTime, ACR: acr, AMR: login.AMR,
 		Key: a.form.Get("dpop_jkt"),
 	}}
 	if err := s.usePushed(ctx, a); err != nil { // last, after all that can refuse
@@ -96,7 +100,7 @@ func (s *Server) signInFor(a *authRequest, login *impersonation.Login, user dire
 	acr, err := "", errSignIn
 	switch {
 	case login == nil, !a.fresh(login, s.clock()):
-	case a.hint != "" && a.hint != login.User:
+	case a.hint.sub != "" && s.nameFor(a.hint.client, user) != a.hint.sub:
 		if a.since(login) { // they signed in for this very request, as somebody else
 			return "", errLogin
 		}

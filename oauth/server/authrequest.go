@@ -38,8 +38,8 @@ type authRequest struct {
 	requester *fosite.AuthorizeRequest
 	resource  string
 	maxAge    time.Duration // negative: any
-	hint      string        // the sub of id_token_hint, "" for none
-	acr       []string      // those of acr_values that are given here, nil for any
+	hint      hint
+	acr       []string // those of acr_values that are given here, nil for any
 }
 
 // readAuthRequest finds out which client asks, and whether its redirect_uri may ever be sent to. An error is for a page of ours.
@@ -93,7 +93,7 @@ func (s *Server) checkAuthRequest(ctx context.Context, a *authRequest) (err erro
 	if a.acr, err = parseACR(a.form.Get("acr_values")); err != nil {
 		return err
 	}
-	if a.hint, err = s.hintOf(a.form); err != nil {
+	if a.hint, err = s.hintOf(ctx, a); err != nil {
 		return err
 	}
 	a.requester, err = s.parseAuthRequest(ctx, a.form)
@@ -159,18 +159,31 @@ func parseMaxAge(f url.Values) (time.Duration, error) {
 	return time.Duration(min(n, 1<<30)) * time.Second, nil
 }
 
-// hintOf is the sub of id_token_hint (OpenID Connect Core §3.1.2.1), "" if there is none. An impersonation has no ID token, so it
-// can hint at nobody.
-func (s *Server) hintOf(f url.Values) (string, error) {
-	if !f.Has("id_token_hint") {
-		return "", nil
+// hint is whom id_token_hint names: by sub, as client knows people. Without sub it is nobody's.
+type hint struct {
+	sub    string
+	client *client // to whom the token was issued, which need not be who asks
+}
+
+// hintOf reads id_token_hint (OpenID Connect Core §3.1.2.1). An impersonation has no ID token, so it can hint at nobody.
+func (s *Server) hintOf(ctx context.Context, a *authRequest) (hint, error) {
+	if !a.form.Has("id_token_hint") {
+		return hint{}, nil
 	}
-	claims, err := s.keys().VerifyIDToken(f.Get("id_token_hint"), s.issuer)
+	errHint := invalidRequest("id_token_hint", "is not an ID token of this issuer")
+	claims, err := s.keys().VerifyIDToken(a.form.Get("id_token_hint"), s.issuer)
 	if err != nil {
-		return "", invalidRequest("id_token_hint", "is not an ID token of this issuer")
+		return hint{}, errHint
 	}
 	sub, _ := claims["sub"].(string)
-	return sub, nil
+	if aud, _ := claims["aud"].(string); aud != a.client.ID {
+		of, err := s.client(ctx, aud)
+		if errors.Is(err, store.ErrNotFound) {
+			err = errHint
+		}
+		return hint{sub, of}, err
+	}
+	return hint{sub, a.client}, nil
 }
 
 // parseAuthRequest lets fosite see only what it shall look at; the rest is dealt with here.
@@ -225,7 +238,7 @@ func (a *authRequest) again(path string) string {
 		}
 	}
 	q.Del("prompt")
-	if a.hint != "" { // who signs in now as somebody else is not asked a second time
+	if a.hint.sub != "" { // who signs in now as somebody else is not asked a second time
 		q.Set("prompt", "none")
 	}
 	if a.maxAge == 0 { // a sign-in takes longer than that; the app sees auth_time

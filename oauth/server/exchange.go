@@ -23,7 +23,7 @@ type exchange struct{ s *Server }
 var _ tokenexchange.Exchange = exchange{}
 
 // Resolve reads an access token of ours; one-time values are opened by Commit, in the one read.
-func (x exchange) Resolve(_ context.Context, t oauth.TokenType, token string, _ fosite.Client) (tokenexchange.Input, error) {
+func (x exchange) Resolve(ctx context.Context, t oauth.TokenType, token string, c fosite.Client) (tokenexchange.Input, error) {
 	switch t {
 	case oauth.TokenTypeTicket, oauth.TokenTypeReturnToken:
 		return tokenexchange.Input{Type: t, Token: oauth.Secret(token)}, nil
@@ -31,12 +31,12 @@ func (x exchange) Resolve(_ context.Context, t oauth.TokenType, token string, _ 
 		token = token[:min(len(token), directory.MaxID+1)] // so long is nobody's, and no entry of the trail should hold more
 		return tokenexchange.Input{Type: t, Subject: oauth.Party{Issuer: x.s.issuer, Subject: token}}, nil
 	case oauth.TokenTypeAccessToken, oauth.TokenTypeJWT: // our access tokens are JWTs
-		return x.accessToken(t, token)
+		return x.accessToken(ctx, t, token, c)
 	}
 	return tokenexchange.Input{}, tokenexchange.ErrRefused
 }
 
-func (x exchange) accessToken(t oauth.TokenType, token string) (tokenexchange.Input, error) {
+func (x exchange) accessToken(ctx context.Context, t oauth.TokenType, token string, fc fosite.Client) (tokenexchange.Input, error) {
 	c, err := x.s.verify(token)
 	if err != nil {
 		return tokenexchange.Input{}, tokenexchange.ErrRefused
@@ -48,7 +48,8 @@ func (x exchange) accessToken(t oauth.TokenType, token string) (tokenexchange.In
 	if c.MayAct != nil {
 		in.MayAct = &tokenexchange.MayAct{Party: c.MayAct.Party, Client: c.MayAct.ClientID}
 	}
-	return in, nil
+	in.Local, err = x.s.localOf(ctx, fc, c)
+	return in, err
 }
 
 // Principal is the sub of a client that has tokens of its own.
@@ -66,7 +67,11 @@ func (x exchange) Commit(ctx context.Context, p tokenexchange.Plan) (tokenexchan
 	case oauth.TokenTypeTicket:
 		r.Ticket, r.CodeVerifier = p.Subject.Token, p.Form.Get("code_verifier")
 	case oauth.TokenTypeUserID:
-		r.UserID, r.Reason, r.TicketNumber = p.Subject.Subject.Subject, p.Form.Get(oauth.ParamReason), p.Form.Get(oauth.ParamTicketNumber)
+		r.Reason, r.TicketNumber = p.Form.Get(oauth.ParamReason), p.Form.Get(oauth.ParamTicketNumber)
+		var err error
+		if r.UserID, r.Named, err = x.s.userNamed(ctx, p.Client, p.Subject.Subject.Subject); err != nil {
+			return tokenexchange.Result{}, err
+		}
 	case oauth.TokenTypeAccessToken, oauth.TokenTypeJWT:
 		in := p.Subject
 		h, err := x.s.alive(ctx, tokens.Claims{ID: in.ID, ClientID: in.Client, Subject: in.Subject.Subject})
@@ -76,7 +81,7 @@ func (x exchange) Commit(ctx context.Context, p tokenexchange.Plan) (tokenexchan
 		if h == nil {
 			return tokenexchange.Result{}, fmt.Errorf("%w: the subject token is not active", tokenexchange.ErrRefused)
 		}
-		r.Subject = impersonation.SubjectProof{User: in.Subject.Subject, Login: in.Login, JTI: in.ID, Scope: in.Scope, Expires: in.Expires}
+		r.Subject = impersonation.SubjectProof{User: h.subject.ID, Login: in.Login, JTI: in.ID, Scope: in.Scope, Expires: in.Expires}
 	case oauth.TokenTypeReturnToken:
 		return x.stop(ctx, p)
 	default:
@@ -92,7 +97,7 @@ func (x exchange) Commit(ctx context.Context, p tokenexchange.Plan) (tokenexchan
 func (x exchange) request(ctx context.Context, p tokenexchange.Plan) impersonation.StartRequest {
 	r := impersonation.StartRequest{Client: p.Client.GetID(), Resource: p.Resource, Scope: p.Scope, Key: p.Key, RequestID: requestID(ctx)}
 	if a := p.Actor; a != nil {
-		r.Actor = impersonation.ActorProof{User: a.Subject.Subject, Login: a.Login, JTI: a.ID, Scope: a.Scope, Audience: a.Audience, Expires: a.Expires}
+		r.Actor = impersonation.ActorProof{User: localActor(a), Login: a.Login, JTI: a.ID, Scope: a.Scope, Audience: a.Audience, Expires: a.Expires}
 	}
 	return r
 }
@@ -159,7 +164,7 @@ func (x exchange) stop(ctx context.Context, p tokenexchange.Plan) (tokenexchange
 	return tokenexchange.Result{
 		ID: next.Grant, Scope: next.Scope, Audience: next.Audience, ExpiresIn: next.Expires.Sub(next.Issued), Key: p.Key,
 		Session: &TokenSession{Claims: tokens.Claims{
-			Issuer: x.s.issuer, Subject: stopped.Actor.Subject, Audience: next.Audience, ClientID: stopped.Session.Client, Scope: next.Scope,
+			Issuer: x.s.issuer, Subject: stopped.Session.ActorName(x.s.issuer).Subject, Audience: next.Audience, ClientID: stopped.Session.Client, Scope: next.Scope,
 			IssuedAt: next.Issued, Expires: next.Expires, ID: next.JTI, Session: login.ID, AuthTime: login.AuthTime, ACR: login.ACR, AMR: login.AMR, Key: p.Key,
 		}},
 	}, nil
@@ -222,8 +227,8 @@ func (s *Server) describeSession(st *impersonation.Started) sessionInfo {
 	u, a := st.Subject, st.Actor
 	return sessionInfo{
 		ID: st.Session.ID, Mode: st.Session.Mode, ExpiresAt: st.Session.Expires.UTC().Format(time.RFC3339),
-		Subject: person{Subject: u.Subject, Name: u.Name, Email: u.Email, Roles: s.roleNames(u), Organisation: u.Organisation},
-		Actor:   person{Subject: a.Subject, Name: a.Name, Email: a.Email},
+		Subject: person{Subject: st.Delegation.Subject.Subject, Name: u.Name, Email: u.Email, Roles: s.roleNames(u), Organisation: u.Organisation},
+		Actor:   person{Subject: st.Delegation.Actor.Subject, Name: a.Name, Email: a.Email},
 	}
 }
 

@@ -101,6 +101,7 @@ func (s *Server) introspection(ctx context.Context, c *client, token string) (in
 
 // holder is whom a living token is about, nobody for a client's own, and for an impersonation who acts.
 type holder struct {
+	name    string // the sub of the token
 	subject directory.User
 	live    *impersonation.Live
 }
@@ -124,20 +125,20 @@ func (s *Server) alive(ctx context.Context, c tokens.Claims) (*holder, error) {
 	if g.User == "" && c.Subject == oauth.ClientSubject(g.Client) {
 		return new(holder), nil // a client's own, which goes with the client
 	}
-	if g.User != c.Subject {
+	if g.Name() != c.Subject {
 		return nil, nil
 	}
 	if alive, err := s.loginAlive(ctx, g.Login); err != nil || !alive {
 		return nil, err
 	}
 	user, err := s.store.Get(ctx, g.User)
-	if errors.Is(err, directory.ErrNotFound) || err == nil && !user.Enabled {
+	if errors.Is(err, directory.ErrNotFound) || err == nil && !(user.Enabled && hasName(user, g.Subject)) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &holder{subject: user}, nil
+	return &holder{name: g.Name(), subject: user}, nil
 }
 
 // loginAlive reports whether a login counts now.
@@ -155,14 +156,14 @@ func (s *Server) aliveSession(ctx context.Context, c tokens.Claims) (*holder, er
 		return nil, err
 	}
 	session := live.Session
-	if session.JTI != c.ID || session.Client != c.ClientID || session.Subject != c.Subject || session.Actor != c.Act.Subject {
+	if session.JTI != c.ID || session.Client != c.ClientID || session.SubjectName() != c.Subject || session.ActorName(s.issuer) != *c.Act {
 		return nil, nil
 	}
 	if err := s.vouching.Vouch(ctx); err != nil {
 		return nil, err
 	}
 	u := live.Subject
-	return &holder{live: live, subject: directory.User{
+	return &holder{name: session.SubjectName(), live: live, subject: directory.User{
 		ID: u.Subject, Name: u.Name, Email: u.Email, Organisation: u.Organisation, Groups: u.Groups, Roles: u.Roles, Enabled: u.Enabled,
 	}}, nil
 }
@@ -193,7 +194,7 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) describeUser(h *holder, granted map[string]bool) map[string]any {
-	out := map[string]any{"sub": h.subject.ID}
+	out := map[string]any{"sub": h.name}
 	if granted["profile"] {
 		out["name"] = h.subject.Name
 	}
@@ -207,8 +208,8 @@ func (s *Server) describeUser(h *holder, granted map[string]bool) map[string]any
 		}
 	}
 	if h.live != nil {
-		a := h.live.Actor
-		out["act"] = act{Issuer: s.issuer, Subject: a.Subject, Profile: profile(h.live.Session.ActorKind), Name: a.Name, Email: a.Email}
+		a, name := h.live.Actor, h.live.Session.ActorName(s.issuer)
+		out["act"] = act{Issuer: name.Issuer, Subject: name.Subject, Profile: profile(h.live.Session.ActorKind), Name: a.Name, Email: a.Email}
 	}
 	return out
 }

@@ -114,7 +114,7 @@ func starter(p tokenexchange.Plan) string {
 	if p.Actor == nil {
 		return oauth.ClientSubject(p.Client.GetID())
 	}
-	return p.Actor.Subject.Subject
+	return localActor(p.Actor)
 }
 
 // guesses are failed client authentications. They are counted where one has failed, and hold up no right credentials: a secret of 256

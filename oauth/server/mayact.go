@@ -13,12 +13,12 @@ import (
 
 // nameActor puts may_act (RFC 8693 §4.4) into a token that a user gets for themselves, where they let somebody act for them at that
 // client. It tells who may ask; whether they may is decided by the consent as it is then.
-func (s *Server) nameActor(ctx context.Context, fc fosite.Client, claims *tokens.Claims) error {
+func (s *Server) nameActor(ctx context.Context, fc fosite.Client, session *TokenSession) error {
 	c, ok := fc.(*client)
 	if !ok || c.Public || !c.Exchange {
 		return nil
 	}
-	consent, err := s.store.LivingConsent(ctx, claims.Subject, c.ID, s.clock())
+	consent, err := s.store.LivingConsent(ctx, session.user, c.ID, s.clock())
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
@@ -28,6 +28,9 @@ func (s *Server) nameActor(ctx context.Context, fc fosite.Client, claims *tokens
 	if !c.Honours(consent) { // it is no longer the service or the agent that it was then
 		return nil
 	}
-	claims.MayAct = &tokens.MayAct{Party: oauth.Party{Issuer: s.issuer, Subject: consent.Actor}, ClientID: c.ID}
-	return nil
+	name, err := s.nameOf(ctx, c, consent.Actor)
+	if err == nil && name != "" {
+		session.Claims.MayAct = &tokens.MayAct{Party: oauth.Party{Issuer: s.issuer, Subject: name}, ClientID: c.ID}
+	}
+	return err
 }

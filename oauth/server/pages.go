@@ -42,7 +42,7 @@ func (s *Server) pageClient(ctx context.Context, id string) (page.Client, error)
 	if errors.Is(err, store.ErrNotFound) {
 		return page.Client{}, page.ErrNoClient
 	}
-	return page.Client{Policy: c.Client, Name: c.Name, RedirectURIs: c.RedirectURIs}, err
+	return page.Client{Policy: *c.Deciding(), Name: c.Name, RedirectURIs: c.RedirectURIs}, err
 }
 
 // trail reads entries for the page. Nothing is cached: what an auditor reads is what is on record now.

@@ -72,8 +72,8 @@ func (h refreshTokens) HandleTokenEndpointRequest(ctx context.Context, r fosite.
 		r.GrantScope(token)
 	}
 	r.SetSession(&TokenSession{
-		Claims: tokens.Claims{Subject: was.User, Audience: was.Audience, Session: was.Login, AuthTime: was.AuthTime, ACR: was.ACR, AMR: was.AMR},
-		was:    &was,
+		Claims: tokens.Claims{Subject: was.Name(), Audience: was.Audience, Session: was.Login, AuthTime: was.AuthTime, ACR: was.ACR, AMR: was.AMR},
+		user:   was.User, was: &was,
 	})
 	return nil
 }
@@ -103,7 +103,7 @@ func (s *Server) refreshable(ctx context.Context, c *client, token oauth.Secret)
 		return g, user, errGrant
 	}
 	user, err = s.store.Get(ctx, g.User)
-	if errors.Is(err, directory.ErrNotFound) || err == nil && !user.Enabled {
+	if errors.Is(err, directory.ErrNotFound) || err == nil && (!user.Enabled || s.nameFor(c, user) != g.Name()) {
 		err = errGrant
 	}
 	return g, user, err
@@ -157,7 +157,7 @@ func (h refreshTokens) PopulateTokenEndpointResponse(ctx context.Context, r fosi
 	if !ok || session.was == nil || !h.CanHandleTokenEndpointRequest(ctx, r) {
 		return fosite.ErrUnknownRequest
 	}
-	if err := h.s.nameActor(ctx, r.GetClient(), &session.Claims); err != nil {
+	if err := h.s.nameActor(ctx, r.GetClient(), session); err != nil {
 		return err
 	}
 	sign, next := strategy(h), oauth.NewSecret()
@@ -187,7 +187,7 @@ func (h refreshTokens) PopulateTokenEndpointResponse(ctx context.Context, r fosi
 // following is the grant that comes after was. Its scope stays that of the family, whatever this one access token has of it (RFC 6749 §6).
 func following(was store.Grant, c tokens.Claims, next oauth.Secret) store.Grant {
 	return store.Grant{
-		ID: oauth.NewID("grt"), Client: was.Client, User: was.User, Login: was.Login, Scope: was.Scope, Audience: was.Audience,
+		ID: oauth.NewID("grt"), Client: was.Client, User: was.User, Subject: was.Subject, Login: was.Login, Scope: was.Scope, Audience: was.Audience,
 		AuthTime: was.AuthTime, ACR: was.ACR, AMR: was.AMR, Created: c.IssuedAt, JTI: c.ID, Issued: c.IssuedAt, Expires: c.Expires, Key: c.Key,
 		Family: was.Family, RefreshHash: next.Hash(), RefreshExpires: was.RefreshExpires,
 	}

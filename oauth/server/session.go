@@ -18,6 +18,7 @@ type TokenSession struct {
 	Claims tokens.Claims
 	Nonce  string
 
+	user        string       // the ID here of whom Claims.Subject names, "" for a client
 	was         *store.Grant // the one that a refresh goes on from
 	accessToken string       // once it is made, for the at_hash: fosite's own knows the algorithms whose names end in a number
 	id          jwt.IDTokenClaims

@@ -79,7 +79,7 @@ func (st storage) CreateAuthorizeCodeSession(ctx context.Context, signature stri
 	}
 	now, c, f := st.s.clock(), session.Claims, r.GetRequestForm()
 	return st.s.store.CreateGrant(ctx, store.Grant{
-		ID: r.GetID(), Family: r.GetID(), Client: r.GetClient().GetID(), User: c.Subject, Login: c.Session, RedirectURI: f.Get("redirect_uri"), Scope: r.GetGrantedScopes(),
+		ID: r.GetID(), Family: r.GetID(), Client: r.GetClient().GetID(), User: session.user, Subject: keptName(r.GetClient(), c.Subject), Login: c.Session, RedirectURI: f.Get("redirect_uri"), Scope: r.GetGrantedScopes(),
 		Audience: c.Audience, Nonce: f.Get("nonce"), CodeHash: hash, CodeChallenge: f.Get("code_challenge"), AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
 		Created: now, CodeExpires: now.Add(st.s.life.Code), Key: c.Key,
 	})
@@ -97,7 +97,8 @@ func (st storage) GetAuthorizeCodeSession(ctx context.Context, signature string,
 		if err != nil {
 			return nil, err
 		}
-		if c, ok := ctx.Value(clientKey).(*client); !ok || c.ID != g.Client {
+		c, ok := ctx.Value(clientKey).(*client)
+		if !ok || c.ID != g.Client {
 			return nil, fosite.ErrNotFound
 		}
 		if err := checkKey(g.Key, red.key); err != nil {
@@ -109,6 +110,11 @@ func (st storage) GetAuthorizeCodeSession(ctx context.Context, signature string,
 		if alive, err := st.s.loginAlive(ctx, g.Login); err != nil {
 			return nil, err
 		} else if !alive {
+			return nil, fosite.ErrNotFound
+		}
+		if name, err := st.s.nameOf(ctx, c, g.User); err != nil {
+			return nil, err
+		} else if name != g.Name() { // the link or the client changed while the code was on its way
 			return nil, fosite.ErrNotFound
 		}
 		red.grant = &g
@@ -138,8 +144,8 @@ func (st storage) requester(ctx context.Context, g *store.Grant) (*fosite.Reques
 	r.RequestedScope, r.GrantedScope = g.Scope, g.Scope
 	r.GrantedAudience = fosite.Arguments{g.Audience}
 	r.Session = &TokenSession{
-		Nonce:  g.Nonce,
-		Claims: tokens.Claims{Subject: g.User, Audience: g.Audience, Session: g.Login, AuthTime: g.AuthTime, ACR: g.ACR, AMR: g.AMR},
+		Nonce: g.Nonce, user: g.User,
+		Claims: tokens.Claims{Subject: g.Name(), Audience: g.Audience, Session: g.Login, AuthTime: g.AuthTime, ACR: g.ACR, AMR: g.AMR},
 	}
 	return r, nil
 }

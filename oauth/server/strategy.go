@@ -41,7 +41,7 @@ func (t strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) (
 		return "", "", errors.New("the session is not ours")
 	}
 	if session.Claims.ID == "" { // by a code: the subject's own
-		if err := t.s.nameActor(ctx, r.GetClient(), &session.Claims); err != nil {
+		if err := t.s.nameActor(ctx, r.GetClient(), session); err != nil {
 			return "", "", err
 		}
 	}

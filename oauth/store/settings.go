@@ -69,7 +69,7 @@ func (c Client) Honours(k impersonation.Consent) bool {
 // Deciding is what a decision sees of the client.
 func (c Client) Deciding() *policy.Client {
 	p := c.Client
-	p.Name, p.UserID, p.Service = c.Name, c.Settings.UserID, c.Settings.Service
+	p.Name, p.UserID, p.Service, p.SubjectIssuer = c.Name, c.Settings.UserID, c.Settings.Service, c.Settings.SubjectIssuer
 	return &p
 }
 

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -66,8 +67,6 @@ type Users interface {
 	// which they are subject or actor, and ends their logins whatever w.EndLogins says. Entries and sessions stay. The ID is not free
 	// again; the address is. ErrNotFound, and impersonation.ErrChanged as UpdateUser.
 	DeleteUser(ctx context.Context, w UserWrite) error
-	// ByIdentity finds who has an identity, byte by byte. directory.ErrNotFound.
-	ByIdentity(ctx context.Context, p oauth.Party) (directory.User, error)
 	// AmongUsers finds everybody who has any of k, each once, by ID, and which of k.IDs were those of deleted users.
 	AmongUsers(ctx context.Context, k UserKeys) (found []directory.User, gone []string, err error)
 	// PutUsers is many writes as one, all or nothing: one whose Was is zero as CreateUser, any other as UpdateUser. No user may be in
@@ -347,6 +346,9 @@ type Grant struct {
 	// Subject is the sub of the tokens, where that is not User: how the client knows them. "" where it is.
 	Subject string
 }
+
+// Name is the sub of the grant's tokens; "" of one that is a client's own.
+func (g Grant) Name() string { return cmp.Or(g.Subject, g.User) }
 
 // Policies keeps policy versions.
 type Policies interface {

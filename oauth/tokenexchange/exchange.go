@@ -65,6 +65,8 @@ type Input struct {
 	Token oauth.Secret
 	// Subject is whom it represents; zero for a one-time value that only Commit opens.
 	Subject oauth.Party
+	// Local is who that is to an Exchange that calls people otherwise than its tokens do. The handler does not look at it.
+	Local string
 	// Client is to whom it was issued, "" where Commit checks that. Login is its sid, ID its jti.
 	Client, Login, ID string
 	// Act is set if the token itself says that somebody acts. Such a token is never accepted.

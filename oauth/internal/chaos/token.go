@@ -18,7 +18,7 @@ func (w *world) tokens() {
 }
 
 func (w *world) token(t Token, s *impersonation.Session) {
-	actor, subject := w.party(s.Actor), w.party(s.Subject)
+	actor, subject := s.ActorName(w.options.Issuer), w.party(s.SubjectName())
 	for _, m := range []struct{ invariant, name, got, want string }{
 		{"I8", "iss", t.Issuer, subject.Issuer},
 		{"I8", "sub", t.Subject, subject.Subject},

@@ -224,7 +224,7 @@ func (s *Store) DeleteUser(ctx context.Context, w store.UserWrite) error {
 	})
 }
 
-// ByIdentity implements store.Users.
+// ByIdentity implements directory.Directory.
 func (s *Store) ByIdentity(ctx context.Context, p oauth.Party) (directory.User, error) {
 	return s.find(ctx, selectUserByIdentity, p.Issuer, p.Subject)
 }
