@@ -61,12 +61,14 @@ CREATE TABLE app_user (
     last_sign_in_at bigint,
     source          text    NOT NULL COLLATE "C" DEFAULT '', -- who keeps the user, '' for whoever works here
     user_name       text    NOT NULL COLLATE "C" DEFAULT '', -- what the source calls them
-    user_name_key   text    NOT NULL COLLATE "C" DEFAULT '', -- the same without case
+    user_name_key   text    COLLATE "C", -- the same without case; NULL where there is none
     external_id     text    NOT NULL COLLATE "C" DEFAULT ''
 );
 
 CREATE INDEX app_user_by_name ON app_user (name, id);
 CREATE INDEX app_user_by_organisation ON app_user (organisation, name, id);
+CREATE UNIQUE INDEX app_user_by_user_name ON app_user (source, user_name_key);
+CREATE INDEX app_user_by_external_id ON app_user (source, external_id) WHERE external_id <> '';
 
 -- The IDs of users who were deleted: none is given to anybody else.
 CREATE TABLE user_gone (
@@ -90,6 +92,44 @@ CREATE TABLE user_group (
     position integer NOT NULL,
     PRIMARY KEY (user_id, name)
 );
+
+CREATE INDEX user_group_by_name ON user_group (name, user_id);
+
+-- Who provisions users.
+CREATE TABLE source (
+    name                   text   NOT NULL COLLATE "C" PRIMARY KEY,
+    organisation           text   NOT NULL COLLATE "C",
+    organisation_attribute text   NOT NULL COLLATE "C",
+    issuer                 text   NOT NULL COLLATE "C",
+    may_grant              boolean NOT NULL,
+    may_staff              boolean NOT NULL,
+    created_at             bigint,
+    updated_at             bigint,
+    removed_at             bigint
+);
+
+CREATE TABLE source_token (
+    id           text   NOT NULL COLLATE "C" PRIMARY KEY,
+    source       text   NOT NULL COLLATE "C" REFERENCES source (name),
+    hash         bytea  NOT NULL UNIQUE,
+    created_at   bigint,
+    expires_at   bigint, -- NULL for never
+    last_used_at bigint,
+    revoked_at   bigint
+);
+
+-- The groups that a source keeps. Their members are in user_group, by the name.
+CREATE TABLE directory_group (
+    id          text   NOT NULL COLLATE "C" PRIMARY KEY,
+    source      text   NOT NULL COLLATE "C",
+    name        text   NOT NULL COLLATE "C" UNIQUE,
+    external_id text   NOT NULL COLLATE "C",
+    created_at  bigint,
+    updated_at  bigint
+);
+
+CREATE INDEX directory_group_by_source ON directory_group (source, name);
+CREATE INDEX directory_group_by_external_id ON directory_group (source, external_id) WHERE external_id <> '';
 
 CREATE TABLE login (
     id           text  NOT NULL COLLATE "C" PRIMARY KEY,

@@ -31,12 +31,12 @@ GRANT SELECT, INSERT (id, time_at, kind, actor, subject, client, session, canoni
 GRANT SELECT, INSERT (kind, session, actor, subject, client, reason, time_at) ON outbox TO understudy_app;
 
 -- What changes and stays. The right to update is also what a row lock asks for.
-GRANT SELECT, INSERT, UPDATE ON client, consent, impersonation_session, epoch, authz_version TO understudy_app;
+GRANT SELECT, INSERT, UPDATE ON client, consent, impersonation_session, epoch, authz_version, source, source_token TO understudy_app;
 GRANT UPDATE (marker) ON installation TO understudy_app;
 GRANT SELECT, INSERT ON user_gone TO understudy_app;
 
 -- What is deleted or swept.
-GRANT SELECT, INSERT, UPDATE, DELETE ON app_user, user_group, user_identity, login, upstream_end, oauth_grant, pushed_request, ticket, return_token, jti_seen, logout_notice, sign_in_attempt TO understudy_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON app_user, user_group, user_identity, directory_group, login, upstream_end, oauth_grant, pushed_request, ticket, return_token, jti_seen, logout_notice, sign_in_attempt TO understudy_app;
 
 GRANT SELECT ON audit_entry TO understudy_auditor;
 

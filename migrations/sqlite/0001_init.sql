@@ -55,12 +55,14 @@ CREATE TABLE app_user (
     last_sign_in_at INTEGER,
     source          TEXT NOT NULL DEFAULT '', -- who keeps the user, '' for whoever works here
     user_name       TEXT NOT NULL DEFAULT '', -- what the source calls them
-    user_name_key   TEXT NOT NULL DEFAULT '', -- the same without case
+    user_name_key   TEXT, -- the same without case; NULL where there is none
     external_id     TEXT NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX app_user_by_name ON app_user (name, id);
 CREATE INDEX app_user_by_organisation ON app_user (organisation, name, id);
+CREATE UNIQUE INDEX app_user_by_user_name ON app_user (source, user_name_key);
+CREATE INDEX app_user_by_external_id ON app_user (source, external_id) WHERE external_id <> '';
 
 -- The IDs of users who were deleted: none is given to anybody else.
 CREATE TABLE user_gone (
@@ -84,6 +86,44 @@ CREATE TABLE user_group (
     position INTEGER NOT NULL,
     PRIMARY KEY (user_id, name)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX user_group_by_name ON user_group (name, user_id);
+
+-- Who provisions users.
+CREATE TABLE source (
+    name                   TEXT    PRIMARY KEY,
+    organisation           TEXT    NOT NULL,
+    organisation_attribute TEXT    NOT NULL,
+    issuer                 TEXT    NOT NULL,
+    may_grant              INTEGER NOT NULL,
+    may_staff              INTEGER NOT NULL,
+    created_at             INTEGER,
+    updated_at             INTEGER,
+    removed_at             INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE source_token (
+    id           TEXT    PRIMARY KEY,
+    source       TEXT    NOT NULL REFERENCES source (name),
+    hash         BLOB    NOT NULL UNIQUE,
+    created_at   INTEGER,
+    expires_at   INTEGER, -- NULL for never
+    last_used_at INTEGER,
+    revoked_at   INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- The groups that a source keeps. Their members are in user_group, by the name.
+CREATE TABLE directory_group (
+    id          TEXT    PRIMARY KEY,
+    source      TEXT    NOT NULL,
+    name        TEXT    NOT NULL UNIQUE,
+    external_id TEXT    NOT NULL,
+    created_at  INTEGER,
+    updated_at  INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX directory_group_by_source ON directory_group (source, name);
+CREATE INDEX directory_group_by_external_id ON directory_group (source, external_id) WHERE external_id <> '';
 
 CREATE TABLE login (
     id           TEXT PRIMARY KEY,

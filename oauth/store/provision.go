@@ -109,7 +109,7 @@ type Provisioning interface {
 	GroupsOf(ctx context.Context, q GroupQuery) (page []Group, total int, err error)
 	// Members gives up to limit members of a group by ID, those after the ID after.
 	Members(ctx context.Context, groupID, after string, limit int) ([]Member, error)
-	// CreateGroup adds one with w.Add as its members. ErrExists if a group has the name or the ID, or a user of any source has the name among
+	// CreateGroup adds one, with the members that w says. ErrExists if a group has the name or the ID, or a user of any source has the name among
 	// their groups: a source shall not come to own what was given by hand. ErrMember, ErrClosed.
 	CreateGroup(ctx context.Context, w GroupWrite) (GroupChange, error)
 	// ChangeGroup replaces Name, ExternalID and Updated of the group found by Source and ID, and its members as w says. A new name is that of
@@ -167,7 +167,7 @@ type GroupWrite struct {
 	// Was is Group.Updated as it was read. Zero checks nothing; CreateGroup does not look at it.
 	Was time.Time
 	// Members, if not nil, are the IDs of all members that there shall be; Add and Remove apply after it. To add who is a member, or to
-	// remove who is none, is no error. Each must have at most MaxMembers.
+	// remove who is none, is no error; who is in both is none. Each has at most MaxMembers: ErrTooLong.
 	Members     *[]string
 	Add, Remove []string
 	// Closed are names of groups that this write must not touch: ErrClosed if the group has or gets one of them, checked inside
@@ -184,11 +184,12 @@ type GroupChange struct {
 	Group Group
 	// Changed reports whether anything was written.
 	Changed bool
-	// Added and Removed are the IDs of users, sorted.
-	Added, Removed []string
+	// Added and Removed are the IDs of users, sorted, and so is Renamed: who is a member under another name now.
+	Added, Removed, Renamed []string
 	// Ended are the sessions that ended.
 	Ended []impersonation.Ended
 }
 
-// MaxMembers is how many members a GroupWrite names in one list.
+// MaxMembers is how many members a GroupWrite names in one list: SCIM sends some hundred at a time, and while they are written nobody
+// else writes to SQLite.
 const MaxMembers = 10_000

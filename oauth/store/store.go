@@ -20,7 +20,7 @@ import (
 var (
 	// ErrNotFound: no such row.
 	ErrNotFound = errors.New("store: not found")
-	// ErrExists: the id or the e-mail address is taken.
+	// ErrExists: the id, the e-mail address or the name is taken.
 	ErrExists = errors.New("store: exists already")
 	// ErrSpent is impersonation.ErrSpent: the one-time value was used before.
 	ErrSpent = impersonation.ErrSpent
@@ -48,6 +48,7 @@ type Store interface {
 	Policies
 	Notices
 	Trail
+	Provisioning
 
 	// Ready reports nil if a write would work, and otherwise why not (ErrUnavailable). It also gives the store's own clock.
 	Ready(ctx context.Context) (time.Time, error)
@@ -58,7 +59,7 @@ type Store interface {
 // Users keeps local users. Every change bumps the authz_version of the user's organisation (of both, if it moves),
 // and ends what w.Ends names in the same transaction.
 type Users interface {
-	// CreateUser adds a user. ErrExists if the id, the e-mail address, or an identity is taken.
+	// CreateUser adds a user. ErrExists if the id, the e-mail address, the UserName without case at the Source, or an identity is taken.
 	CreateUser(ctx context.Context, w UserWrite) error
 	// UpdateUser replaces all of a user but ID, Created, LastSignIn, SecondFactor and the credentials. ErrNotFound, ErrExists,
 	// impersonation.ErrChanged if the user's Updated is no longer w.Was.

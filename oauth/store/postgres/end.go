@@ -122,6 +122,11 @@ func (t *tx) endSome(ctx context.Context, w impersonation.EndWrite, most int64) 
 			return nil, false, err
 		}
 	}
+	return t.endBy(ctx, q, w, most)
+}
+
+// endBy ends what q finds by the ID of w, which stands for many where q says so.
+func (t *tx) endBy(ctx context.Context, q endQueries, w impersonation.EndWrite, most int64) (ended []impersonation.Ended, more bool, err error) {
 	var limit any
 	if most > 0 {
 		limit = most

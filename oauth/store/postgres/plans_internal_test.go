@@ -20,8 +20,10 @@ import (
 
 // grow are the tables that grow without bound, filled as after some months: n people, four times as many of the rest.
 const grow = `
-	INSERT INTO app_user (id, email, email_key, name, search_key, organisation, roles, attributes, enabled, protected)
-		SELECT 'usr_' || i, '', 'mail' || i, 'name' || i, 'name' || i, 'org' || i % 50, '[]', '{}', true, false FROM generate_series(1, :n) i;
+	INSERT INTO app_user (id, email, email_key, name, search_key, organisation, roles, attributes, enabled, protected, source, user_name_key, external_id)
+		SELECT 'usr_' || i, '', 'mail' || i, 'name' || i, 'name' || i, 'org' || i % 50, '[]', '{}', true, false, 'scim:' || i % 5, 'name' || i, 'ext' || i FROM generate_series(1, :n) i;
+	INSERT INTO user_group SELECT 'usr_' || i, 'group' || i % 100, 0 FROM generate_series(1, :n) i;
+	INSERT INTO directory_group (id, source, name, external_id) SELECT 'grp_' || i, 'scim:' || i % 5, 'group' || i, 'ext' || i FROM generate_series(1, :n) i;
 	INSERT INTO authz_version SELECT 'org' || i, 1 FROM generate_series(0, 49) i;
 	INSERT INTO epoch (scope, id, n, killed_by, reason) SELECT 'subject', 'usr_' || i, 0, '', '' FROM generate_series(1, :n) i;
 	INSERT INTO login (id, cookie, user_id, acr, amr, expires_at, upstream, upstream_sid)
@@ -81,13 +83,13 @@ func TestPlans(t *testing.T) {
 
 // indexes are those that only make queries fast. The others keep rows apart.
 var indexes = strings.Fields(`
-	app_user_by_gram app_user_by_name app_user_by_organisation
+	app_user_by_external_id app_user_by_gram app_user_by_name app_user_by_organisation
 	audit_entry_by_actor audit_entry_by_client audit_entry_by_kind audit_entry_by_session audit_entry_by_subject audit_entry_by_time
-	consent_by_actor epoch_killed jti_seen_by_end login_by_end login_by_upstream login_by_user logout_notice_by_client logout_notice_due
+	consent_by_actor directory_group_by_external_id directory_group_by_source epoch_killed jti_seen_by_end login_by_end login_by_upstream login_by_user logout_notice_by_client logout_notice_due
 	oauth_grant_by_client oauth_grant_by_end oauth_grant_by_family oauth_grant_by_login oauth_grant_by_user
 	pushed_request_by_end return_token_by_end return_token_open
 	session_by_actor session_by_client session_by_consent session_by_subject session_expiring session_idling session_live session_of_actor
-	sign_in_attempt_by_end ticket_by_client ticket_by_end upstream_end_by_end`)
+	sign_in_attempt_by_end ticket_by_client ticket_by_end upstream_end_by_end user_group_by_name`)
 
 // grown is a connection as the store has them, to a database that has been in use.
 func grown(t *testing.T) *pgx.Conn {
@@ -133,6 +135,8 @@ func fixedQueries() (out []filter) {
 		lockFamily, revokeFamily,
 		selectAmongUsers, selectGone, lockUsers, insertUsers, insertGroups, insertIdentities, lockUpstreamEnd, putUpstreamEnd, selectUpstreamSession, selectUpstreamSubject, selectHint, sweepUpstreamEnds,
 		selectUserByIdentity, deleteUser, insertGone, deleteIdentities, revokeUserConsents,
+		selectByToken, selectGroup, lockGroup, selectMembers, countHolders, lockMembers, selectMembership, selectAllMembers,
+		renameMembers, removeMembers, addMembers, moveMembers, bumpAuthzOf, updateDirectoryGroup, deleteDirectoryGroup,
 	}
 	out = append(out, filter{selectExpired, []any{100, 50, 1000}}) // for few, as at each second
 	for scope, q := range endings {
@@ -168,6 +172,14 @@ func filters(t *testing.T) (out []filter) {
 		}
 		out = append(out, f)
 	}
+	for _, q := range []store.UserQuery{{UserName: "name1"}, {ExternalID: "ext1"}, {Email: "mail1"}, {ID: "usr_1"}, {Limit: 100}} {
+		q.Source = "scim:1"
+		out = append(out, usersOf(countUsersOf, q), usersPage(q))
+	}
+	for _, q := range []store.GroupQuery{{Name: "group1"}, {ExternalID: "ext1"}, {ID: "grp_1"}, {Member: "usr_1"}, {Limit: 100}} {
+		q.Source = "scim:1"
+		out = append(out, groupsOf(countGroupsOf, q), groupsPage(q))
+	}
 	return out
 }
 
@@ -183,7 +195,7 @@ type node struct {
 }
 
 // bounded are the tables whose size is that of an installation and not of its past, and the indexes of the few rows that are open.
-var bounded = []string{"", "installation", "client", "authz_version", "return_token_open", "epoch_killed"}
+var bounded = []string{"", "installation", "client", "source", "source_token", "authz_version", "return_token_open", "epoch_killed"}
 
 // whole reports whether n reads all of a table that grows: without an index, or by one that is asked for nothing. To read the
 // newest rows from the end of an index, as they come, is not that.

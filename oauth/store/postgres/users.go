@@ -116,7 +116,7 @@ func (t *tx) insertUsers(ctx context.Context, users ...directory.User) error {
 	rows, ids := newTable(newUserColumns), make([]string, len(users))
 	for i, u := range users {
 		rows.add(u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles), mapping(u.Attributes), u.Enabled, u.Protected,
-			ms(u.Created), ms(u.Updated), ms(u.LastSignIn), u.Source, u.UserName, folded(u.UserName), u.ExternalID)
+			ms(u.Created), ms(u.Updated), ms(u.LastSignIn), u.Source, u.UserName, orNull(folded(u.UserName)), u.ExternalID)
 		ids[i] = u.ID
 	}
 	n, err := exec(ctx, t, insertUsers, args(rows)...)
@@ -172,7 +172,7 @@ func (t *tx) updateUser(ctx context.Context, w store.UserWrite) (before string, 
 		return "", missing(err)
 	}
 	n, err := exec(ctx, t, updateUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
-		mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was), u.Source, u.UserName, folded(u.UserName), u.ExternalID)
+		mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was), u.Source, u.UserName, orNull(folded(u.UserName)), u.ExternalID)
 	if err != nil {
 		return "", exists(err)
 	}

@@ -123,6 +123,11 @@ func (c *conn) endSome(ctx context.Context, w impersonation.EndWrite, most int64
 			return nil, false, err
 		}
 	}
+	return c.endBy(ctx, q, w, most)
+}
+
+// endBy ends what q finds by the ID of w, which stands for many where q says so.
+func (c *conn) endBy(ctx context.Context, q endQueries, w impersonation.EndWrite, most int64) (ended []impersonation.Ended, more bool, err error) {
 	if ended, err = c.endLive(ctx, q, w, most); err != nil || w.KeepReturn {
 		return ended, int64(len(ended)) == most, err
 	}

@@ -20,8 +20,10 @@ import (
 const grow = `
 	CREATE TEMP TABLE upto (i INTEGER PRIMARY KEY);
 	INSERT INTO upto SELECT i FROM (WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < :m) SELECT i FROM c);
-	INSERT INTO app_user (id, email, email_key, name, search_key, organisation, roles, attributes, enabled, protected)
-		SELECT 'usr_' || i, '', 'mail' || i, 'name' || i, 'name' || i, 'org' || i % 50, '[]', '{}', 1, 0 FROM upto WHERE i <= :n;
+	INSERT INTO app_user (id, email, email_key, name, search_key, organisation, roles, attributes, enabled, protected, source, user_name_key, external_id)
+		SELECT 'usr_' || i, '', 'mail' || i, 'name' || i, 'name' || i, 'org' || i % 50, '[]', '{}', 1, 0, 'scim:' || i % 5, 'name' || i, 'ext' || i FROM upto WHERE i <= :n;
+	INSERT INTO user_group SELECT 'usr_' || i, 'group' || i % 100, 0 FROM upto WHERE i <= :n;
+	INSERT INTO directory_group (id, source, name, external_id) SELECT 'grp_' || i, 'scim:' || i % 5, 'group' || i, 'ext' || i FROM upto WHERE i <= :n;
 	INSERT INTO authz_version SELECT 'org' || i, 1 FROM upto WHERE i < 50;
 	INSERT INTO epoch (scope, id, n, killed_by, reason) SELECT 'subject', 'usr_' || i, 0, '', '' FROM upto WHERE i <= :n;
 	INSERT INTO login (id, cookie, user_id, acr, amr, expires_at, upstream, upstream_sid)
@@ -112,6 +114,14 @@ func hotQueries(t *testing.T) []string {
 		selectClientLives, revokeOwn, selectGrantByRefresh, useRefresh, selectRefreshUsed, revokeFamily,
 		selectAmongUsers, selectGone, selectUpstreamEnd, selectUpstreamSession, selectUpstreamSubject, selectHint, sweepUpstreamEnds,
 		selectUserByIdentity, deleteUser, countGone, deleteIdentities, revokeUserConsents,
+		selectByToken, selectGroup, selectMembers, countHolders, selectMembership, selectAllMembers, renameMembers, removeMembers, addMembers, moveMembers, bumpAuthzOf,
+		updateDirectoryGroup, deleteDirectoryGroup, endingsOfMembers.live, endingsOfMembers.void,
+	}
+	for _, q := range []store.UserQuery{{}, {UserName: "u"}, {ExternalID: "e"}, {Email: "m"}, {ID: "i"}} {
+		queries = append(queries, countUsersOf+usersOf(q).query, usersPage(q).query)
+	}
+	for _, q := range []store.GroupQuery{{Source: "s"}, {Source: "s", Name: "n"}, {Source: "s", ExternalID: "e"}, {Source: "s", ID: "i"}, {Source: "s", Member: "m"}} {
+		queries = append(queries, countGroupsOf+groupsOf(q).query, groupsPage(q).query)
 	}
 	for _, q := range endings {
 		queries = append(queries, q.live, q.void)
@@ -138,7 +148,7 @@ func hotQueries(t *testing.T) []string {
 
 // whole matches a step of a plan that reads a whole table that grows without bound, or a whole index of it that holds more than
 // what is open.
-var whole = regexp.MustCompile(`SCAN (s|w|consent|impersonation_session|audit_entry|oauth_grant|ticket|return_token|login|pushed_request|jti_seen|app_user|user_search|sign_in_attempt|logout_notice|upstream_end|n|x)` +
+var whole = regexp.MustCompile(`SCAN (s|w|consent|impersonation_session|audit_entry|oauth_grant|ticket|return_token|login|pushed_request|jti_seen|app_user|user_group|directory_group|d|g|p|user_search|sign_in_attempt|logout_notice|upstream_end|n|x)` +
 	`( *$| *\||( USING (COVERING )?INDEX (app_user|login_by|oauth_grant|ticket|jti|audit|session_by|session_o|sign_in|logout|pushed|return_token_by|sqlite_auto)))`)
 
 // planner asks a database how it would run a query.
@@ -179,11 +189,11 @@ func (p planner) plans(queries []string) (plans []string) {
 func (p planner) indexes() []string {
 	p.Helper()
 	names := p.column(`SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name`, 0)
-	want := strings.Fields(`app_user_by_name app_user_by_organisation
+	want := strings.Fields(`app_user_by_external_id app_user_by_name app_user_by_organisation app_user_by_user_name
 		audit_entry_by_actor audit_entry_by_client audit_entry_by_kind audit_entry_by_session audit_entry_by_subject audit_entry_by_time
-		consent_by_actor consent_living jti_seen_by_end login_by_end login_by_upstream login_by_user logout_notice_by_client logout_notice_due oauth_grant_by_client oauth_grant_by_end oauth_grant_by_family oauth_grant_by_login oauth_grant_by_user
+		consent_by_actor consent_living directory_group_by_external_id directory_group_by_source jti_seen_by_end login_by_end login_by_upstream login_by_user logout_notice_by_client logout_notice_due oauth_grant_by_client oauth_grant_by_end oauth_grant_by_family oauth_grant_by_login oauth_grant_by_user
 		pushed_request_by_end return_token_by_end return_token_open session_by_actor session_by_client session_by_consent session_by_subject session_expiring session_idling session_live session_of_actor session_once
-		sign_in_attempt_by_end ticket_by_client ticket_by_end upstream_end_by_end user_identity_by_user`)
+		sign_in_attempt_by_end ticket_by_client ticket_by_end upstream_end_by_end user_group_by_name user_identity_by_user`)
 	if diff := cmp.Diff(want, names); diff != "" {
 		p.Errorf("the indexes (-want +got):\n%s", diff)
 	}

@@ -128,7 +128,7 @@ func (c *conn) insertUser(ctx context.Context, u directory.User) error {
 	}
 	if _, err := c.exec(ctx, insertUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
 		mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Created), ms(u.Updated), ms(u.LastSignIn),
-		u.Source, u.UserName, folded(u.UserName), u.ExternalID); err != nil {
+		u.Source, u.UserName, orNull(folded(u.UserName)), u.ExternalID); err != nil {
 		return exists(err)
 	}
 	return c.insertLists(ctx, u)
@@ -169,7 +169,7 @@ func (c *conn) updateUser(ctx context.Context, w store.UserWrite) (before string
 		return "", missing(err)
 	}
 	n, err := c.exec(ctx, updateUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
-		mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was), u.Source, u.UserName, folded(u.UserName), u.ExternalID)
+		mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was), u.Source, u.UserName, orNull(folded(u.UserName)), u.ExternalID)
 	if err != nil {
 		return "", exists(err)
 	}

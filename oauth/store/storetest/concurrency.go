@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,7 +25,7 @@ const (
 // sees what was answered. Like Run it takes a fresh store for each case and closes none.
 func RunConcurrency(t *testing.T, open func(*testing.T) store.Store) {
 	t.Helper()
-	for _, c := range slices.Concat(concurrencyCases, refreshRaces, upstreamRaces) {
+	for _, c := range slices.Concat(concurrencyCases, refreshRaces, upstreamRaces, groupRaces) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			t.Log(c.explanation)
@@ -308,9 +309,13 @@ func (k *kit) race(end func() error) {
 	}
 }
 
+// offLimits begins the names of groups whose members are nobody's subjects.
+const offLimits = "off-limits-"
+
 // allowed is the decision in a race: the rules that the ends in it touch.
 func allowed(f impersonation.Facts) bool {
-	return len(f.Kills) == 0 && f.Login.Ended.IsZero() && f.Actor.Enabled && f.Subject.Enabled
+	return len(f.Kills) == 0 && f.Login.Ended.IsZero() && f.Actor.Enabled && f.Subject.Enabled &&
+		!slices.ContainsFunc(f.Subject.Groups, func(g string) bool { return strings.HasPrefix(g, offLimits) })
 }
 
 // set enables or disables a user; disabling ends the sessions that scope reaches by them.

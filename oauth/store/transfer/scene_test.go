@@ -115,6 +115,17 @@ func (s *scene) fill(entries int) {
 		s.ok(st.CreateUser(ctx, store.UserWrite{Write: write(), User: u}))
 	}
 	s.ok(st.DeleteUser(ctx, store.UserWrite{Write: write(), User: directory.User{ID: "former"}}))
+	okta := store.Source{Name: "okta", Organisation: "acme", OrganisationAttribute: "urn:x:org", Issuer: "https://idp.acme.test", MayGrant: true, Created: now, Updated: now}
+	s.ok(st.CreateSource(ctx, store.SourceWrite{Write: write(), Source: okta}))
+	for _, name := range []string{"a", "b"} {
+		token := store.SourceToken{ID: "sct_" + name, Source: "okta", Hash: oauth.Secret(name).Hash(), Created: now, Expires: now.Add(time.Hour)}
+		s.ok(st.AddSourceToken(ctx, store.SourceTokenWrite{Write: write(), Token: token}))
+	}
+	s.ok(st.RevokeSourceToken(ctx, store.SourceTokenWrite{Write: write(), Token: store.SourceToken{ID: "sct_a", Source: "okta"}}))
+	s.ok(st.TouchSourceToken(ctx, "sct_b", now))
+	group := store.Group{ID: "grp_1", Source: okta.ID(), Name: "sales", ExternalID: "00g1", Created: now, Updated: now}
+	_, err = st.CreateGroup(ctx, store.GroupWrite{Write: write(), Group: group, Add: []string{"jill"}})
+	s.ok(err)
 	s.ok(ad.SetPassword(ctx, "ann", "correct horse battery staple"))
 	_, _, err = ad.EnrolTOTP(ctx, "ann")
 	s.ok(err)
