@@ -24,14 +24,14 @@ import (
 	"github.com/understudy-id/understudy/oauth/policy"
 )
 
-// provider is somebody's identity provider: fosite over a storage, users and sign-ins of their own. The parts that impersonation adds are New,
-// Compose, Handler, one line in sign-out and the answer to a revocation.
+// provider is somebody's identity provider: fosite over a storage, users and sign-ins of their own. What impersonation adds is join, two lines in
+// routes, one in signOut and one in revoke.
 type provider struct {
 	*storage.MemoryStore
 	config  *fosite.Config
 	oauth   fosite.OAuth2Provider
 	plugin  *plugin.Plugin
-	session func(context.Context, plugin.Token) (fosite.Session, error)
+	session func(context.Context, plugin.Token) (fosite.Session, error) // what is behind a token
 
 	mu     sync.Mutex
 	users  map[string]directory.User      // by ID
@@ -39,32 +39,40 @@ type provider struct {
 	down   bool                           // the database of the two is away
 }
 
-// newProvider joins them. The plugin's store is opened by the caller.
-func newProvider(st plugin.Store, issuer string, users ...directory.User) (*provider, error) {
+func newProvider(users ...directory.User) *provider {
 	p := &provider{
 		MemoryStore: storage.NewMemoryStore(), users: make(map[string]directory.User), logins: make(map[string]impersonation.Login),
 		config: &fosite.Config{GlobalSecret: []byte(strings.Repeat("s", 32)), HashCost: 4, EnforcePKCE: true, ScopeStrategy: fosite.ExactScopeStrategy},
+		session: func(_ context.Context, t plugin.Token) (fosite.Session, error) {
+			return &fosite.DefaultSession{Subject: t.Subject, Extra: t.Claims}, nil
+		},
 	}
 	for _, u := range users {
 		p.users[u.ID] = u
 	}
-	p.session = func(_ context.Context, t plugin.Token) (fosite.Session, error) { // what is behind a token
-		return &fosite.DefaultSession{Subject: t.Subject, Extra: t.Claims}, nil
+	return p
+}
+
+// wiring tells the plugin about the provider.
+func (p *provider) wiring(issuer string, st plugin.Store, rules *policy.Rules) plugin.Config {
+	return plugin.Config{
+		Issuer: issuer, Store: st, Rules: rules, Logger: slog.New(slog.DiscardHandler),
+		Storage: p, Directory: p, Login: p.login, LoginOf: loginOf, Session: p.session,
 	}
-	rules, err := policy.New(registry, policy.Options{})
-	if err != nil {
-		return nil, err
+}
+
+// join makes the provider of both, where it called compose.Compose before.
+func (p *provider) join(c plugin.Config, strategy any, factories ...compose.Factory) (err error) {
+	if p.plugin, err = plugin.New(context.Background(), c); err != nil {
+		return err
 	}
-	p.plugin, err = plugin.New(context.Background(), plugin.Config{
-		Issuer: issuer, Store: st, Storage: p, Directory: p, Login: p.login, LoginOf: loginOf, Session: p.session, Rules: rules,
-		Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		return nil, err
-	}
-	p.oauth, err = p.plugin.Compose(p.config, compose.NewOAuth2HMACStrategy(p.config), // compose.Compose before
-		compose.OAuth2AuthorizeExplicitFactory, compose.OAuth2PKCEFactory, compose.OAuth2TokenIntrospectionFactory, compose.OAuth2TokenRevocationFactory)
-	return p, err
+	p.oauth, err = p.plugin.Compose(p.config, strategy, factories...)
+	return err
+}
+
+// factories are the provider's own.
+var factories = []compose.Factory{
+	compose.OAuth2AuthorizeExplicitFactory, compose.OAuth2PKCEFactory, compose.OAuth2TokenIntrospectionFactory, compose.OAuth2TokenRevocationFactory,
 }
 
 // registry says who may impersonate whom, and which API knows what an act is.
@@ -150,7 +158,7 @@ func (p *provider) login(_ context.Context, id string) (impersonation.Login, err
 }
 
 func loginOf(s fosite.Session) string {
-	sid, _ := s.(*fosite.DefaultSession).Extra["sid"].(string)
+	sid, _ := s.(fosite.ExtraClaimsSession).GetExtraClaims()["sid"].(string)
 	return sid
 }
 
@@ -247,17 +255,19 @@ func Example() {
 	defer st.Close()
 	srv := httptest.NewTLSServer(nil)
 	defer srv.Close()
-	p, err := newProvider(st, srv.URL,
+	rules, err := policy.New(registry, policy.Options{})
+	if err != nil {
+		panic(err)
+	}
+	p := newProvider(
 		directory.User{ID: "u-1", Email: "ann@acme.example", Name: "Ann", Enabled: true, Roles: []string{"support"}},
 		directory.User{ID: "u-2", Email: "john@globex.example", Name: "John Doe", Organisation: "globex", Enabled: true})
-	if err != nil {
-		fmt.Println(err)
-		return
+	p.register("shop", callback)
+	if err := p.join(p.wiring(srv.URL, st, rules), compose.NewOAuth2HMACStrategy(p.config), factories...); err != nil {
+		panic(err)
 	}
-	p.register("shop", "https://shop.example/callback")
 	if srv.Config.Handler, err = p.routes(); err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
 
 	ann := browse(srv) // and the shop, whose part a relying app plays

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/ory/fosite"
 	fositeoauth "github.com/ory/fosite/handler/oauth2"
@@ -84,7 +85,9 @@ func keyOf(s fosite.Session) string {
 
 // session asks for one that says t, and does not believe that it does.
 func (c *Config) session(ctx context.Context, t Token) (fosite.Session, error) {
-	s, err := c.Session(ctx, t)
+	given := t
+	given.Claims = copied(t.Claims) // what is done to them must not change what they should have been
+	s, err := c.Session(ctx, given)
 	if err != nil {
 		return nil, fmt.Errorf("making a session: %w", err)
 	}
@@ -98,6 +101,17 @@ func (c *Config) session(ctx context.Context, t Token) (fosite.Session, error) {
 		}
 	}
 	return s, nil
+}
+
+// copied copies claims, and those that are objects.
+func copied(claims map[string]any) map[string]any {
+	own := maps.Clone(claims)
+	for name, value := range own {
+		if object, ok := value.(map[string]any); ok {
+			own[name] = maps.Clone(object)
+		}
+	}
+	return own
 }
 
 // says holds a session to what it was made for: one that lost act would be the subject's own token.
