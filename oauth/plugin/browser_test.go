@@ -134,7 +134,7 @@ func (b *browser) signInAt(client, scope string) token {
 		"code_challenge": {challenge()}, "code_challenge_method": {"S256"},
 	}.Encode())
 	to, _ := url.Parse(r.header.Get("Location"))
-	return b.token(url.Values{"grant_type": {"authorization_code"}, "code": {to.Query().Get("code")}, "redirect_uri": {callback}, "code_verifier": {verifier}})
+	return b.redeem(url.Values{"grant_type": {"authorization_code"}, "code": {to.Query().Get("code")}, "redirect_uri": {callback}, "code_verifier": {verifier}})
 }
 
 // token is what the token endpoint gave, or why it refused.
@@ -146,7 +146,7 @@ type token struct {
 	answer       map[string]any
 }
 
-func (b *browser) token(form url.Values) token {
+func (b *browser) redeem(form url.Values) token {
 	r := b.form("/oauth2/token", form, true)
 	t := token{browser: b, status: r.status, answer: make(map[string]any)}
 	if err := json.Unmarshal([]byte(r.body), &t.answer); err != nil {
@@ -181,7 +181,7 @@ func (b *browser) ask(who, reason, mode string) string {
 }
 
 func (b *browser) exchange(ticket string, actor token) token {
-	return b.token(startForm(ticket, actor.access))
+	return b.redeem(startForm(ticket, actor.access))
 }
 
 func startForm(ticket, actor string) url.Values {
@@ -196,7 +196,7 @@ func stopForm(back string) url.Values {
 	return url.Values{"grant_type": {oauth.GrantTypeTokenExchange}, "subject_token": {back}, "subject_token_type": {string(oauth.TokenTypeReturnToken)}}
 }
 
-func (t token) stop() token { return t.token(stopForm(t.back)) }
+func (t token) stop() token { return t.redeem(stopForm(t.back)) }
 
 // introspect says what RFC 7662 answers, in a line.
 func (t token) introspect() string {

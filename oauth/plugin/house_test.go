@@ -46,10 +46,11 @@ type house struct {
 	*testing.T
 	*provider
 	*browser
-	store *tempStore
-	log   *safeBuffer
-	srv   *httptest.Server
-	ann   token
+	store  *tempStore
+	signer fositeoauth.AccessTokenStrategy
+	log    *safeBuffer
+	srv    *httptest.Server
+	ann    token
 }
 
 func setup(t *testing.T, o options) *house {
@@ -71,6 +72,7 @@ func setup(t *testing.T, o options) *house {
 	if o.change != nil {
 		o.change(&c)
 	}
+	h.signer = strategy.(fositeoauth.AccessTokenStrategy)
 	h.ok(h.join(c, strategy, factories...))
 	handler, err := h.routes()
 	h.ok(err)

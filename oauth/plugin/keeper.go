@@ -37,7 +37,7 @@ func (k keeper) LoadStart(ctx context.Context, key impersonation.StartKey) (impe
 	client, err := k.p.client(ctx, key.Client)
 	actor, err1 := k.p.person(ctx, key.Actor)
 	subject, err2 := k.p.person(ctx, key.Subject)
-	login, err3 := k.p.login(ctx, key.Login)
+	login, err3 := k.p.loginOf(ctx, key.Login, key.Actor)
 	kills, err4 := k.organisationKills(ctx, actor, subject)
 	if err := errors.Join(err, err1, err2, err3, err4); err != nil {
 		return impersonation.Facts{}, err
@@ -59,7 +59,7 @@ func (k keeper) LoadStop(ctx context.Context, returnToken oauth.Hash) (impersona
 	var err1, err2, err3 error
 	f.Actor, err1 = k.p.person(ctx, f.Session.Actor)
 	f.Subject, err2 = k.p.person(ctx, f.Session.Subject)
-	f.Login, err3 = k.p.login(ctx, f.Session.Login)
+	f.Login, err3 = k.p.loginOf(ctx, f.Session.Login, f.Session.Actor)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		k.p.log.WarnContext(ctx, "a stop goes on without what the provider knows", "session", f.Session.ID, "error", err)
 	}
@@ -77,7 +77,7 @@ func (k keeper) LoadSession(ctx context.Context, sid string) (impersonation.Live
 	l.Client, errs[0] = k.p.client(ctx, l.Session.Client)
 	l.Actor, errs[1] = k.p.person(ctx, l.Session.Actor)
 	l.Subject, errs[2] = k.p.person(ctx, l.Session.Subject)
-	l.Login, errs[3] = k.p.login(ctx, l.Session.Login)
+	l.Login, errs[3] = k.p.loginOf(ctx, l.Session.Login, l.Session.Actor)
 	kills, errs[4] = k.organisationKills(ctx, l.Actor, l.Subject)
 	l.Kills = append(l.Kills, kills...)
 	return l, errors.Join(errs[:]...)
@@ -118,6 +118,15 @@ func (p *Plugin) person(ctx context.Context, id string) (*policy.Person, error) 
 	}
 	person := impersonation.PersonOf(p.cfg.Issuer, u)
 	return &person, nil
+}
+
+// loginOf finds a sign-in of a user: nil if there is none, or it is another's.
+func (p *Plugin) loginOf(ctx context.Context, id, user string) (*impersonation.Login, error) {
+	l, err := p.login(ctx, id)
+	if l != nil && l.User != user {
+		return nil, err
+	}
+	return l, err
 }
 
 // login finds a sign-in: nil if there is none.

@@ -18,10 +18,10 @@ type Token struct {
 	Subject string
 	// Login is the sign-in behind a token that a stop gives back to its actor: what Config.LoginOf finds. "" for an impersonation.
 	Login string
-	// ID is the jti, for a provider that sets it.
+	// ID is the jti. fosite's JWT session makes up another unless it is set.
 	ID string
-	// Claims must be among the claims of a JWT and in what GetExtraClaims answers: for an impersonation act (RFC 8693 §4.1), sid, txn, client_id,
-	// and cnf if the token is bound to a key; otherwise sid and client_id. The map is the session's to keep.
+	// Claims must be among the claims of a JWT and in what GetExtraClaims answers: for an impersonation act (RFC 8693 §4.1), iss, jti, sid, txn,
+	// client_id, and cnf if the token is bound to a key; otherwise sid and client_id. The map is the session's to keep.
 	Claims map[string]any
 	// Delegation is the impersonation, nil for a token that is none. It names both people, for the provider's own log.
 	Delegation *oauth.Delegation
@@ -171,7 +171,7 @@ func (c *Config) try(ctx context.Context) error {
 func (c *Config) impersonation(d oauth.Delegation, id, key string) Token {
 	claims := bound(key)
 	claims["act"] = map[string]any{"iss": d.Actor.Issuer, "sub": d.Actor.Subject}
-	claims["sid"], claims["txn"], claims["client_id"] = d.Session, d.Audit, d.Client
+	claims["iss"], claims["jti"], claims["sid"], claims["txn"], claims["client_id"] = c.Issuer, id, d.Session, d.Audit, d.Client
 	return Token{Subject: d.Subject.Subject, ID: id, Claims: claims, Delegation: &d}
 }
 
