@@ -12,9 +12,11 @@ type parts struct {
 	payload, signature []byte
 }
 
-func split(token string) (parts, error) {
-	if len(token) > MaxLength {
-		return parts{}, fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxLength)
+func split(token string) (parts, error) { return splitUpTo(MaxLength, token) }
+
+func splitUpTo(most int, token string) (parts, error) {
+	if len(token) > most {
+		return parts{}, fmt.Errorf("%w: longer than %d bytes", ErrMalformed, most)
 	}
 	input, signature, ok := cutLast(token, '.')
 	header, payload, ok2 := strings.Cut(input, ".")

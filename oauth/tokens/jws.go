@@ -45,6 +45,11 @@ func parseAnyJWS(token string) (jws, error) {
 	if err != nil {
 		return jws{}, err
 	}
+	return p.parse()
+}
+
+// parse reads the header of p.
+func (p parts) parse() (jws, error) {
 	header, err := decode(p.header)
 	if err != nil {
 		return jws{}, err

@@ -31,6 +31,7 @@ type fake struct {
 
 	mu      sync.Mutex
 	keys    []key
+	codes   map[string]grant
 	answers map[string]http.HandlerFunc // by path, in place of the honest one
 	counts  map[string]*atomic.Int64    // requests by path
 	changed map[string]any              // members of the discovery document; nil takes one out
@@ -45,7 +46,7 @@ const (
 // newFake starts a provider with one key.
 func newFake(t *testing.T) *fake {
 	t.Helper()
-	f := &fake{t: t, clk: new(clock), answers: map[string]http.HandlerFunc{}, changed: map[string]any{}, counts: map[string]*atomic.Int64{}}
+	f := &fake{t: t, codes: map[string]grant{}, clk: new(clock), answers: map[string]http.HandlerFunc{}, changed: map[string]any{}, counts: map[string]*atomic.Int64{}}
 	for _, path := range []string{discoveryPath, keysPath, "/token", "/userinfo"} {
 		f.counts[path] = new(atomic.Int64)
 	}
@@ -75,6 +76,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		w.Write(jwks(f.t, f.keys...))
+	case r.URL.Path == "/token":
+		f.tokenEndpoint(w, r)
 	default:
 		http.NotFound(w, r)
 	}

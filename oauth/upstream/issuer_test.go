@@ -3,6 +3,7 @@ package upstream_test
 import (
 	"compress/gzip"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -18,7 +19,9 @@ import (
 // patience is more than any answer may take, and less than a person waits.
 const patience = 3 * time.Second
 
+// wait waits until the client is gone, which the server notices only once it has read the body.
 func wait(r *http.Request, stop <-chan struct{}) {
+	io.Copy(io.Discard, r.Body)
 	select {
 	case <-r.Context().Done():
 	case <-stop:
@@ -26,6 +29,7 @@ func wait(r *http.Request, stop <-chan struct{}) {
 }
 
 func drip(w http.ResponseWriter, r *http.Request, stop <-chan struct{}) {
+	io.Copy(io.Discard, r.Body)
 	for r.Context().Err() == nil {
 		w.Write([]byte(" "))
 		w.(http.Flusher).Flush()

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -69,54 +68,4 @@ func parseMetadata(body []byte, issuer string, loopback bool) (Metadata, error) 
 		return Metadata{}, fmt.Errorf("%w: jwks_uri is missing", ErrDocument)
 	}
 	return m, nil
-}
-
-// object is a JSON object that somebody else wrote, read member by member, by exact names. err is the first rule that one broke.
-type object struct {
-	members map[string]json.RawMessage
-	err     error
-}
-
-// parseObject reads body, which the error calls what.
-func parseObject(what string, body []byte) (*object, error) {
-	o := new(object)
-	if err := json.Unmarshal(body, &o.members); err != nil || o.members == nil {
-		return nil, fmt.Errorf("%w: %s must be a JSON object", ErrDocument, what)
-	}
-	return o, nil
-}
-
-// has reports whether there is a member of this name; null is as good as none.
-func (o *object) has(name string) bool {
-	m := o.members[name]
-	return len(m) > 0 && string(m) != "null"
-}
-
-// read decodes a member into to, if there is one; rule says what it must be.
-func (o *object) read(name string, to any, rule string) {
-	if o.has(name) && json.Unmarshal(o.members[name], to) != nil {
-		o.refuse(name, rule)
-	}
-}
-
-func (o *object) refuse(name, rule string) {
-	if o.err == nil {
-		o.err = fmt.Errorf("%w: %s %s", ErrDocument, name, rule)
-	}
-}
-
-func (o *object) text(name string, to *string) { o.read(name, to, "must be a string") }
-
-func (o *object) texts(name string, to *[]string) { o.read(name, to, "must be an array of strings") }
-
-func (o *object) bool(name string, to *bool) { o.read(name, to, "must be true or false") }
-
-func (o *object) url(name string, to *string, loopback bool) {
-	o.text(name, to)
-	if *to == "" {
-		return
-	}
-	if err := checkURL(*to, loopback); err != nil {
-		o.refuse(name, err.Error())
-	}
 }
