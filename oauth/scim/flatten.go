@@ -15,9 +15,9 @@ const (
 	maxAttributes = 16 << 10 // bytes
 )
 
-// ownColumns are what a user has a place of its own for.
-func ownColumn(name string) bool {
-	return name == "userName" || name == "externalId" || name == "active"
+// apart reports whether a is kept elsewhere than in directory.User.Attributes: a user has a place of its own for it, or it is ours.
+func (a *attribute) apart() bool {
+	return a.readOnly || a.name == "userName" || a.name == "externalId" || a.name == "active"
 }
 
 // lines hides the one control character that a value may have, in formatted addresses (RFC 7643 §4.1.2), and back.
@@ -51,7 +51,7 @@ func flatten(u *directory.User, resource map[string]any) error {
 		size += len(name) + len(v)
 	}
 	for i := range userAttributes {
-		if a := &userAttributes[i]; !ownColumn(a.name) {
+		if a := &userAttributes[i]; !a.apart() {
 			a.flatten(put, attributePrefix, resource[a.name])
 		}
 	}
@@ -90,7 +90,7 @@ func (a *attribute) flattenOne(put func(name, v string), at string, v any) {
 func unflatten(attributes map[string]string) map[string]any {
 	out := map[string]any{}
 	for i := range userAttributes {
-		if a := &userAttributes[i]; !ownColumn(a.name) {
+		if a := &userAttributes[i]; !a.apart() {
 			a.unflatten(attributes, attributePrefix, out)
 		}
 	}

@@ -30,9 +30,9 @@ func (c *call) readGroup() (g groupChange, err error) {
 	if err := g.setExternalID(r["externalId"]); err != nil {
 		return g, err
 	}
-	ids, err := memberIDs(r["members"])
+	ids := memberIDs(r["members"])
 	g.members = &ids
-	return g, err
+	return g, nil
 }
 
 // foldOperations makes one change of all operations of a PATCH, so that nobody has to read the members.
@@ -120,7 +120,7 @@ func (o operation) memberIDs() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return memberIDs(v)
+	return memberIDs(v), nil
 }
 
 // alternatives are the values that a filter of members names: by eq, joined by or.
@@ -140,17 +140,14 @@ func (f *term) alternatives() ([]string, error) {
 	return []string{id}, nil
 }
 
-func memberIDs(v any) ([]string, error) {
+// memberIDs gives the values of members as they were read: each has one.
+func memberIDs(v any) []string {
 	members, _ := v.([]any)
 	out := make([]string, 0, len(members))
 	for _, m := range members {
-		id, _ := m.(map[string]any)["value"].(string)
-		if id == "" {
-			return nil, errMember
-		}
-		out = append(out, id)
+		out = append(out, m.(map[string]any)["value"].(string))
 	}
-	return out, nil
+	return out
 }
 
 // without is list without what is in gone.

@@ -75,6 +75,13 @@ func TestPatch(t *testing.T) {
 	}
 }
 
+func same(t testing.TB, what string, got, want any) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s (-want +got):\n%s", what, d)
+	}
+}
+
 func decoded(t testing.TB, text string) (out map[string]any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(text), &out); err != nil {

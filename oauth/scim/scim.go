@@ -123,18 +123,16 @@ func (h *Handler) routes() {
 		"Bulk":                  {http.MethodPost: unsupported},
 		"Me":                    {http.MethodGet: unsupported, http.MethodPost: unsupported, http.MethodPut: unsupported, http.MethodPatch: unsupported, http.MethodDelete: unsupported},
 		".search":               {http.MethodPost: unsupported},
-		"":                      {http.MethodGet: notFound},
 	} {
-		h.mux.HandleFunc(Path+route, h.answering(m))
+		h.mux.HandleFunc(Path+route, h.answering(m.answer))
 	}
+	h.mux.HandleFunc("/", h.answering(func(*call) (*answer, error) { return nil, errNotFound }))
 }
 
 // unsupported answers what RFC 7644 §3.12 has 501 for: /Bulk, /Me, and a search through all kinds of resource at once.
 func unsupported(*call) (*answer, error) {
 	return nil, &fault{Status: http.StatusNotImplemented, Detail: "This is not supported; see ServiceProviderConfig."}
 }
-
-func notFound(*call) (*answer, error) { return nil, errNotFound }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -143,9 +141,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // answering knows who asks before anything else is looked at.
-func (h *Handler) answering(m methods) http.HandlerFunc {
+func (h *Handler) answering(run func(*call) (*answer, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		a, err := h.answer(w, r, m)
+		source, token, err := h.authenticate(r)
+		if err != nil {
+			h.writeFault(w, r, err)
+			return
+		}
+		a, err := run(&call{w: w, r: r, source: source, token: token.ID})
 		if err != nil {
 			h.writeFault(w, r, err)
 			return
@@ -154,21 +157,16 @@ func (h *Handler) answering(m methods) http.HandlerFunc {
 	}
 }
 
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, m methods) (*answer, error) {
-	source, token, err := h.authenticate(r)
-	if err != nil {
-		return nil, err
-	}
-	method := r.Method
+func (m methods) answer(c *call) (*answer, error) {
+	method := c.r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	run := m[method]
-	if run == nil {
-		w.Header().Set("Allow", m.allowed())
-		return nil, &fault{Status: http.StatusMethodNotAllowed, Detail: "This method is not one of those in Allow."}
+	if run := m[method]; run != nil {
+		return run(c)
 	}
-	return run(&call{w: w, r: r, source: source, token: token.ID})
+	c.w.Header().Set("Allow", m.allowed())
+	return nil, &fault{Status: http.StatusMethodNotAllowed, Detail: "This method is not one of those in Allow."}
 }
 
 func (m methods) allowed() string {

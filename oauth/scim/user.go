@@ -78,11 +78,12 @@ func address(r map[string]any) (string, error) {
 	return email, nil
 }
 
-// fullName is what banner and trail show.
+// fullName is what banner and trail show: displayName first, which is "suitable for display" (RFC 7643 §4.1.1), since formatted is left as
+// it was by those who send givenName and familyName alone.
 func fullName(r map[string]any) string {
 	text := func(m map[string]any, name string) string { s, _ := m[name].(string); return s }
 	n, _ := r["name"].(map[string]any)
-	for _, name := range []string{text(n, "formatted"), text(n, "givenName") + " " + text(n, "familyName"), text(r, "displayName"), text(r, "userName")} {
+	for _, name := range []string{text(r, "displayName"), text(n, "formatted"), text(n, "givenName") + " " + text(n, "familyName"), text(r, "userName")} {
 		if name = strings.TrimSpace(name); name != "" {
 			return strings.ReplaceAll(name, "\n", " ")
 		}

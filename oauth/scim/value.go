@@ -74,10 +74,12 @@ func (a *attribute) readObject(at string, o object) (any, error) {
 	for i := range a.sub {
 		s := &a.sub[i]
 		v, err := s.read(at+"."+s.name, o[strings.ToLower(s.name)])
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if v != nil && !s.readOnly {
+		case v == nil && s.required:
+			return nil, valueFault(at+"."+s.name, "must be given")
+		case v != nil && !s.readOnly:
 			out[s.name] = v
 		}
 	}
