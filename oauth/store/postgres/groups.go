@@ -93,6 +93,9 @@ func (s *Store) DeleteGroup(ctx context.Context, w store.GroupWrite) (store.Grou
 			return store.GroupChange{}, err
 		}
 		change, err := t.changeGroup(ctx, w, was)
+		if err == nil && !change.Changed { // it had no members
+			t.record(w.Entries, w.Events)
+		}
 		change.Changed = true
 		return change, err
 	})

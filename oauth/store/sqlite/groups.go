@@ -83,6 +83,9 @@ func (s *Store) DeleteGroup(ctx context.Context, w store.GroupWrite) (store.Grou
 			return store.GroupChange{}, err
 		}
 		change, err := c.changeGroup(ctx, w, was)
+		if err == nil && !change.Changed { // it had no members
+			err = c.record(ctx, w.Entries, w.Events)
+		}
 		change.Changed = true
 		return change, err
 	})

@@ -236,6 +236,13 @@ var groupCases = []testCase{
 		k.ok(err)
 		k.same("john's groups", k.groupsOf(john), []string{"sales"})
 	}},
+	{"group/delete-empty", "to delete a group without members is on record too", func(k *kit) {
+		g := k.addGroup(k.sales())
+		c, err := k.store.DeleteGroup(k.Context(), k.groupWrite(audit.KindGroupRemove, g))
+		k.ok(err)
+		k.same("the change", c, store.GroupChange{Group: g, Changed: true})
+		k.wantEntries(audit.KindGroupRemove, 1)
+	}},
 	{"group/guard", "who changes or deletes a group as it no longer is does nothing", func(k *kit) {
 		g := k.addGroup(k.sales())
 		w := k.groupWrite(audit.KindGroupChange, g)
