@@ -23,6 +23,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/internal/vouch"
 	"github.com/understudy-id/understudy/oauth/page"
 	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/scim"
 	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/tokens"
 )
@@ -46,6 +47,7 @@ type Server struct {
 	service   *impersonation.Service
 	provider  *fosite.Fosite
 	pages     *page.Pages
+	provision *scim.Handler
 	strangers *rate.Limiter // log lines about requests without client authentication
 	searches  *limits
 	acts      *limits // actions, by client and session
@@ -100,6 +102,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if s.pages, err = page.New(s.pageConfig(rules, c.SupportURL)); err != nil {
 		return nil, err
 	}
+	if s.provision, err = s.newProvisioning(); err != nil {
+		return nil, err
+	}
 	s.teller = newTeller(s, c.Backchannel)
 	s.handler, s.private = s.routes(), s.privateRoutes()
 	return s, nil
@@ -131,6 +136,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /oauth2/logout", s.endSessionForm)
 	mux.HandleFunc("/userinfo", s.givingNonce(s.userinfo))
 	mux.HandleFunc("/impersonation/actions", s.actions)
+	mux.Handle(scim.Path, s.provision)
 	mux.Handle("/impersonate", forms.Handler(s.pages.Impersonate()))
 	mux.Handle("/audit", s.pages.Audit())
 	mux.HandleFunc("GET /sign-in", s.showSignIn)
