@@ -41,7 +41,7 @@ func (a *app) grantAdd() *cobra.Command {
 	}
 	cmd.RunE = a.does(func(ctx context.Context, _ []string) (err error) {
 		n.Mode = oauth.Mode(mode)
-		if n.Until, err = moment(until, time.Now()); err != nil {
+		if n.Until, err = moment("until", until, time.Now()); err != nil {
 			return err
 		}
 		return a.withAdmin(ctx, false, func(ad *admin.Admin) error { return a.addGrant(ctx, ad, n) })
@@ -49,14 +49,14 @@ func (a *app) grantAdd() *cobra.Command {
 	return cmd
 }
 
-// moment reads a time, or a duration from now.
-func moment(text string, now time.Time) (time.Time, error) {
+// moment reads a time, or a duration from now, of the flag.
+func moment(flag, text string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil {
 		return now.Add(d), nil
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return t, misuse{errors.New("--until: must be a time as 2027-01-31T12:00:00Z or a duration as 720h")}
+		return t, misuse{fmt.Errorf("--%s: must be a time as 2027-01-31T12:00:00Z or a duration as 720h", flag)}
 	}
 	return t, nil
 }

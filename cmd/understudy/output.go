@@ -68,6 +68,17 @@ func (a *app) print(v any, t table) error {
 	return w.Flush()
 }
 
+// printLines prints names and values, and leaves out those without a value.
+func (a *app) printLines(lines [][2]string) error {
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	for _, line := range lines {
+		if line[1] != "" {
+			fmt.Fprintf(w, "%s\t%s\n", line[0], clean(line[1]))
+		}
+	}
+	return w.Flush()
+}
+
 func (a *app) printJSON(v any) error {
 	e := json.NewEncoder(a.stdout)
 	e.SetEscapeHTML(false)

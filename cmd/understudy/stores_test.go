@@ -97,7 +97,7 @@ func direct(t *testing.T, dir string) (db *sql.DB, isPostgres bool) {
 // The stories of the administrator's commands are the same on Postgres.
 func TestScriptsOnPostgres(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"client", "session", "user", "identity", "import"} {
+	for _, name := range []string{"client", "session", "user", "identity", "import", "scim"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := postgrestest.Fresh(t)

@@ -168,6 +168,9 @@ func (a *app) userRole() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if r.Organisation != nil {
+			a.tellKept(u, "their organisation is")
+		}
 		return a.say(userJSON(u), "%s: roles %s, groups %s, organisation %s, protected %t",
 			u.Email, orNone(u.Roles...), orNone(u.Groups...), orNone(u.Organisation), u.Protected)
 	})
@@ -195,9 +198,17 @@ func (a *app) userSwitch(use, short, done string, act func(*admin.Admin, context
 		if err != nil {
 			return err
 		}
+		a.tellKept(u, "whether they are enabled is")
 		return a.say(userJSON(u), "%s is %s", u.Email, done)
 	})
 	return cmd
+}
+
+// tellKept says who else decides on what was changed of u, if anybody does. Roles and protection are the operator's alone.
+func (a *app) tellKept(u directory.User, what string) {
+	if strings.HasPrefix(u.Source, store.SourceSCIM) {
+		fmt.Fprintf(a.stderr, "hint: %s is kept by %s: %s what it says when it next sends them\n", u.Email, clean(u.Source), what)
+	}
 }
 
 func (a *app) userList() *cobra.Command {

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -27,17 +26,11 @@ func (a *app) userShow() *cobra.Command {
 			if a.output == outputJSON {
 				return a.printJSON(o)
 			}
-			w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-			for _, line := range o.lines() {
-				if line[1] != "" {
-					fmt.Fprintf(w, "%s\t%s\n", line[0], clean(line[1]))
-				}
-			}
-			return w.Flush()
+			return a.printLines(o.lines())
 		})}
 }
 
-// lines are what show prints, a name and a value; those without a value are left out.
+// lines are what show prints.
 func (u userOut) lines() [][2]string {
 	out := [][2]string{{"id", u.ID}, {"email", u.Email}, {"name", u.Name}, {"organisation", u.Organisation},
 		{"roles", strings.Join(u.Roles, ", ")}, {"groups", strings.Join(u.Groups, ", ")}}

@@ -52,7 +52,7 @@ func (a *Admin) AddUser(ctx context.Context, n NewUser) (directory.User, error) 
 	if strings.Contains(u.ID, "@") {
 		return directory.User{}, invalid("id", `must not contain "@": it would read as an e-mail address`)
 	}
-	if err := a.checkUser(u); err != nil {
+	if err := firstErr(a.checkUser(u), a.checkKept(ctx, directory.User{}, u)); err != nil {
 		return directory.User{}, err
 	}
 	w := a.write(audit.KindUserAdd, u, func(e *audit.Entry) { setRights(e, "", u) })
@@ -103,7 +103,7 @@ func (r Rights) apply(u *directory.User) error {
 // Disable keeps a user from signing in and from being impersonated, and ends their logins, grants and the sessions in
 // which they are the actor or the subject. directory.ErrNotFound.
 func (a *Admin) Disable(ctx context.Context, userID string) (directory.User, error) {
-	return a.update(ctx, userID, change{kind: audit.KindUserDisable, did: "disabled", end: impersonation.EndDisabled, logins: true, apply: enabled(false)})
+	return a.update(ctx, userID, change{kind: audit.KindUserDisable, did: "disabled", end: impersonation.EndDisabled, logins: true, apply: enabled(false), unchecked: true})
 }
 
 // Enable takes a Disable back, and ends a lock-out after too many failed sign-ins. directory.ErrNotFound.
@@ -127,6 +127,8 @@ type change struct {
 	fill   func(*audit.Entry)      // what the entry tells beside the rights before and after
 	end    impersonation.EndReason // of the sessions in which the user is the actor or the subject; "" ends none
 	logins bool                    // also ends their logins and grants
+	// unchecked is for what only takes away: whoever came by provisioning, or before a role went, can still be kept out.
+	unchecked bool
 }
 
 // update changes a user, and begins anew if somebody else did so in between. A user who is as c wants them already
@@ -156,7 +158,7 @@ func (a *Admin) updateOnce(ctx context.Context, userID string, c change) (direct
 	if same(was, u) {
 		return u, nil
 	}
-	if err := a.checkUser(u); err != nil {
+	if err := a.checkEdit(ctx, was, u, c); err != nil {
 		return directory.User{}, err
 	}
 	if err := a.Store.UpdateUser(ctx, a.updating(was, &u, c)); err != nil {
@@ -164,6 +166,35 @@ func (a *Admin) updateOnce(ctx context.Context, userID string, c change) (direct
 	}
 	a.log(ctx, c.did+" "+u.Email, slog.String("user", u.ID), slog.Any("roles", u.Roles))
 	return u, nil
+}
+
+func (a *Admin) checkEdit(ctx context.Context, was, u directory.User, c change) error {
+	if c.unchecked {
+		return nil
+	}
+	if err := a.checkUser(u); err != nil {
+		return err
+	}
+	return a.checkKept(ctx, was, u)
+}
+
+// checkKept refuses to change by hand who is in a group that a source keeps: it would neither see that nor leave it so.
+func (a *Admin) checkKept(ctx context.Context, was, u directory.User) error {
+	for _, name := range slices.Concat(without(u.Groups, was.Groups), without(was.Groups, u.Groups)) {
+		kept, _, err := a.Store.GroupsOf(ctx, store.GroupQuery{Name: name, Limit: 1})
+		if err != nil {
+			return fmt.Errorf("reading group %s: %w", name, err)
+		}
+		if len(kept) > 0 && (kept[0].Source == was.Source || slices.Contains(u.Groups, name)) {
+			return invalid("groups", "%q is kept by %s: who is in it is said there", name, kept[0].Source)
+		}
+	}
+	return nil
+}
+
+// without is what list has and other has not.
+func without(list, other []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(other, s) })
 }
 
 // updating is the write of c, and sets u.Updated.
@@ -200,10 +231,20 @@ func sameRights(a, b directory.User) bool {
 // setRights records what decides about u, each under prefix and its name.
 func setRights(e *audit.Entry, prefix string, u directory.User) {
 	e.Set(prefix+"roles", strings.Join(u.Roles, ","))
-	e.Set(prefix+"groups", strings.Join(u.Groups, ","))
+	e.Set(prefix+"groups", fitting(u.Groups))
 	e.Set(prefix+"organisation", u.Organisation)
 	e.Set(prefix+"protected", strconv.FormatBool(u.Protected))
 	e.Set(prefix+"enabled", strconv.FormatBool(u.Enabled))
+}
+
+// fitting joins as many groups as one field of an entry has room for, and says so where that is not all: a source may have put
+// somebody into any number.
+func fitting(groups []string) string {
+	all := strings.Join(groups, ",")
+	if len(all) <= maxGroups {
+		return all
+	}
+	return all[:strings.LastIndexByte(all[:maxGroups], ',')] + fmt.Sprintf(",... %d in all", len(groups))
 }
 
 // maxGroups leaves all groups of a user room in one field of an audit entry.

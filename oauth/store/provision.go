@@ -56,6 +56,11 @@ type SourceToken struct {
 	Revoked  time.Time // zero: not
 }
 
+// Lives reports whether t counts at now, as far as it goes: its source may be removed.
+func (t SourceToken) Lives(now time.Time) bool {
+	return t.Revoked.IsZero() && (t.Expires.IsZero() || t.Expires.After(now))
+}
+
 // TouchEvery is how far SourceToken.LastUsed may lag: a source at work asks many times a second, and each write costs a sync.
 const TouchEvery = time.Minute
 
