@@ -41,6 +41,12 @@ func doors(t testing.TB, k tokens.Key) []door {
 		{"assertion", assertionHeader(k), assertionPayload, func(token string) error { _, err := tokens.VerifyAssertion(token, expect); return err }},
 		{"proof", proofHeader(t, k), proofPayload, func(token string) error { _, err := tokens.VerifyProof(token, expectProof); return err }},
 		{"foreign token", foreignHeader(k), foreignPayload, func(token string) error { _, err := tokens.VerifyForeign(token, expectForeign(t, k)); return err }},
+		{"signed by an issuer", `{"alg":"` + k.Algorithm + `","typ":"JWT"}`, `{"iss":"https://idp.test"}`, func(token string) error {
+			_, err := tokens.VerifySigned(token, tokens.ExpectSigned{
+				Types: []string{"jwt"}, Algorithms: tokens.Algorithms(), MaxLength: tokens.MaxLength, Keys: func(string) ([]tokens.PublicKey, error) { return expect.Keys, nil },
+			})
+			return err
+		}},
 		{"JWS", `{"alg":"` + k.Algorithm + `"}`, "any", func(token string) error { _, err := tokens.VerifyJWS(token, expect.Keys); return err }},
 	}
 }

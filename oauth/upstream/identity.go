@@ -78,13 +78,16 @@ func (p *Provider) complete(ctx context.Context, m Metadata, claims *object, acc
 	return claims.undistributed(missing)
 }
 
-// add takes the members named from other. An address and that it is verified go together, or one would vouch for another.
+// add takes the members named from other; an address and whether it is verified together, or one would vouch for another.
 func (o *object) add(other *object, names []string) {
-	if slices.Contains(names, "email_verified") && other.has("email") {
-		names = append(names, "email")
-	}
 	for _, name := range names {
-		if other.has(name) {
+		switch {
+		case !other.has(name):
+		case name == "email" || name == "email_verified":
+			if other.has("email") {
+				o.members["email"], o.members["email_verified"] = other.members["email"], other.members["email_verified"]
+			}
+		default:
 			o.members[name] = other.members[name]
 		}
 	}
