@@ -44,7 +44,7 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/admin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store oauth/tokens " +
 		"oauth/internal/password oauth/internal/seal oauth/internal/totp", ""},
 	{"oauth/scim", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store", ""},
-	{"oauth/server", "oauth oauth/audit oauth/directory oauth/impersonation oauth/page oauth/policy oauth/scim oauth/store oauth/tokenexchange oauth/tokens " +
+	{"oauth/server", "oauth oauth/audit oauth/directory oauth/impersonation oauth/page oauth/policy oauth/scim oauth/store oauth/tokenexchange oauth/tokens oauth/upstream " +
 		"oauth/internal/form oauth/internal/outbound oauth/internal/password oauth/internal/seal oauth/internal/totp oauth/internal/vouch", "github.com/ory/fosite golang.org/x/sync golang.org/x/time"},
 
 	{"oauth/plugin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/internal/vouch oauth/page oauth/policy oauth/store oauth/tokenexchange",

@@ -76,7 +76,7 @@ func (x paced) Commit(ctx context.Context, p tokenexchange.Plan) (tokenexchange.
 	if p.Subject.Type == oauth.TokenTypeReturnToken {
 		return x.exchange.Commit(ctx, p)
 	}
-	client, actor := p.Client.GetID(), starter(p)
+	client, actor := p.Client.GetID(), x.s.starter(p)
 	if err := x.s.starts.mayTry(client, actor, x.s.clock()); err != nil {
 		markRecorded(ctx)
 		x.s.service.Refused(ctx, client, actor, "limit.starts", requestID(ctx))
@@ -109,10 +109,14 @@ func (s starts) began(actor string, now time.Time) { s.byActor.allow(actor, now)
 // App. A.1), and nothing of ours is as long as what is cut.
 func ofClient(client, of string) string { return client + "\n" + of[:min(len(of), 256)] }
 
-// starter is the actor of a start: a client that acts for itself may come without a token.
-func starter(p tokenexchange.Plan) string {
-	if p.Actor == nil {
+// starter is the actor of a start: a client that acts for itself may come without a token. Who has another issuer's counts by the name that
+// they have there, which is no ID of ours: it has a space.
+func (s *Server) starter(p tokenexchange.Plan) string {
+	switch {
+	case p.Actor == nil:
 		return oauth.ClientSubject(p.Client.GetID())
+	case s.foreign(p.Actor):
+		return p.Actor.Subject.Issuer + " " + p.Actor.Subject.Subject
 	}
 	return localActor(p.Actor)
 }
