@@ -63,7 +63,7 @@ CREATE TABLE app_user (
     user_name       text    NOT NULL COLLATE "C" DEFAULT '', -- what the source calls them
     user_name_key   text    COLLATE "C", -- the same without case; NULL where there is none
     external_id     text    NOT NULL COLLATE "C" DEFAULT ''
-);
+) WITH (fillfactor = 60); -- room for the next version of a row beside it: a sign-in, or a change of who is in a group, then writes no index
 
 CREATE INDEX app_user_by_name ON app_user (name, id);
 CREATE INDEX app_user_by_organisation ON app_user (organisation, name, id);

@@ -119,7 +119,8 @@ type Provisioning interface {
 	CreateGroup(ctx context.Context, w GroupWrite) (GroupChange, error)
 	// ChangeGroup replaces Name, ExternalID and Updated of the group found by Source and ID, and its members as w says. A new name is that of
 	// all its members. Where nothing would be other than it is, nothing is written and Updated stays. ErrNotFound, ErrExists as CreateGroup,
-	// ErrMember, ErrClosed, impersonation.ErrChanged if its Updated is no longer w.Was.
+	// ErrMember, ErrClosed, impersonation.ErrChanged if its Updated is no longer w.Was. To rename or delete a group of very many members may take
+	// longer than a call is given: ErrUnavailable, until they were removed in pieces.
 	ChangeGroup(ctx context.Context, w GroupWrite) (GroupChange, error)
 	// DeleteGroup removes the group found by Source and ID, and its name from its members. Of w.Group nothing else is read. ErrNotFound,
 	// ErrClosed, impersonation.ErrChanged as ChangeGroup.
@@ -197,4 +198,4 @@ type GroupChange struct {
 
 // MaxMembers is how many members a GroupWrite names in one list: SCIM sends some hundred at a time, and while they are written nobody
 // else writes to SQLite.
-const MaxMembers = 10_000
+const MaxMembers = 5_000

@@ -16,6 +16,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/store/postgres"
 	"github.com/understudy-id/understudy/oauth/store/postgrestest"
+	"github.com/understudy-id/understudy/oauth/store/storetest"
 )
 
 var now = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -225,3 +226,6 @@ func crowd(b *testing.B, callers, n int, f func(i int) error) {
 		}
 	}
 }
+
+// BenchmarkGroup is the largest change of who is in a group, there and back.
+func BenchmarkGroup(b *testing.B) { storetest.BenchmarkGroup(b, fresh(b)) }

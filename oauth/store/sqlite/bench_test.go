@@ -13,6 +13,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/store/sqlite"
+	"github.com/understudy-id/understudy/oauth/store/storetest"
 )
 
 var now = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -162,3 +163,6 @@ func BenchmarkLoadSession(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkGroup is the largest change of who is in a group, there and back.
+func BenchmarkGroup(b *testing.B) { storetest.BenchmarkGroup(b, fresh(b)) }
