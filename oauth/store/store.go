@@ -103,8 +103,8 @@ type UserWrite struct {
 	Was time.Time
 	// Ends names what ends with the change, each as if by End; their Write is not used but for RequestID and Now of this one.
 	Ends []impersonation.EndWrite
-	// EndLogins also ends the user's logins and grants.
-	EndLogins bool
+	// EndLogins also ends the user's logins and grants, EndConsents revokes the consents in which they are subject or actor.
+	EndLogins, EndConsents bool
 }
 
 // UserKeys are what users are found by. All three together may be 3,000: an answer is held as a whole.

@@ -64,7 +64,7 @@ func (s *Store) PutUsers(ctx context.Context, writes []store.UserWrite) error {
 			return err
 		}
 		for _, w := range writes {
-			if err := t.endFor(ctx, w.Write, w.User.ID, w.Ends, w.EndLogins); err != nil {
+			if err := t.endUser(ctx, w); err != nil {
 				return err
 			}
 		}

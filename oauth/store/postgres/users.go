@@ -192,7 +192,7 @@ func (t *tx) changedUser(ctx context.Context, w store.UserWrite, organisations .
 	if err := t.bump(ctx, organisations...); err != nil {
 		return err
 	}
-	return t.endFor(ctx, w.Write, w.User.ID, w.Ends, w.EndLogins)
+	return t.endUser(ctx, w)
 }
 
 // DeleteUser implements store.Users.
@@ -227,6 +227,16 @@ func (s *Store) DeleteUser(ctx context.Context, w store.UserWrite) error {
 // ByIdentity implements directory.Directory.
 func (s *Store) ByIdentity(ctx context.Context, p oauth.Party) (directory.User, error) {
 	return s.find(ctx, selectUserByIdentity, p.Issuer, p.Subject)
+}
+
+// endUser ends what w says of its user, and writes its entries.
+func (t *tx) endUser(ctx context.Context, w store.UserWrite) error {
+	if w.EndConsents {
+		if _, err := exec(ctx, t, revokeUserConsents, w.Now.UnixMilli(), w.User.ID); err != nil {
+			return err
+		}
+	}
+	return t.endFor(ctx, w.Write, w.User.ID, w.Ends, w.EndLogins)
 }
 
 // endFor ends what a change of user names, and records the change's entries.

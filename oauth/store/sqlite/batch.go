@@ -53,7 +53,7 @@ func (s *Store) PutUsers(ctx context.Context, writes []store.UserWrite) error {
 		if err := store.CheckUser(w.User); err != nil {
 			return failed("writing users", err)
 		}
-		urgent = urgent || len(w.Ends) > 0 || w.EndLogins
+		urgent = urgent || len(w.Ends) > 0 || w.EndLogins || w.EndConsents
 	}
 	return s.updateMaybe(ctx, urgent, "writing users", func(ctx context.Context, c *conn) error {
 		var organisations []string
@@ -68,7 +68,7 @@ func (s *Store) PutUsers(ctx context.Context, writes []store.UserWrite) error {
 			return err
 		}
 		for _, w := range writes {
-			if err := c.endFor(ctx, w.Write, w.User.ID, w.Ends, w.EndLogins); err != nil {
+			if err := c.endUser(ctx, w); err != nil {
 				return err
 			}
 		}

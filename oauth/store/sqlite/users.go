@@ -153,7 +153,7 @@ func (s *Store) UpdateUser(ctx context.Context, w store.UserWrite) error {
 	if err := store.CheckUser(w.User); err != nil {
 		return failed("changing a user", err)
 	}
-	return s.updateMaybe(ctx, len(w.Ends) > 0 || w.EndLogins, "changing a user", func(ctx context.Context, c *conn) error {
+	return s.updateMaybe(ctx, len(w.Ends) > 0 || w.EndLogins || w.EndConsents, "changing a user", func(ctx context.Context, c *conn) error {
 		before, err := c.updateUser(ctx, w)
 		if err != nil {
 			return err
@@ -189,7 +189,7 @@ func (c *conn) changedUser(ctx context.Context, w store.UserWrite, organisations
 	if err := c.bumpAll(ctx, organisations); err != nil {
 		return err
 	}
-	return c.endFor(ctx, w.Write, w.User.ID, w.Ends, w.EndLogins)
+	return c.endUser(ctx, w)
 }
 
 // DeleteUser implements store.Users.
@@ -223,6 +223,16 @@ func (s *Store) DeleteUser(ctx context.Context, w store.UserWrite) error {
 // ByIdentity implements directory.Directory.
 func (s *Store) ByIdentity(ctx context.Context, p oauth.Party) (directory.User, error) {
 	return s.find(ctx, selectUserByIdentity, p.Issuer, p.Subject)
+}
+
+// endUser ends what w says of its user, and writes its entries.
+func (c *conn) endUser(ctx context.Context, w store.UserWrite) error {
+	if w.EndConsents {
+		if _, err := c.exec(ctx, revokeUserConsents, w.Now.UnixMilli(), w.User.ID); err != nil {
+			return err
+		}
+	}
+	return c.endFor(ctx, w.Write, w.User.ID, w.Ends, w.EndLogins)
 }
 
 // endFor ends what a change of user names, and writes the change's entries.

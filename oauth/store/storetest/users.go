@@ -198,6 +198,27 @@ var userCases = []testCase{
 			k.Error("the entries of an End within a change were written: only the change's own count")
 		}
 	}},
+	{"user/end-consents", "a change revokes the consents of its user if it says so, those in which they act too, and nobody else's", func(k *kit) {
+		k.ok(k.create(directory.User{ID: "usr_other"}))
+		subject, actor, others := k.consent(), k.consent(), k.consent()
+		actor.Subject, actor.Actor, actor.ActorKind = ann, john, oauth.ActorUser
+		others.Subject = "usr_other"
+		for _, c := range []impersonation.Consent{subject, actor, others} {
+			k.ok(k.addConsent(c))
+		}
+		u, err := k.store.Get(k.Context(), john)
+		k.ok(err)
+		for _, end := range []bool{false, true} {
+			k.ok(k.store.UpdateUser(k.Context(), store.UserWrite{Write: k.write(), User: u, EndConsents: end}))
+			all, err := k.store.Consents(k.Context(), store.ConsentQuery{})
+			k.ok(err)
+			for _, c := range all {
+				if want := end && c.ID != others.ID; c.Revoked.IsZero() == want {
+					k.Errorf("with EndConsents %v: got %+v revoked at %v, want %v", end, c.Subject, c.Revoked, want)
+				}
+			}
+		}
+	}},
 	{"user/credentials", "credentials are replaced one by one and read back as they were", func(k *kit) {
 		phc, totp, none := "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA", []byte{0, 1, 255}, []byte(nil)
 		set := func(w store.CredentialsWrite) store.Credentials {
