@@ -188,7 +188,7 @@ func (h *Handler) saveUser(c *call, was directory.User, u *directory.User) error
 		u.Updated = was.Updated.Add(time.Millisecond) // the store's resolution: any two versions differ
 	}
 	d := h.difference(c, was, *u, now)
-	w := store.UserWrite{Write: h.write(c, now, d.entries...), User: *u, Was: was.Updated, EndLogins: d.endLogins}
+	w := store.UserWrite{Write: h.write(c, now, d.entries...), User: *u, Was: was.Updated, EndLogins: d.endLogins, EndConsents: was.Enabled && !u.Enabled}
 	if d.reason != "" {
 		w.Ends = h.ends(c, u.ID, d.reason)
 	}

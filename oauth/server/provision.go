@@ -17,7 +17,7 @@ func (s *Server) newProvisioning() (*scim.Handler, error) {
 		Issuer: s.issuer, Store: s.store, Registry: s.registry, RequestID: requestID, Logger: s.log, Now: s.now,
 		Failed: func(r *http.Request) time.Duration {
 			var wire *wireError
-			if errors.As(s.guesses.failed(s.proxies.address(r), provisionGuesses, s.clock()), &wire) {
+			if errors.As(s.guesses.failed(network(s.proxies.address(r)), provisionGuesses, s.clock()), &wire) {
 				return wire.RetryAfter
 			}
 			return 0

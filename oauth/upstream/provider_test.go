@@ -86,7 +86,9 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestRedeem (OpenID Connect Core §3.1.3.7): a good answer, by each algorithm and way to authenticate, gives who signed in.
+// TestRedeem: a good answer, by each algorithm and way to authenticate, gives who signed in.
+//
+// Covers OIDC-3.1.3.7-01.
 func TestRedeem(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []string{"ES256", "EdDSA", "RS256"} {
@@ -118,7 +120,9 @@ func TestRedeem(t *testing.T) {
 	}
 }
 
-// TestAnswer (RFC 9207 §2.4, RFC 9700 §4.4.2): iss is held against the issuer before the code goes anywhere, and before an error is believed.
+// TestAnswer: iss is held against the issuer before the code goes anywhere, and before an error is believed.
+//
+// Covers RFC9207-2.4-01, RFC9700-2.1-04.
 func TestAnswer(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
