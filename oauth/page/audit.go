@@ -20,11 +20,11 @@ const auditRoute = "/audit"
 // auditRows is how many entries one page of the trail shows.
 const auditRows = 50
 
-// What Config.Trail and Config.Session answer beside success. Test with errors.Is.
+// What Config.Trail, Config.Session and the Search of Config.Directory answer beside success. Test with errors.Is.
 var (
 	// ErrNoSession: no such session.
 	ErrNoSession = errors.New("page: no such session")
-	// ErrCursor: AuditQuery.After is no AuditPage.Next.
+	// ErrCursor: what was asked to go on after is no cursor of the page before.
 	ErrCursor = errors.New("page: not a cursor")
 )
 

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"errors"
 	"net/http"
 	"unicode/utf8"
 
@@ -59,6 +60,10 @@ func (v *visit) fill(page *findPage) bool {
 		return false
 	}
 	users, next, err := v.searchAllowed()
+	if errors.Is(err, ErrCursor) {
+		v.p.fail(v.w, v.r, "reading the directory", err)
+		return false
+	}
 	if err != nil {
 		v.directoryFailed(err)
 		return false

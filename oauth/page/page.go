@@ -58,7 +58,9 @@ type Config struct {
 	SignedOutURL func(r *http.Request, returnTo string) string
 	// SecondFactorURL is where to set up a second factor before coming back to returnTo.
 	SecondFactorURL func(returnTo string) string
-	Directory       directory.Directory
+	// Directory finds users. Its cursors stand in links that people follow, and may be of somebody whom the page leaves out: they must
+	// tell nothing. Its Search may answer ErrCursor for one that it did not give.
+	Directory directory.Directory
 	// Decider is asked with Preview set, to leave out users who cannot be impersonated, and how.
 	Decider policy.Decider
 	// MayImpersonate tells whether this actor could impersonate anybody at all.

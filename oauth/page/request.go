@@ -26,8 +26,8 @@ const (
 	maxScope    = 1024
 	maxSearch   = 100
 	minSearch   = 2
-	maxCursor   = 512
-	challenge   = 43 // SHA-256 in base64url (RFC 7636 §4.2)
+	maxCursor   = 2048 // one that is sealed, of the longest name in any script and the longest ID
+	challenge   = 43   // SHA-256 in base64url (RFC 7636 §4.2)
 )
 
 // request is what the app and the page before asked for, checked. Every step makes it anew from the query.

@@ -1,0 +1,37 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/internal/seal"
+	"github.com/understudy-id/understudy/oauth/page"
+)
+
+// sealedCursors is a directory for the search page. A cursor names the last user that was read, and that may be one whom the page
+// left out: it must tell whoever follows the link nothing.
+type sealedCursors struct {
+	directory.Directory
+	box seal.Bound
+}
+
+// Search gives cursors that open here alone, and page.ErrCursor for any other.
+func (d sealedCursors) Search(ctx context.Context, q directory.Query) ([]directory.User, string, error) {
+	if q.After != "" {
+		sealed, err := base64.RawURLEncoding.DecodeString(q.After)
+		if err != nil {
+			return nil, "", page.ErrCursor
+		}
+		after, err := d.box.Open(sealed)
+		if err != nil {
+			return nil, "", page.ErrCursor
+		}
+		q.After = string(after)
+	}
+	users, next, err := d.Directory.Search(ctx, q)
+	if next != "" {
+		next = base64.RawURLEncoding.EncodeToString(d.box.Seal([]byte(next)))
+	}
+	return users, next, err
+}
