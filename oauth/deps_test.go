@@ -44,11 +44,12 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/admin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store oauth/tokens " +
 		"oauth/internal/password oauth/internal/seal oauth/internal/totp", ""},
 	{"oauth/scim", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store", ""},
-	{"oauth/server", "oauth oauth/audit oauth/directory oauth/impersonation oauth/page oauth/policy oauth/scim oauth/store oauth/tokenexchange oauth/tokens " +
-		"oauth/internal/form oauth/internal/outbound oauth/internal/password oauth/internal/seal oauth/internal/totp oauth/internal/vouch", "github.com/ory/fosite golang.org/x/sync golang.org/x/time"},
+	{"oauth/server", "oauth oauth/audit oauth/directory oauth/impersonation oauth/page oauth/policy oauth/scim oauth/store oauth/tokenexchange oauth/tokens oauth/upstream " +
+		"oauth/internal/actions oauth/internal/form oauth/internal/outbound oauth/internal/pace oauth/internal/password oauth/internal/seal oauth/internal/totp oauth/internal/vouch",
+		"github.com/ory/fosite golang.org/x/sync golang.org/x/time"},
 
-	{"oauth/plugin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/internal/vouch oauth/page oauth/policy oauth/store oauth/tokenexchange",
-		"github.com/ory/fosite golang.org/x/time"},
+	{"oauth/plugin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/page oauth/policy oauth/store oauth/tokenexchange " +
+		"oauth/internal/actions oauth/internal/form oauth/internal/pace oauth/internal/vouch", "github.com/ory/fosite"},
 
 	{"oauth/browsertest", "", "github.com/chromedp"},
 	{"oauth/internal/form", "", ""},
@@ -57,6 +58,8 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/internal/password", "", "golang.org/x/crypto"},
 	{"oauth/internal/totp", "", "github.com/pquerna/otp"},
 	{"oauth/internal/vouch", "", "golang.org/x/sync"},
+	{"oauth/internal/pace", "", "golang.org/x/time"},
+	{"oauth/internal/actions", "oauth/impersonation oauth/internal/form", ""},
 	{"oauth/internal/chaos", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store oauth/store/sqlite", ""},
 	{"oauth/internal/load", "oauth oauth/directory oauth/impersonation oauth/internal/chaos oauth/policy oauth/server oauth/store oauth/store/postgres " +
 		"oauth/store/postgrestest oauth/store/sqlite", "github.com/jackc/pgx/v5"},

@@ -53,7 +53,8 @@
 //	oauth/internal/form    reads strangers' parameters strictly, before fosite does
 //	oauth/internal/seal    seals secrets; internal/password and internal/totp check people's
 //	oauth/internal/outbound calls URLs that others gave, and nothing that only we could reach
-//	oauth/internal/vouch   says that a session is alive only where it could also be ended
+//	oauth/internal/vouch   says that a session is alive only where it could also be ended; internal/pace says how often
+//	oauth/internal/actions the wire by which apps tell what an actor does
 //	oauth/internal/chaos   kills real servers and checks what must hold afterwards; internal/load measures them
 //	oauth/browsertest      drives a headless Chromium, for tests; store/postgrestest starts a private Postgres
 //	oauth/server/interop   other people's clients against our server; oauth/tokens/wycheproof, vectors: modules of their own

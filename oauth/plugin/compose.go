@@ -22,7 +22,7 @@ import (
 //   - before their revocation, one that ends the session of an impersonation token, or of a return token (RFC 7009).
 //
 // strategy is the provider's, of opaque tokens or JWTs. It is tried with a session of Config.Session: an error says what does not fit.
-func (p *Plugin) Compose(config *fosite.Config, strategy any, factories ...compose.Factory) (fosite.OAuth2Provider, error) {
+func (p *Plugin) Compose(config *fosite.Config, strategy any, factories ...compose.Factory) (*fosite.Fosite, error) {
 	signer, ok := strategy.(fositeoauth.AccessTokenStrategy)
 	if !ok {
 		return nil, fmt.Errorf("plugin: Compose: %T must implement fosite's oauth2.AccessTokenStrategy", strategy)
@@ -45,7 +45,7 @@ func (p *Plugin) Compose(config *fosite.Config, strategy any, factories ...compo
 	case len(config.TokenIntrospectionHandlers) < 2:
 		return nil, errors.New("plugin: Compose: one of the factories must introspect tokens, such as compose.OAuth2TokenIntrospectionFactory")
 	}
-	return provider, nil
+	return provider.(*fosite.Fosite), nil // it is never another
 }
 
 // trySigner makes a token of each kind and throws it away.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/internal/pace"
 	"github.com/understudy-id/understudy/oauth/internal/vouch"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
@@ -80,12 +81,21 @@ type Config struct {
 	Now func() time.Time
 }
 
+const (
+	// searchesPerMinute bounds how fast one actor can read the directory through the search box.
+	searchesPerMinute = 30
+	// actionsPerMinute bounds what script in one session's pages can make its app write into the trail.
+	actionsPerMinute = 600
+)
+
 // Plugin is impersonation inside a provider. Make it with New. Safe for concurrent use.
 type Plugin struct {
 	cfg      Config
 	registry policy.Registry
 	service  *impersonation.Service
 	voucher  *vouch.Voucher
+	searches *pace.Limits // by actor
+	acts     *pace.Limits // by client and session
 	log      *slog.Logger
 }
 
@@ -98,7 +108,10 @@ func New(ctx context.Context, c Config) (*Plugin, error) {
 	if err := c.try(ctx); err != nil {
 		return nil, err
 	}
-	p := &Plugin{cfg: c, registry: c.Rules.Registry(), voucher: vouch.New(c.Store.Ready), log: c.Logger}
+	p := &Plugin{
+		cfg: c, registry: c.Rules.Registry(), voucher: vouch.New(c.Store.Ready), log: c.Logger,
+		searches: pace.New(searchesPerMinute), acts: pace.New(actionsPerMinute),
+	}
 	var err error
 	p.service, err = impersonation.New(impersonation.Config{
 		Issuer: c.Issuer, Store: keeper{c.Store, p}, Decider: c.Rules, Lifetimes: c.Lifetimes, Now: c.Now, Logger: c.Logger,

@@ -1,10 +1,10 @@
 // Package plugin is impersonation inside somebody's own fosite provider, which keeps its clients, users, sign-ins and tokens. Start with [New] and a
-// [Config] of small functions about them, make the provider with [Plugin.Compose] where there was compose.Compose, mount [Plugin.Handler] beside the
-// provider's own pages, and keep [Plugin.Run] going. The example of the package is a whole provider.
+// [Config] of small functions about them, make the provider with [Plugin.Compose] where there was compose.Compose, mount [Plugin.Handler] and
+// [Plugin.Actions] beside the provider's own pages, and keep [Plugin.Run] going. The example of the package is a whole provider.
 //
 // What is kept here are tickets, sessions, return tokens and the trail, in a [Store] of this project or another. The rules are those of package
 // impersonation: every start is decided by policy.Rules and committed with its entry before the provider's strategy makes the token. The package has no
-// users, signs nothing, serves no endpoint of OAuth itself, and reads no header: authentication of clients, TLS, and DPoP proofs (tokenexchange.WithKey)
+// users, signs nothing and serves no endpoint of OAuth: authentication of clients, TLS, and DPoP proofs (tokenexchange.WithKey)
 // are the provider's.
 //
 // # What the provider owes

@@ -29,7 +29,7 @@ import (
 type provider struct {
 	*storage.MemoryStore
 	config  *fosite.Config
-	oauth   fosite.OAuth2Provider
+	oauth   *fosite.Fosite
 	plugin  *plugin.Plugin
 	session func(context.Context, plugin.Token) (fosite.Session, error) // what is behind a token
 
@@ -97,6 +97,7 @@ func (p *provider) routes() (http.Handler, error) {
 	mux.Handle("/impersonate", pages)
 	mux.Handle("/audit", pages)
 	mux.Handle("/static/", pages)
+	mux.Handle("/impersonation/actions", p.plugin.Actions(p.oauth))
 	mux.HandleFunc("POST /sign-in", p.signIn)
 	mux.HandleFunc("POST /sign-out", p.signOut)
 	mux.HandleFunc("/oauth2/auth", p.authorize)

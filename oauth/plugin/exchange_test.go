@@ -184,6 +184,16 @@ func TestTicketBindings(t *testing.T) {
 	})
 }
 
+// A JWT that nobody keeps must say whose it is: one without client_id, as fosite's own are, would be good at every client.
+func TestTokenOfNoClient(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{kind: stateless})
+	actor := h.mint(stateless, "shop", plugin.Token{Subject: "u-1", Claims: map[string]any{"sid": loginOfJar(h)}})
+	ticket := h.ticket()
+	h.refused(h.redeem(startForm(ticket, actor)), http.StatusBadRequest, "invalid_request")
+	h.is(h.exchange(ticket, h.ann), "active: u-2, act u-1, orders:read")
+}
+
 // The doors without a page are closed: what they would stand on is kept nowhere.
 func TestOtherDoorsAreClosed(t *testing.T) {
 	onEach(t, func(t *testing.T, k kind) {

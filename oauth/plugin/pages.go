@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync"
-
-	"golang.org/x/time/rate"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/audit"
@@ -16,9 +13,6 @@ import (
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
 )
-
-// searchesPerMinute bounds how fast one actor can read the directory through the search box.
-const searchesPerMinute = 30
 
 // Pages is what Handler needs to know of the provider's own sign-in. SignedIn and SignInURL must be set.
 type Pages struct {
@@ -48,14 +42,13 @@ func (p *Plugin) Handler(c Pages) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/impersonate", http.NewCrossOriginProtection().Handler(pages.Impersonate()))
+	mux.Handle(impersonatePath, http.NewCrossOriginProtection().Handler(pages.Impersonate()))
 	mux.Handle("/audit", pages.Audit())
 	mux.Handle("/static/", pages.Static())
 	return mux, nil
 }
 
 func (p *Plugin) pageConfig(c Pages) page.Config {
-	searches := searches{by: make(map[string]*rate.Limiter)}
 	return page.Config{
 		Issuer: p.cfg.Issuer, Directory: p.cfg.Directory, Decider: p.cfg.Rules, Tickets: p.service, Logger: p.log, Now: p.cfg.Now, RequestID: p.cfg.RequestID,
 		SupportURL: c.SupportURL, RequireSecondFactor: p.cfg.Rules.Options().RequireSecondFactor,
@@ -68,7 +61,7 @@ func (p *Plugin) pageConfig(c Pages) page.Config {
 		Trail:           p.trail,
 		Session:         p.pageSession,
 		Searched: func(ctx context.Context, who page.Who, query string) error {
-			if !searches.allow(who.User.ID) {
+			if p.searches.Spend(who.User.ID, p.cfg.Now()) > 0 {
 				return page.ErrTooMany
 			}
 			return p.recordSearch(ctx, who, query)
@@ -143,19 +136,4 @@ func (p *Plugin) recordSearch(ctx context.Context, who page.Who, query string) e
 	e.Actor, e.Request = oauth.Party{Issuer: p.cfg.Issuer, Subject: who.User.ID}, p.cfg.RequestID(ctx)
 	e.SetPersonal("query", query)
 	return p.cfg.Store.Record(ctx, e)
-}
-
-// searches paces each actor. Only who may impersonate somebody is ever counted, so there are few.
-type searches struct {
-	mu sync.Mutex
-	by map[string]*rate.Limiter
-}
-
-func (s *searches) allow(actor string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.by[actor] == nil {
-		s.by[actor] = rate.NewLimiter(rate.Limit(searchesPerMinute)/60, searchesPerMinute)
-	}
-	return s.by[actor].Allow()
 }

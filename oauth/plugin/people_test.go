@@ -1,6 +1,7 @@
 package plugin_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -209,12 +210,28 @@ func TestClientsNameIsNobody(t *testing.T) {
 	h.user("client:shop", func(u *directory.User) {
 		*u = directory.User{ID: "client:shop", Email: "x@acme.example", Name: "Robot", Enabled: true}
 	})
-	page := "/impersonate?" + url.Values{
-		"client_id": {"shop"}, "redirect_uri": {callback}, "state": {state}, "code_challenge": {challenge()}, "code_challenge_method": {"S256"},
-	}.Encode()
-	r := h.post(page, url.Values{"subject": {"client:shop"}, "reason": {"cannot find it"}, "mode": {"read"}, "minutes": {"30"}, "action": {"impersonate"}})
+	r := h.post(impersonatePage("shop"), url.Values{"subject": {"client:shop"}, "reason": {"cannot find it"}, "mode": {"read"}, "minutes": {"30"}, "action": {"impersonate"}})
 	if r.header.Get("Location") != "" {
 		t.Errorf("got %d %s", r.status, r.header.Get("Location"))
+	}
+}
+
+// sloppy does not look at case.
+type sloppy struct{ *provider }
+
+func (s sloppy) Get(_ context.Context, id string) (directory.User, error) {
+	return s.first(func(u directory.User) bool { return strings.EqualFold(u.ID, id) })
+}
+
+// TestDirectoryThatDoesNotLookAtCase: whom it gives for another ID is not whom was asked for (OpenID Connect Core §2: a sub is case-sensitive).
+func TestDirectoryThatDoesNotLookAtCase(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{change: func(c *plugin.Config) { c.Directory = sloppy{c.Directory.(*provider)} }})
+	for subject, want := range map[string]bool{"u-2": true, "U-2": false} {
+		r := h.post(impersonatePage("shop"), url.Values{"subject": {subject}, "reason": {"cannot find it"}, "mode": {"read"}, "minutes": {"30"}, "action": {"impersonate"}})
+		if got := strings.Contains(r.header.Get("Location"), "ticket="); got != want {
+			t.Errorf("%s: a ticket is %v; want %v", subject, got, want)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -69,12 +68,8 @@ func WriteRevocationResponse(ctx context.Context, w http.ResponseWriter, provide
 		provider.WriteRevocationResponse(ctx, w, err)
 		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json;charset=UTF-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Retry-After", "5")
-	w.WriteHeader(http.StatusServiceUnavailable)
-	json.NewEncoder(w).Encode(map[string]string{
+	w.Header().Set("Retry-After", "5")
+	writeJSON(w, http.StatusServiceUnavailable, map[string]string{
 		"error": "temporarily_unavailable", "error_description": "Nobody knows whether the token is revoked; try again.",
 	})
 }

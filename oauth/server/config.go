@@ -74,6 +74,9 @@ type Config struct {
 	// Backchannel are networks in which clients may have their back-channel logout URI though they are not public (RFC 8725 §3.10).
 	// This machine is one if PublicURL is on it.
 	Backchannel []netip.Prefix
+	// TrustedIssuers are the other issuers whose access tokens may say who acts, each once; nil trusts none. Now and Logger of each are
+	// the server's.
+	TrustedIssuers []TrustedIssuer
 	// Logger defaults to slog.Default.
 	Logger *slog.Logger
 	// Now defaults to time.Now.

@@ -96,7 +96,9 @@ func (x exchange) Commit(ctx context.Context, p tokenexchange.Plan) (tokenexchan
 // request is what every start says.
 func (x exchange) request(ctx context.Context, p tokenexchange.Plan) impersonation.StartRequest {
 	r := impersonation.StartRequest{Client: p.Client.GetID(), Resource: p.Resource, Scope: p.Scope, Key: p.Key, RequestID: requestID(ctx)}
-	if a := p.Actor; a != nil {
+	if a := p.Actor; a != nil && x.s.foreign(a) {
+		r.Actor = x.s.foreignActor(a)
+	} else if a != nil {
 		r.Actor = impersonation.ActorProof{User: localActor(a), Login: a.Login, JTI: a.ID, Scope: a.Scope, Audience: a.Audience, Expires: a.Expires}
 	}
 	return r
@@ -132,6 +134,7 @@ func (x exchange) start(ctx context.Context, r impersonation.StartRequest) (toke
 		Session: &TokenSession{Claims: tokens.Claims{
 			Issuer: d.Subject.Issuer, Subject: d.Subject.Subject, Audience: d.Audience, ClientID: d.Client, Scope: d.Scope, IssuedAt: now, Expires: d.Expires,
 			ID: started.JTI, Session: d.Session, Audit: d.Audit, Act: &d.Actor.Party, ActKind: profile(d.Actor.Kind), Key: started.Session.Key,
+			SubjectID: subjectID(started.Session, started.Subject),
 		}},
 		Extra: x.s.startExtra(started),
 	}, nil

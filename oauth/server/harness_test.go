@@ -90,6 +90,7 @@ type options struct {
 	issuer       string       // "" for where it listens
 	backchannel  []netip.Prefix
 	limits       *server.Limits // nil: none
+	trusted      []server.TrustedIssuer
 }
 
 // noLimits are those of a house where a test asks for no others: tests do in a second what people do in an hour.
@@ -161,7 +162,7 @@ func (h *house) serve(o options) {
 	}
 	s, err := server.New(context.Background(), server.Config{
 		PublicURL: h.issuer, Store: st, Registry: reg, Box: h.box, RequireSecondFactor: o.secondFactor, MaxAuthAge: o.maxAuthAge, Now: h.clock.Now,
-		SigningAlgorithm: o.algorithm, Keys: o.keys, Backchannel: o.backchannel,
+		SigningAlgorithm: o.algorithm, Keys: o.keys, Backchannel: o.backchannel, TrustedIssuers: o.trusted,
 		Limits: limits,
 		Logger: slog.New(slog.NewTextHandler(h.logs, nil)),
 	})

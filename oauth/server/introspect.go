@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/directory"
@@ -21,6 +22,21 @@ type act struct {
 	Profile oauth.ActorKind `json:"sub_profile,omitempty"`
 	Name    string          `json:"name,omitempty"`
 	Email   string          `json:"email,omitempty"`
+}
+
+// subjectIdentifier is the sub_id claim and member, of the format iss_sub (RFC 9493 §3.2.1).
+type subjectIdentifier struct {
+	Format  string `json:"format"`
+	Issuer  string `json:"iss"`
+	Subject string `json:"sub"`
+}
+
+// identify gives the identifier of p; nil for nobody.
+func identify(p *oauth.Party) *subjectIdentifier {
+	if p == nil {
+		return nil
+	}
+	return &subjectIdentifier{Format: "iss_sub", Issuer: p.Issuer, Subject: p.Subject}
 }
 
 // introspection is the answer of RFC 7662 §2.2. Inactive is exactly {"active":false}.
@@ -42,6 +58,8 @@ type introspection struct {
 	AMR       []string `json:"amr,omitempty"`
 	Act       *act     `json:"act,omitempty"`
 	Key       *confirm `json:"cnf,omitempty"`
+
+	SubjectID *subjectIdentifier `json:"sub_id,omitempty"`
 }
 
 // confirm is the key that a token is bound to (RFC 9449 §6.2).
@@ -86,6 +104,7 @@ func (s *Server) introspection(ctx context.Context, c *client, token string) (in
 		Active: true, Issuer: claims.Issuer, Subject: claims.Subject, Audience: claims.Audience, ClientID: claims.ClientID,
 		Scope: oauth.JoinScope(claims.Scope), TokenType: tokenType(claims.Key), IssuedAt: claims.IssuedAt.Unix(), Expires: claims.Expires.Unix(),
 		ID: claims.ID, Session: claims.Session, Audit: claims.Audit, ACR: claims.ACR, AMR: claims.AMR,
+		SubjectID: identify(claims.SubjectID),
 	}
 	if !claims.AuthTime.IsZero() {
 		answer.AuthTime = claims.AuthTime.Unix()
@@ -101,7 +120,8 @@ func (s *Server) introspection(ctx context.Context, c *client, token string) (in
 
 // holder is whom a living token is about, nobody for a client's own, and for an impersonation who acts.
 type holder struct {
-	name    string // the sub of the token
+	name    string       // the sub of the token
+	id      *oauth.Party // its sub_id, nil for none
 	subject directory.User
 	live    *impersonation.Live
 }
@@ -159,11 +179,14 @@ func (s *Server) aliveSession(ctx context.Context, c tokens.Claims) (*holder, er
 	if session.JTI != c.ID || session.Client != c.ClientID || session.SubjectName() != c.Subject || session.ActorName(s.issuer) != *c.Act {
 		return nil, nil
 	}
+	if c.SubjectID != nil && !slices.Contains(live.Subject.Identities, *c.SubjectID) { // it may be somebody else's by now
+		return nil, nil
+	}
 	if err := s.vouching.Vouch(ctx); err != nil {
 		return nil, err
 	}
 	u := live.Subject
-	return &holder{name: session.SubjectName(), live: live, subject: directory.User{
+	return &holder{name: session.SubjectName(), id: c.SubjectID, live: live, subject: directory.User{
 		ID: u.Subject, Name: u.Name, Email: u.Email, Organisation: u.Organisation, Groups: u.Groups, Roles: u.Roles, Enabled: u.Enabled,
 	}}, nil
 }
@@ -206,6 +229,9 @@ func (s *Server) describeUser(h *holder, granted map[string]bool) map[string]any
 		if h.subject.Organisation != "" {
 			out["organisation"] = h.subject.Organisation
 		}
+	}
+	if h.id != nil {
+		out["sub_id"] = identify(h.id)
 	}
 	if h.live != nil {
 		a, name := h.live.Actor, h.live.Session.ActorName(s.issuer)

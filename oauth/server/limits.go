@@ -3,18 +3,15 @@ package server
 import (
 	"cmp"
 	"context"
-	"maps"
 	"math"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/internal/pace"
 	"github.com/understudy-id/understudy/oauth/tokenexchange"
 )
 
@@ -76,7 +73,7 @@ func (x paced) Commit(ctx context.Context, p tokenexchange.Plan) (tokenexchange.
 	if p.Subject.Type == oauth.TokenTypeReturnToken {
 		return x.exchange.Commit(ctx, p)
 	}
-	client, actor := p.Client.GetID(), starter(p)
+	client, actor := p.Client.GetID(), x.s.starter(p)
 	if err := x.s.starts.mayTry(client, actor, x.s.clock()); err != nil {
 		markRecorded(ctx)
 		x.s.service.Refused(ctx, client, actor, "limit.starts", requestID(ctx))
@@ -97,7 +94,7 @@ type starts struct{ byActor, tries *limits }
 func newStarts(perMinute int) starts { return starts{newLimits(perMinute), newLimits(perMinute)} }
 
 func (s starts) mayTry(client, actor string, now time.Time) error {
-	if wait := s.byActor.wait(actor, now); wait > 0 {
+	if wait := s.byActor.Wait(actor, now); wait > 0 {
 		return tooMany(wait)
 	}
 	return s.tries.spend(ofClient(client, actor), now)
@@ -109,10 +106,14 @@ func (s starts) began(actor string, now time.Time) { s.byActor.allow(actor, now)
 // App. A.1), and nothing of ours is as long as what is cut.
 func ofClient(client, of string) string { return client + "\n" + of[:min(len(of), 256)] }
 
-// starter is the actor of a start: a client that acts for itself may come without a token.
-func starter(p tokenexchange.Plan) string {
-	if p.Actor == nil {
+// starter is the actor of a start: a client that acts for itself may come without a token. Who has another issuer's counts by the name that
+// they have there, which is no ID of ours: it has a space.
+func (s *Server) starter(p tokenexchange.Plan) string {
+	switch {
+	case p.Actor == nil:
 		return oauth.ClientSubject(p.Client.GetID())
+	case s.foreign(p.Actor):
+		return p.Actor.Subject.Issuer + " " + p.Actor.Subject.Subject
 	}
 	return localActor(p.Actor)
 }
@@ -154,78 +155,17 @@ func network(address string) string {
 	return netip.PrefixFrom(a, 64).Masked().String()
 }
 
-const (
-	// maxLimits bounds the keys that are remembered.
-	maxLimits = 100_000
-	// sweepEvery is for how long limits do not look again for keys that are idle: to look at all of them takes milliseconds, in which
-	// everybody waits.
-	sweepEvery = time.Second
-)
+// limits is a rate limiter per key: a user, a session, a client.
+type limits struct{ *pace.Limits }
 
-// limits is a rate limiter per key: a user, a session, a client. The zero perMinute is not valid, a negative one no limit.
-type limits struct {
-	mu        sync.Mutex
-	perMinute int
-	by        map[string]*rate.Limiter
-	swept     time.Time
-}
+func newLimits(perMinute int) *limits { return &limits{pace.New(perMinute)} }
 
-func newLimits(perMinute int) *limits {
-	return &limits{perMinute: perMinute, by: make(map[string]*rate.Limiter)}
-}
-
-func (l *limits) allow(key string, now time.Time) bool { return l.spend(key, now) == nil }
+func (l *limits) allow(key string, now time.Time) bool { return l.Spend(key, now) == 0 }
 
 // spend counts one; it fails with tooMany where none is left.
 func (l *limits) spend(key string, now time.Time) error {
-	if l.perMinute < 0 {
-		return nil
-	}
-	l.mu.Lock()
-	lim := l.by[key]
-	if lim == nil {
-		l.makeRoom(now)
-		lim = rate.NewLimiter(rate.Limit(float64(l.perMinute)/60), l.perMinute)
-		l.by[key] = lim
-	}
-	l.mu.Unlock()
-	if !lim.AllowN(now, 1) {
-		return tooMany(until(lim, now))
+	if wait := l.Spend(key, now); wait > 0 {
+		return tooMany(wait)
 	}
 	return nil
-}
-
-// makeRoom sees to it that there is room for one more key. Idle ones go first: each has all that it may have, so it loses nothing. Where
-// none is, any other goes. To refuse the new one would let a stranger with many addresses shut everybody out; so he gets one key at a
-// time to begin anew, and nobody knows whose, for as many requests as there are keys.
-func (l *limits) makeRoom(now time.Time) {
-	if len(l.by) < maxLimits {
-		return
-	}
-	if now.Sub(l.swept).Abs() >= sweepEvery {
-		l.swept = now
-		maps.DeleteFunc(l.by, func(_ string, lim *rate.Limiter) bool { return lim.TokensAt(now) >= float64(l.perMinute) })
-	}
-	for key := range l.by { // in no order
-		if len(l.by) < maxLimits {
-			return
-		}
-		delete(l.by, key)
-	}
-}
-
-// wait is for how long none is left: 0 if one is. It counts nothing.
-func (l *limits) wait(key string, now time.Time) time.Duration {
-	l.mu.Lock()
-	lim := l.by[key]
-	l.mu.Unlock()
-	if lim == nil {
-		return 0
-	}
-	return until(lim, now)
-}
-
-func until(lim *rate.Limiter, now time.Time) time.Duration {
-	missing := 1 - lim.TokensAt(now)
-	return max(0, time.Duration(missing/float64(lim.Limit())*float64(time.Second)))
 }

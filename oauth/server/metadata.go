@@ -18,6 +18,18 @@ var exchangeable = []oauth.TokenType{
 	oauth.TokenTypeTicket, oauth.TokenTypeReturnToken, oauth.TokenTypeUserID, oauth.TokenTypeAccessToken, oauth.TokenTypeJWT,
 }
 
+// actorTypes are the actor token types of the exchange: beside a ticket any JWT of an issuer that we trust, ourselves among them.
+var actorTypes = []oauth.TokenType{oauth.TokenTypeAccessToken, oauth.TokenTypeJWT}
+
+// claimsSupported are those about the person, in an ID token or at userinfo.
+func (s *Server) claimsSupported() []string {
+	names := []string{"sub", "name", "email", "roles", "organisation", "act", "auth_time", "acr", "amr", "sid"}
+	if len(s.trusted) > 0 {
+		names = append(names, "sub_id")
+	}
+	return names
+}
+
 // discovery is the document of OpenID Connect Discovery §3 and RFC 8414 §2: only what is true.
 func (s *Server) discovery() ([]byte, error) {
 	var scopes []string
@@ -47,7 +59,7 @@ func (s *Server) discovery() ([]byte, error) {
 		"code_challenge_methods_supported":               []string{"S256"},
 		"dpop_signing_alg_values_supported":              tokens.Algorithms(),
 		"prompt_values_supported":                        []string{"none", "login"},
-		"claims_supported":                               []string{"sub", "name", "email", "roles", "organisation", "act", "auth_time", "acr", "amr", "sid"},
+		"claims_supported":                               s.claimsSupported(),
 		"authorization_response_iss_parameter_supported": true,
 		"backchannel_logout_supported":                   true,
 		"backchannel_logout_session_supported":           true,
@@ -56,6 +68,7 @@ func (s *Server) discovery() ([]byte, error) {
 		"understudy_impersonation_endpoint":              s.issuer + "/impersonate",
 		"understudy_actions_endpoint":                    s.issuer + "/impersonation/actions",
 		"understudy_subject_token_types_supported":       exchangeable,
+		"understudy_actor_token_types_supported":         actorTypes,
 		"understudy_exchange_back":                       "return_token",
 		"understudy_exchange_refresh_token":              false, // none for an impersonation, none with what a stop gives back (RFC 8693 §2.2.1)
 		"understudy_max_impersonation_lifetime":          int(policy.MaxDuration / time.Second),

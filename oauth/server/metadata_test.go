@@ -174,6 +174,8 @@ func (m *metadata) sets() map[string]choice {
 			"urn:openid:params:grant-type:ciba", "urn:ietf:params:oauth:grant-type:uma-ticket"}, m.takesGrant},
 		"understudy_subject_token_types_supported": {[]string{string(oauth.TokenTypeTicket), string(oauth.TokenTypeReturnToken), string(oauth.TokenTypeUserID),
 			string(oauth.TokenTypeAccessToken), string(oauth.TokenTypeIDToken), string(oauth.TokenTypeRefreshToken), string(oauth.TokenTypeJWT)}, m.takesSubject},
+		"understudy_actor_token_types_supported": {[]string{string(oauth.TokenTypeAccessToken), string(oauth.TokenTypeJWT), string(oauth.TokenTypeIDToken),
+			string(oauth.TokenTypeRefreshToken), string(oauth.TokenTypeTicket), string(oauth.TokenTypeUserID)}, m.takesActor},
 		"id_token_signing_alg_values_supported": {jwsAlgorithms, m.signsIDToken},
 		"dpop_signing_alg_values_supported":     {jwsAlgorithms, m.takesProof},
 	}
@@ -298,6 +300,12 @@ func (m *metadata) takesSubject(kind string) bool {
 	f := startForm("x", m.token(m.cookie, "app", actorScope))
 	f.Set("subject_token_type", kind)
 	return !strings.HasPrefix(m.post("/oauth2/token", "app", f).str("error_description"), "subject_token_type:")
+}
+
+func (m *metadata) takesActor(kind string) bool {
+	f := startForm(m.ticket(m.cookie, "app", "john", "read"), m.token(m.cookie, "app", actorScope))
+	f.Set("actor_token_type", kind)
+	return m.post("/oauth2/token", "app", f).status == http.StatusOK
 }
 
 func (m *metadata) signsIDToken(algorithm string) bool {

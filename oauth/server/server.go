@@ -40,6 +40,7 @@ type Server struct {
 	now       func() time.Time
 	proxies   proxies
 	rules     *policy.Rules
+	trusted   trusted
 
 	algorithm string       // of all but the ID tokens of clients that want another
 	ownKeys   []tokens.Key // that sign in place of the store's
@@ -81,8 +82,11 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		guesses:   newGuesses(c.Limits.ClientFailures),
 		pushes:    newLimits(pushesPerMinute),
 	}
+	if s.trusted, err = newTrusted(c); err != nil {
+		return nil, err
+	}
 	s.service, err = impersonation.New(impersonation.Config{
-		Issuer: s.issuer, Store: s.store, Decider: rules, Now: s.now, Logger: s.log, Tag: s.box.Tag,
+		Issuer: s.issuer, Store: s.store, Decider: rules, Now: s.now, Logger: s.log, Tag: s.box.Tag, Trusts: s.trusted.counts,
 		MaxSessions: c.Limits.ActorSessions, MaxServiceSessions: c.Limits.ServiceSessions,
 		Lifetimes: impersonation.Lifetimes{
 			Ticket: s.life.Ticket, Idle: s.life.ImpersonationIdle, LoginIdle: s.life.LoginIdle,

@@ -58,6 +58,14 @@ type Exchange interface {
 	Commit(ctx context.Context, p Plan) (Result, error)
 }
 
+// ActorResolver is an Exchange to which who has a ticket may also show a token of another issuer. Where an Exchange is none, an actor token
+// is one of the provider's own.
+type ActorResolver interface {
+	// ResolveActor is Resolve for an actor_token of oauth.TokenTypeJWT, which by RFC 8693 §3 may be anybody's; Input.Subject says of which
+	// issuer it was. It comes beside a ticket alone, and is never asked of a subject_token.
+	ResolveActor(ctx context.Context, token string, c fosite.Client) (Input, error)
+}
+
 // Input is a token that was presented.
 type Input struct {
 	Type oauth.TokenType

@@ -33,12 +33,14 @@ var ErrStepUp = &fosite.RFC6749Error{
 // oauth2.AccessTokenStrategy; it panics otherwise, as fosite's own factories do. Register it last: a later handler's error
 // would come after the one write.
 func Factory(_ fosite.Configurator, storage, strategy any) any {
-	return &Handler{exchange: storage.(Exchange), strategy: strategy.(fositeoauth.AccessTokenStrategy)}
+	actors, _ := storage.(ActorResolver)
+	return &Handler{exchange: storage.(Exchange), actors: actors, strategy: strategy.(fositeoauth.AccessTokenStrategy)}
 }
 
 // Handler is the grant type urn:ietf:params:oauth:grant-type:token-exchange. Make it with Factory.
 type Handler struct {
 	exchange Exchange
+	actors   ActorResolver // nil: none
 	strategy fositeoauth.AccessTokenStrategy
 }
 
@@ -67,13 +69,13 @@ func (h *Handler) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 	if c.IsPublic() || !c.GetGrantTypes().Has(oauth.GrantTypeTokenExchange) {
 		return wire(ErrClient)
 	}
-	p, err := parse(r.GetRequestForm())
+	p, err := parse(r.GetRequestForm(), h.actors != nil)
 	if err != nil {
 		return err
 	}
 	plan := Plan{Client: c, RequestedType: p.requestedType, Resource: p.resource, Scope: p.scope, Form: r.GetRequestForm(), Key: keyOf(ctx)}
 	if p.actorToken != "" {
-		actor, err := h.resolve(ctx, p.actorType, p.actorToken, c)
+		actor, err := h.resolveActor(ctx, p, c)
 		if err != nil {
 			return wire(err)
 		}
@@ -98,6 +100,19 @@ func (h *Handler) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 // that was issued to another client.
 func (h *Handler) resolve(ctx context.Context, t oauth.TokenType, token string, c fosite.Client) (Input, error) {
 	in, err := h.exchange.Resolve(ctx, t, token, c)
+	return acceptable(in, err, c)
+}
+
+// resolveActor is resolve for the actor token, which may be another issuer's where it says that it is any JWT.
+func (h *Handler) resolveActor(ctx context.Context, p parameters, c fosite.Client) (Input, error) {
+	if p.actorType != oauth.TokenTypeJWT {
+		return h.resolve(ctx, p.actorType, p.actorToken, c)
+	}
+	in, err := h.actors.ResolveActor(ctx, p.actorToken, c)
+	return acceptable(in, err, c)
+}
+
+func acceptable(in Input, err error, c fosite.Client) (Input, error) {
 	switch {
 	case err != nil:
 		return Input{}, err

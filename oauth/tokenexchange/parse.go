@@ -3,6 +3,7 @@ package tokenexchange
 import (
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/ory/fosite"
 
@@ -16,6 +17,7 @@ type parameters struct {
 	requestedType            oauth.TokenType
 	resource                 string
 	scope                    []string
+	anyIssuer                bool // an actor token may be another issuer's
 }
 
 // presence is whether an actor_token goes with a subject_token.
@@ -42,11 +44,12 @@ func ownToken(t oauth.TokenType) bool {
 	return t == oauth.TokenTypeAccessToken || t == oauth.TokenTypeJWT
 }
 
-func parse(form url.Values) (parameters, error) {
+// parse reads the request. anyIssuer allows an actor token of another issuer, where one may stand.
+func parse(form url.Values, anyIssuer bool) (parameters, error) {
 	p := parameters{
 		subjectToken: form.Get("subject_token"), subjectType: oauth.TokenType(form.Get("subject_token_type")),
 		actorToken: form.Get("actor_token"), actorType: oauth.TokenType(form.Get("actor_token_type")),
-		requestedType: oauth.TokenType(form.Get("requested_token_type")),
+		requestedType: oauth.TokenType(form.Get("requested_token_type")), anyIssuer: anyIssuer,
 	}
 	for _, check := range []func(url.Values, *parameters) error{checkSubject, checkActor, checkRequestedType, checkTarget, checkScope} {
 		if err := check(form, &p); err != nil {
@@ -80,10 +83,19 @@ func checkActor(_ url.Values, p *parameters) error {
 		return invalid("actor_token", "is required with this subject_token_type")
 	case wanted == forbidden && p.actorToken != "":
 		return invalid("actor_token", "must not come with this subject_token_type")
-	case p.actorToken != "" && p.actorType != oauth.TokenTypeAccessToken:
-		return invalid("actor_token_type", "must be "+string(oauth.TokenTypeAccessToken))
+	case p.actorToken != "" && !slices.Contains(p.actorTypes(), string(p.actorType)):
+		return invalid("actor_token_type", "must be "+strings.Join(p.actorTypes(), " or ")+" with this subject_token_type")
 	}
 	return nil
+}
+
+// actorTypes are the types that an actor token may have: access_token is for one of the provider's own (RFC 8693 §3).
+func (p *parameters) actorTypes() []string {
+	types := []string{string(oauth.TokenTypeAccessToken)}
+	if p.anyIssuer && p.subjectType == oauth.TokenTypeTicket {
+		types = append(types, string(oauth.TokenTypeJWT))
+	}
+	return types
 }
 
 func checkRequestedType(_ url.Values, p *parameters) error {

@@ -130,7 +130,7 @@ func (noValue) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
 
 // TestForgedIDTokens: nothing but what the issuer signed for this request, now and for us, says who signed in.
 //
-// Covers OIDC-3.1.3.7-01, RFC8725-3.12-01.
+// Covers RFC8725-3.12-01.
 func TestForgedIDTokens(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
@@ -264,9 +264,7 @@ func TestAlgorithmsArePinned(t *testing.T) {
 	}
 }
 
-// TestMaxAge: who signed in longer ago than was asked is refused, and so is an issuer that does not say when.
-//
-// Covers OIDC-3.1.3.7-01.
+// TestMaxAge (OpenID Connect Core §3.1.3.7): who signed in longer ago than was asked is refused, and so is an issuer that does not say when.
 func TestMaxAge(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)

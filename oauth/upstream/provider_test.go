@@ -86,9 +86,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestRedeem: a good answer, by each algorithm and way to authenticate, gives who signed in.
-//
-// Covers OIDC-3.1.3.7-01.
+// TestRedeem (OpenID Connect Core §3.1.3.7): a good answer, by each algorithm and way to authenticate, gives who signed in.
 func TestRedeem(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []string{"ES256", "EdDSA", "RS256"} {
@@ -120,9 +118,7 @@ func TestRedeem(t *testing.T) {
 	}
 }
 
-// TestAnswer: iss is held against the issuer before the code goes anywhere, and before an error is believed.
-//
-// Covers RFC9207-2.4-01, RFC9700-2.1-04.
+// TestAnswer (RFC 9207 §2.4, RFC 9700 §4.4.2): iss is held against the issuer before the code goes anywhere, and before an error is believed.
 func TestAnswer(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)

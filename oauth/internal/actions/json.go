@@ -1,4 +1,4 @@
-package server
+package actions
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/internal/form"
 )
 
 // bodyFault is a member of a JSON body that breaks a rule. at is its path, "" for the body itself.
@@ -20,7 +21,7 @@ func bodyFault(at, rule string) error {
 	if at != "" {
 		rule = at + ": " + rule
 	}
-	return &wireError{Status: http.StatusBadRequest, Code: "invalid_request", Description: rule}
+	return &form.Error{Status: http.StatusBadRequest, Rule: rule}
 }
 
 // readActions reads {"actions":[…]} strictly: encoding/json would take members in another case, take the last of two and skip

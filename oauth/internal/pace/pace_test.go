@@ -1,4 +1,4 @@
-package server
+package pace
 
 import (
 	"strconv"
@@ -7,12 +7,12 @@ import (
 )
 
 // crowd has every one of n strangers spend as often as told.
-func crowd(t *testing.T, l *limits, from, n, times int, now time.Time) {
+func crowd(t *testing.T, l *Limits, from, n, times int, now time.Time) {
 	t.Helper()
 	for i := from; i < from+n; i++ {
 		for range times {
-			if err := l.spend("stranger "+strconv.Itoa(i), now); err != nil {
-				t.Fatalf("stranger %d: %v", i, err)
+			if wait := l.Spend("stranger "+strconv.Itoa(i), now); wait != 0 {
+				t.Fatalf("stranger %d: must wait %v", i, wait)
 			}
 		}
 	}
@@ -23,16 +23,16 @@ func crowd(t *testing.T, l *limits, from, n, times int, now time.Time) {
 func TestLimitsForgetTheIdle(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	l := newLimits(60)
+	l := New(60)
 	for range 60 {
-		if err := l.spend("guesser", now); err != nil {
-			t.Fatal(err)
+		if wait := l.Spend("guesser", now); wait != 0 {
+			t.Fatalf("must wait %v", wait)
 		}
 	}
 	crowd(t, l, 0, maxLimits-1, 1, now)
 	later := now.Add(1500 * time.Millisecond) // the strangers have all of their 60 again, the guesser has one
 	crowd(t, l, maxLimits, 1000, 1, later)
-	if l.spend("guesser", later) != nil || l.spend("guesser", later) == nil || l.wait("guesser", later) == 0 {
+	if l.Spend("guesser", later) != 0 || l.Spend("guesser", later) == 0 || l.Wait("guesser", later) == 0 {
 		t.Error("a thousand strangers had the guesser begin anew, or made them wait for what is theirs")
 	}
 	if len(l.by) > maxLimits {
@@ -45,13 +45,13 @@ func TestLimitsForgetTheIdle(t *testing.T) {
 func TestLimitsAreBounded(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	l := newLimits(1)
+	l := New(1)
 	crowd(t, l, 0, maxLimits, 1, now)
 	const more = 100
 	crowd(t, l, maxLimits, more, 1, now)
 	waiting := 0
 	for i := range maxLimits {
-		if l.wait("stranger "+strconv.Itoa(i), now) > 0 {
+		if l.Wait("stranger "+strconv.Itoa(i), now) > 0 {
 			waiting++
 		}
 	}
