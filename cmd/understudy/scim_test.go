@@ -1,0 +1,46 @@
+package main_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+// Who keeps a user is shown, and said where the source decides on what was changed; what it keeps is counted.
+func TestProvisionedUser(t *testing.T) { onBoth(t, testProvisionedUser) }
+
+func testProvisionedUser(t *testing.T, dir string) {
+	runs(t, dir, "scim", "add", "okta", "--organisation", "acme")
+	u := directory.User{ID: "john", Email: "john@acme.test", Name: "John", Organisation: "acme", Source: "scim:okta", UserName: "JD", ExternalID: "00u1", Enabled: true}
+	if err := opened(t, dir).CreateUser(t.Context(), store.UserWrite{User: u}); err != nil {
+		t.Fatal(err)
+	}
+	show := runs(t, dir, "user", "show", "john")
+	for _, want := range []string{"scim:okta", "JD", "00u1"} {
+		if !strings.Contains(show, want) {
+			t.Errorf("user show: got\n%s\nwant %s", show, want)
+		}
+	}
+	if out := runs(t, dir, "scim", "ls", "-o", "json"); !strings.Contains(out, `"users": 1`) {
+		t.Errorf("scim ls: got\n%s\nwant one user", out)
+	}
+	for _, c := range []struct {
+		args []string
+		hint bool
+	}{
+		{[]string{"user", "role", "john", "--organisation", "globex"}, true},
+		{[]string{"user", "role", "john", "--protected"}, false},
+		{[]string{"user", "disable", "john"}, true},
+		{[]string{"user", "enable", "john"}, true},
+	} {
+		out, err := understudy(t, dir, c.args...).CombinedOutput()
+		if err != nil || strings.Contains(string(out), "hint: john@acme.test is kept by scim:okta: ") != c.hint {
+			t.Errorf("%v: got %v and\n%s\nwant a hint: %v", c.args, err, out, c.hint)
+		}
+	}
+	if out := runs(t, dir, "scim", "rm", "okta", "--disable-users"); !strings.Contains(out, "disabled 1 users") {
+		t.Errorf("scim rm: got %s", out)
+	}
+}
