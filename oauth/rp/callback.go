@@ -175,12 +175,12 @@ func (a *App) failedCall(w http.ResponseWriter, r *http.Request, v *visit, err e
 // begin starts the impersonation: ticket and actor's token for a token about the user. From here on a session exists, so
 // whatever fails ends it.
 func (a *App) begin(w http.ResponseWriter, r *http.Request, v *visit, f *flow, actor oauth.Secret) {
-	t, err := a.issuer.exchange(r.Context(), f.Ticket, f.TicketVerifier, actor, a.cfg.Resource)
+	t, err := a.issuer.exchange(r.Context(), f.Ticket, f.TicketVerifier, a.actorToken(actor), a.cfg.Resource)
 	if err != nil {
 		a.failedCall(w, r, v, err)
 		return
 	}
-	s, err := t.session(a.now())
+	s, err := t.session(a.now(), a.cfg.ForeignActor)
 	if err != nil {
 		a.abandon(w, r, v, Session{}, t, "failed.answer", "", err)
 		return
@@ -196,7 +196,7 @@ func (a *App) begin(w http.ResponseWriter, r *http.Request, v *visit, f *flow, a
 			return
 		}
 	}
-	if err := a.keep(w, r, v, s, oauth.Secret(t.Return), f.ReturnTo); err != nil {
+	if err := a.keep(w, r, v, s, t.ending(), f.ReturnTo); err != nil {
 		a.abandon(w, r, v, s, t, "failed.large", "", err)
 		return
 	}

@@ -41,6 +41,10 @@ type Config struct {
 	// r, with scope impersonate, issued to ClientID. "" if nobody is signed in. Nil: this package signs people in.
 	// It needs Hold and Held, and no Origin, which never sees an actor's token.
 	ActorToken func(r *http.Request) (oauth.Secret, error)
+	// ForeignActor is for apps that stay with another provider, which the issuer trusts (its trusted_issuers): ActorToken then gives that
+	// one's access token, which must say what its rule asks for and be minutes old, so fetch a fresh one. Each starts once. Nothing comes
+	// back at a stop: it revokes (RFC 7009), and lifting the hold is what gives the actor their pages back.
+	ForeignActor bool
 	// Hold marks the app's own session of who sends r as held by the impersonation sid, and lifts the hold for sid "".
 	// While it is held, Held gives the sid, and the app must not serve that session to anybody. Keep it where the browser
 	// cannot drop it.
@@ -174,6 +178,9 @@ func (c *Config) checkForm() error {
 		if c.ActorToken != nil && (c.Hold == nil || c.Held == nil) {
 			return errors.New("rp: Config.ActorToken without Origin needs Hold and Held: otherwise a lost cookie would show the administrator's pages")
 		}
+		if c.ActorToken == nil && c.ForeignActor {
+			return errors.New("rp: Config.ForeignActor needs ActorToken, which gives the other provider's token")
+		}
 		if c.ActorToken == nil && (c.Hold != nil || c.Held != nil) {
 			return errors.New("rp: Config.Hold and Held are for apps with an ActorToken of their own")
 		}
@@ -183,7 +190,7 @@ func (c *Config) checkForm() error {
 		return err
 	}
 	switch {
-	case c.ActorToken != nil:
+	case c.ActorToken != nil, c.ForeignActor:
 		return errors.New("rp: Config.Origin and ActorToken exclude each other: no token of an actor may reach that origin")
 	case c.Hold != nil || c.Held != nil:
 		return errors.New("rp: Config.Origin needs no Hold and Held: the administrator's own session is never touched")

@@ -18,6 +18,12 @@
 // the user's page can press Stop, and then read the actor's pages. Tell the issuer that the app is look only, so that its
 // page offers nothing else (clients.modes in its configuration).
 //
+// # With another provider's tokens
+//
+// An app may stay with the provider that it has, if understudy trusts that one's tokens to say who acts: [Config].ActorToken gives
+// them, and ForeignActor says so. This is the second form, with the hooks Hold and Held. The app knows the user by
+// Person.Elsewhere, their sub at that provider, and the actor by the sub that it knows anyway. No token comes back at a stop.
+//
 // # Routes
 //
 // [App.Handler] answers these, on each of the app's origins or by leading to the right one:

@@ -2,6 +2,7 @@ package rp_test
 
 import (
 	"context"
+	"fmt"
 	"log"
 	"net/http"
 	"os"
@@ -24,6 +25,69 @@ func Example() {
 	mux.Handle("POST /account/delete", rp.Forbid(deleteAccount)) // nobody does this in somebody else's name
 	http.ListenAndServe(":3000", app.Handler(app.RequireSignIn(mux)))
 }
+
+// An app that keeps the provider it has, and its own sign-in: understudy trusts that provider's tokens, and the app keeps its session out of
+// reach while somebody is impersonated.
+func ExampleConfig_foreignActor() {
+	var sessions ownSessions // the app's
+	app, err := rp.New(context.Background(), rp.Config{
+		Issuer: "https://login.example", ClientID: "app", ClientSecret: oauth.Secret(os.Getenv("CLIENT_SECRET")), BaseURL: "https://app.example",
+		ForeignActor: true,
+		ActorToken: func(r *http.Request) (oauth.Secret, error) { // of the person in this browser, fresh from their provider
+			s, err := sessions.of(r)
+			if err != nil || s == nil || s.held != "" {
+				return "", err
+			}
+			return s.freshToken(r.Context())
+		},
+		Hold: func(_ http.ResponseWriter, r *http.Request, sid string) error { // in the app's own database, never in the browser
+			s, err := sessions.of(r)
+			if err != nil || s == nil {
+				return err
+			}
+			s.held = sid
+			return sessions.save(s)
+		},
+		Held: func(r *http.Request) (string, error) {
+			s, err := sessions.of(r)
+			if err != nil || s == nil {
+				return "", err
+			}
+			return s.held, nil
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	http.ListenAndServe(":3000", app.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user := ""
+		if s, err := sessions.of(r); err == nil && s != nil {
+			user = s.subject
+		}
+		if john, ok := rp.Subject(r.Context()); ok { // somebody is impersonated: the app finds them by the provider's sub
+			user = ""
+			if at := john.Elsewhere; at != nil {
+				user = at.Subject
+			}
+		}
+		fmt.Fprintf(w, "the pages of %q", user)
+	})))
+}
+
+// ownSession is what the app has of somebody who signed in by its provider.
+type ownSession struct {
+	subject string // the provider's sub
+	held    string // the impersonation that holds it; "" for none
+}
+
+// freshToken refreshes at the provider, with the scope that understudy's rule for it asks for.
+func (s *ownSession) freshToken(context.Context) (oauth.Secret, error) { return "", nil }
+
+// ownSessions is the app's table of them, by its cookie.
+type ownSessions struct{}
+
+func (ownSessions) of(*http.Request) (*ownSession, error) { return nil, nil }
+func (ownSessions) save(*ownSession) error                { return nil }
 
 // TestReadme: what the README shows compiles, and is at most five lines beside the error's.
 func TestReadme(t *testing.T) {

@@ -15,6 +15,31 @@ type Person struct {
 	Email        string   `json:"email,omitempty"`
 	Organisation string   `json:"organisation,omitempty"`
 	Roles        []string `json:"roles,omitempty"`
+	// Issuer is whose sub Subject is, of an actor who came with a token of another issuer (Config.ForeignActor); "" is understudy's.
+	Issuer string `json:"iss,omitempty"`
+	// Elsewhere is who a subject is at the issuer of such an actor, by which an app that has that one's subs finds them; nil where that is
+	// not known, and with any other actor.
+	Elsewhere *SubjectID `json:"sub_id,omitempty"`
+}
+
+// SubjectID is somebody at another issuer (RFC 9493 §3.2.1, the format iss_sub).
+type SubjectID struct {
+	Format  string `json:"format"` // "iss_sub"
+	Issuer  string `json:"iss"`
+	Subject string `json:"sub"`
+}
+
+const issSub = "iss_sub"
+
+// at is who p is to the issuer of actor: the same person has the same there.
+func (p Person) at(actor Person) string {
+	switch {
+	case p.Issuer == actor.Issuer:
+		return p.Subject
+	case p.Elsewhere != nil && p.Elsewhere.Issuer == actor.Issuer:
+		return p.Elsewhere.Subject
+	}
+	return ""
 }
 
 // label is how a log line or a page names somebody in one word.

@@ -24,7 +24,12 @@ var person = rapid.Custom(func(t *rapid.T) Person {
 	return Person{
 		Subject: rapid.String().Draw(t, "sub"), Name: rapid.String().Draw(t, "name"), Email: rapid.String().Draw(t, "email"),
 		Organisation: rapid.String().Draw(t, "organisation"), Roles: rapid.SliceOfN(rapid.String(), 1, 5).Draw(t, "roles"),
+		Issuer: rapid.String().Draw(t, "iss"), Elsewhere: rapid.Ptr(elsewhere, true).Draw(t, "sub_id"),
 	}
+})
+
+var elsewhere = rapid.Custom(func(t *rapid.T) SubjectID {
+	return SubjectID{"iss_sub", rapid.StringN(1, -1, -1).Draw(t, "iss"), rapid.StringN(1, -1, -1).Draw(t, "sub")}
 })
 
 var moment = rapid.Custom(func(t *rapid.T) time.Time {
@@ -58,7 +63,7 @@ func TestStateRoundTrip(t *testing.T) {
 
 // FuzzState: any bytes are refused or are the one way to write what they hold.
 func FuzzState(f *testing.F) {
-	p := Person{Subject: "u", Name: "N", Roles: []string{"a", "b"}}
+	p := Person{Subject: "u", Name: "N", Roles: []string{"a", "b"}, Elsewhere: &SubjectID{"iss_sub", "i", "s"}}
 	h := held{Session: "imp_x", Actor: p, Subject: p, Started: time.Unix(1, 0), Expires: time.Unix(1<<40, 0), Return: "r", ReturnTo: "/"}
 	a := acting{Session: Session{ID: "imp_x", Subject: p, Actor: p, Mode: oauth.ModeRead, Started: time.Unix(1, 0), Expires: time.Unix(2, 0), Token: "t"}}
 	s := signIn{Person: p, Fresh: time.Unix(1, 0), Expires: time.Unix(300, 0)}
@@ -122,26 +127,69 @@ func FuzzCookies(f *testing.F) {
 // FuzzSession: an answer of the issuer is refused, or gives a session in which everything is set.
 func FuzzSession(f *testing.F) {
 	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
-	f.Add("imp_x", "read", "2026-07-01T12:30:00Z", "u", "a", strings.Repeat("r", 43))
-	f.Add("lgn_x", "", "2026-07-01T12:30:00+25:00", "u", "u", "")
-	f.Fuzz(func(t *testing.T, id, mode, expires, subject, actor, ret string) {
+	f.Add("imp_x", "read", "2026-07-01T12:30:00Z", "u", "a", strings.Repeat("r", 43), "", "")
+	f.Add("lgn_x", "", "2026-07-01T12:30:00+25:00", "u", "u", "", "", "")
+	f.Add("imp_x", "read", "2026-07-01T12:30:00Z", "u", "u", "", "https://idp.test", "v")
+	f.Fuzz(func(t *testing.T, id, mode, expires, subject, actor, ret, issuer, elsewhere string) {
 		answer := tokenAnswer{AccessToken: "t", Return: ret, Session: sessionInfo{
-			ID: id, Mode: oauth.Mode(mode), ExpiresAt: expires, Subject: Person{Subject: subject}, Actor: Person{Subject: actor, Roles: []string{"admin"}},
+			ID: id, Mode: oauth.Mode(mode), ExpiresAt: expires, Subject: Person{Subject: subject}, Actor: Person{Subject: actor, Roles: []string{"admin"}, Issuer: issuer},
 		}}
-		s, err := answer.session(now)
+		if elsewhere != "" {
+			answer.Session.Subject.Elsewhere = &SubjectID{"iss_sub", issuer, elsewhere}
+		}
+		foreign := issuer != ""
+		if _, err := answer.session(now, !foreign); err == nil {
+			t.Error("took the actor of one issuer for another's")
+		}
+		s, err := answer.session(now, foreign)
 		if err != nil {
 			return
 		}
+		if foreign && elsewhere == s.Actor.Subject || !foreign && len(ret) != oauth.SecretLength || answer.ending() == "" {
+			t.Errorf("took %+v with the return token %q", s, ret)
+		}
 		if !strings.HasPrefix(s.ID, "imp_") || !s.Mode.Valid() || s.Expires.Before(now) || s.Subject.Subject == "" || s.Actor.Subject == "" ||
-			s.Subject.Subject == s.Actor.Subject || s.Actor.Roles != nil || s.Expires.Nanosecond() != 0 {
+			!foreign && s.Subject.Subject == s.Actor.Subject || s.Actor.Roles != nil || s.Expires.Nanosecond() != 0 {
 			t.Errorf("took %+v", s)
 		}
-		a := acting{Session: s, Return: oauth.Secret(ret)}
+		a := acting{Session: s, Return: answer.ending()}
 		var back acting
 		if err := back.unpack(string(a.pack())); err != nil {
 			t.Errorf("what was taken cannot be kept: %v", err)
 		}
 	})
+}
+
+// TestForeignActor: who the two are must fit together, whatever the issuer says.
+func TestForeignActor(t *testing.T) {
+	t.Parallel()
+	const idp = "https://idp.test"
+	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		subject, actor Person
+		ok             bool
+	}{
+		"known there":              {Person{Subject: "u", Elsewhere: &SubjectID{"iss_sub", idp, "s"}}, Person{Subject: "a", Issuer: idp}, true},
+		"unknown there":            {Person{Subject: "u"}, Person{Subject: "a", Issuer: idp}, true},
+		"one name at two issuers":  {Person{Subject: "a", Elsewhere: &SubjectID{"iss_sub", idp, "s"}}, Person{Subject: "a", Issuer: idp}, true},
+		"at a third issuer":        {Person{Subject: "u", Elsewhere: &SubjectID{"iss_sub", "https://x.test", "a"}}, Person{Subject: "a", Issuer: idp}, true},
+		"one person":               {Person{Subject: "u", Elsewhere: &SubjectID{"iss_sub", idp, "a"}}, Person{Subject: "a", Issuer: idp}, false},
+		"actor of understudy's":    {Person{Subject: "u"}, Person{Subject: "a"}, false},
+		"subject of another":       {Person{Subject: "u", Issuer: idp}, Person{Subject: "a", Issuer: idp}, false},
+		"another format":           {Person{Subject: "u", Elsewhere: &SubjectID{"opaque", idp, "s"}}, Person{Subject: "a", Issuer: idp}, false},
+		"without issuer":           {Person{Subject: "u", Elsewhere: &SubjectID{"iss_sub", "", "s"}}, Person{Subject: "a", Issuer: idp}, false},
+		"without subject":          {Person{Subject: "u", Elsewhere: &SubjectID{"iss_sub", idp, ""}}, Person{Subject: "a", Issuer: idp}, false},
+		"known there, and nowhere": {Person{Elsewhere: &SubjectID{"iss_sub", idp, "s"}}, Person{Subject: "a", Issuer: idp}, false},
+	} {
+		answer := tokenAnswer{AccessToken: "t", Session: sessionInfo{ID: "imp_x", Mode: oauth.ModeRead, ExpiresAt: "2026-07-01T12:30:00Z", Subject: c.subject, Actor: c.actor}}
+		s, err := answer.session(now, true)
+		if (err == nil) != c.ok || c.ok && !reflect.DeepEqual(s.Subject, c.subject) {
+			t.Errorf("%s: got %+v, %v", name, s.Subject, err)
+		}
+		if _, err := answer.session(now, false); err == nil {
+			t.Errorf("%s: took it from an app whose actors are understudy's", name)
+		}
+	}
 }
 
 // FuzzLocalPath: what is let pass leads to the same host, as browsers read it.

@@ -1,6 +1,7 @@
 package rp
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -157,6 +158,9 @@ type tokenAnswer struct {
 	Session     sessionInfo `json:"understudy_session"`
 }
 
+// ending is what ends the session of an answer to a start: the return token, or where there is no way back the token itself.
+func (t *tokenAnswer) ending() oauth.Secret { return oauth.Secret(cmp.Or(t.Return, t.AccessToken)) }
+
 func (i *issuer) token(ctx context.Context, form url.Values) (*tokenAnswer, error) {
 	e, err := i.discover(ctx)
 	if err != nil {
@@ -184,12 +188,26 @@ func (i *issuer) code(ctx context.Context, code, redirectURI, verifier string) (
 	})
 }
 
+// actorToken is the actor_token of an exchange.
+type actorToken struct {
+	token oauth.Secret
+	kind  oauth.TokenType
+}
+
+// actorToken gives token its type: access_token is for one of the issuer that is asked (RFC 8693 §3).
+func (a *App) actorToken(token oauth.Secret) actorToken {
+	if a.cfg.ForeignActor {
+		return actorToken{token, oauth.TokenTypeJWT}
+	}
+	return actorToken{token, oauth.TokenTypeAccessToken}
+}
+
 // exchange redeems a ticket (RFC 8693 §2.1).
-func (i *issuer) exchange(ctx context.Context, ticket oauth.Secret, verifier string, actor oauth.Secret, resource string) (*tokenAnswer, error) {
+func (i *issuer) exchange(ctx context.Context, ticket oauth.Secret, verifier string, actor actorToken, resource string) (*tokenAnswer, error) {
 	form := url.Values{
 		"grant_type": {oauth.GrantTypeTokenExchange}, "code_verifier": {verifier},
 		"subject_token": {string(ticket)}, "subject_token_type": {string(oauth.TokenTypeTicket)},
-		"actor_token": {string(actor)}, "actor_token_type": {string(oauth.TokenTypeAccessToken)},
+		"actor_token": {string(actor.token)}, "actor_token_type": {string(actor.kind)},
 	}
 	if resource != "" {
 		form.Set("resource", resource)

@@ -20,7 +20,8 @@ type sessionInfo struct {
 }
 
 // session checks what the issuer says of a session that it started.
-func (t *tokenAnswer) session(now time.Time) (Session, error) {
+// foreign tells that the actor came with a token of another issuer: then nothing is there to come back to.
+func (t *tokenAnswer) session(now time.Time, foreign bool) (Session, error) {
 	i := t.Session
 	expires, err := time.Parse(time.RFC3339, i.ExpiresAt)
 	switch {
@@ -30,20 +31,35 @@ func (t *tokenAnswer) session(now time.Time) (Session, error) {
 		return Session{}, errors.New("understudy_session.id is not the id of a session")
 	case !i.Mode.Valid():
 		return Session{}, errors.New("understudy_session.mode must be read or write")
-	case i.Subject.Subject == "" || i.Actor.Subject == "":
-		return Session{}, errors.New("understudy_session names no subject or no actor")
-	case i.Subject.Subject == i.Actor.Subject:
-		return Session{}, errors.New("understudy_session names one person as both")
-	case len(t.Return) != oauth.SecretLength || !printable(t.Return):
+	case !foreign && (len(t.Return) != oauth.SecretLength || !printable(t.Return)):
 		return Session{}, errors.New("understudy_return_token is missing")
 	case expires.Before(now):
 		return Session{}, errors.New("understudy_session is over already")
 	}
-	i.Actor.Roles = nil
+	if err := i.checkPeople(foreign); err != nil {
+		return Session{}, err
+	}
+	i.Actor.Roles, i.Actor.Elsewhere = nil, nil
 	return Session{
 		ID: i.ID, Subject: i.Subject, Actor: i.Actor, Mode: i.Mode, Started: now.Truncate(time.Second), Expires: expires.UTC().Truncate(time.Second),
 		Token: oauth.Secret(t.AccessToken),
 	}, nil
+}
+
+// checkPeople checks who the two are.
+func (i sessionInfo) checkPeople(foreign bool) error {
+	at := i.Subject.Elsewhere
+	switch {
+	case i.Subject.Subject == "" || i.Actor.Subject == "":
+		return errors.New("understudy_session names no subject or no actor")
+	case i.Subject.Issuer != "" || foreign != (i.Actor.Issuer != ""):
+		return errors.New("understudy_session names somebody of another issuer than the actor's token was of")
+	case at != nil && (at.Format != issSub || at.Issuer == "" || at.Subject == ""):
+		return errors.New("understudy_session.subject.sub_id must have iss and sub, and the format iss_sub")
+	case i.Subject.at(i.Actor) == i.Actor.Subject:
+		return errors.New("understudy_session names one person as both")
+	}
+	return nil
 }
 
 // sessionJSON is the answer of GET /.understudy/session.

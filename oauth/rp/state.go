@@ -26,11 +26,12 @@ type acting struct {
 
 // held is an actor's sign-in while they impersonate somebody on the same origin.
 type held struct {
-	Session  string
-	Actor    Person
-	Subject  Person // for the ended page, when the impersonation's own cookie is gone
-	Started  time.Time
-	Expires  time.Time
+	Session string
+	Actor   Person
+	Subject Person // for the ended page, when the impersonation's own cookie is gone
+	Started time.Time
+	Expires time.Time
+	// Return is what ends the session: the return token, or with a foreign actor, who has none, the impersonation token again.
 	Return   oauth.Secret
 	ReturnTo string
 }
@@ -83,7 +84,12 @@ func (p *pack) time(times ...time.Time) {
 }
 
 func (p *pack) person(x Person) {
-	p.text(x.Subject, x.Name, x.Email, x.Organisation)
+	p.text(x.Subject, x.Name, x.Email, x.Organisation, x.Issuer)
+	var at SubjectID
+	if x.Elsewhere != nil {
+		at = *x.Elsewhere
+	}
+	p.text(at.Issuer, at.Subject)
 	*p = binary.AppendUvarint(*p, uint64(len(x.Roles)))
 	p.text(x.Roles...)
 }
@@ -145,7 +151,12 @@ func (u *unpack) time() time.Time {
 }
 
 func (u *unpack) person() Person {
-	p := Person{Subject: u.text(), Name: u.text(), Email: u.text(), Organisation: u.text()}
+	p := Person{Subject: u.text(), Name: u.text(), Email: u.text(), Organisation: u.text(), Issuer: u.text()}
+	if at := (SubjectID{Format: issSub, Issuer: u.text(), Subject: u.text()}); at.Issuer != "" {
+		p.Elsewhere = &at
+	} else if at.Subject != "" {
+		u.bad = true
+	}
 	n := u.number()
 	if u.bad || n > uint64(len(u.rest)) {
 		u.bad = true

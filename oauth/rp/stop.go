@@ -88,10 +88,10 @@ func (a *App) stopOver(w http.ResponseWriter, r *http.Request, v *visit) {
 		a.stopStolen(w, r, v)
 		return
 	}
-	token, err := a.issuer.back(r.Context(), h.Return)
+	token, err := a.giveBack(r.Context(), h.Return)
 	s := v.ended()
 	switch {
-	case isOver(err) && r.PostFormValue("over") != "": // they were told that it has ended, and pressed the way back
+	case (isOver(err) || err == nil && a.cfg.ForeignActor) && r.PostFormValue("over") != "": // they were told that it has ended, and pressed the way back
 		a.stopped(w, r, a.base.origin+a.landing(h.ReturnTo, nil))
 		return
 	case isOver(err): // stopped before, ended by somebody else, or nothing left of the sign-in
@@ -115,6 +115,15 @@ func (a *App) stopOver(w http.ResponseWriter, r *http.Request, v *visit) {
 		}
 	}
 	a.stopped(w, r, a.base.origin+a.landing(to, nil))
+}
+
+// giveBack ends the session at the issuer, and gives the actor's own access token again, "" for a foreign actor: their provider was never
+// asked for one. What was over before is then no error (RFC 7009 §2.2).
+func (a *App) giveBack(ctx context.Context, ending oauth.Secret) (oauth.Secret, error) {
+	if a.cfg.ForeignActor {
+		return "", a.issuer.revoke(ctx, ending)
+	}
+	return a.issuer.back(ctx, ending)
 }
 
 // stopStolen ends, and gives nothing back: the two cookies are not of one session, or the impersonation's came alone, as it
