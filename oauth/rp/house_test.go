@@ -113,6 +113,12 @@ func both(t *testing.T, f func(t *testing.T, h *house)) {
 // setup builds a house. bend may change the app's configuration.
 func setup(t testing.TB, which form, bend func(*house, *rp.Config)) *house {
 	t.Helper()
+	return setupTrusting(t, which, bend)
+}
+
+// setupTrusting is setup with an issuer that trusts others.
+func setupTrusting(t testing.TB, which form, bend func(*house, *rp.Config), trusted ...server.TrustedIssuer) *house {
+	t.Helper()
 	h := &house{t: t, clock: new(clock), logs: new(logs), secret: oauth.NewSecret(), kept: map[string]struct{}{"john": {}, "ann": {}}, logins: map[string]*browser{}}
 	h.client = &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) { // every name is this machine
@@ -127,7 +133,7 @@ func setup(t testing.TB, which form, bend func(*house, *rp.Config)) *house {
 	t.Cleanup(h.client.CloseIdleConnections)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	h.serveIssuer(ctx)
+	h.serveIssuer(ctx, trusted)
 	srv := httptest.NewUnstartedServer(nil)
 	t.Cleanup(srv.Close)
 	port := srv.Listener.Addr().(*net.TCPAddr).Port
@@ -191,7 +197,7 @@ func (h *house) addKeys(box *seal.Box) {
 	}
 }
 
-func (h *house) serveIssuer(ctx context.Context) {
+func (h *house) serveIssuer(ctx context.Context, trusted []server.TrustedIssuer) {
 	st, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(h.t.TempDir(), "issuer.db"), Migrate: true})
 	h.must(err)
 	h.t.Cleanup(func() { st.Close() })
@@ -204,7 +210,7 @@ func (h *house) serveIssuer(ctx context.Context) {
 	box, err := seal.New(key)
 	h.must(err)
 	h.addKeys(box)
-	s, err := server.New(ctx, server.Config{PublicURL: h.issuer, Store: st, Registry: policy.Default(), Box: box, Now: h.clock.Now, Logger: slog.New(slog.DiscardHandler)})
+	s, err := server.New(ctx, server.Config{PublicURL: h.issuer, Store: st, Registry: policy.Default(), Box: box, Now: h.clock.Now, Logger: slog.New(slog.DiscardHandler), TrustedIssuers: trusted})
 	h.must(err)
 	srv.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()

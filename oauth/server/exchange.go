@@ -210,11 +210,13 @@ func stepUp(d policy.Decision) *tokenexchange.StepUpError {
 
 // person is how an answer names one of the two (never a token).
 type person struct {
-	Subject      string   `json:"sub"`
-	Name         string   `json:"name,omitempty"`
-	Email        string   `json:"email,omitempty"`
-	Roles        []string `json:"roles,omitempty"`
-	Organisation string   `json:"organisation,omitempty"`
+	Issuer       string             `json:"iss,omitempty"` // whose sub Subject is, where that is not we
+	Subject      string             `json:"sub"`
+	SubjectID    *subjectIdentifier `json:"sub_id,omitempty"`
+	Name         string             `json:"name,omitempty"`
+	Email        string             `json:"email,omitempty"`
+	Roles        []string           `json:"roles,omitempty"`
+	Organisation string             `json:"organisation,omitempty"`
 }
 
 // sessionInfo is the member understudy_session: how a relying app knows names and roles.
@@ -227,11 +229,16 @@ type sessionInfo struct {
 }
 
 func (s *Server) describeSession(st *impersonation.Started) sessionInfo {
-	u, a := st.Subject, st.Actor
+	u, a, act := st.Subject, st.Actor, st.Delegation.Actor
+	actor := person{Subject: act.Subject, Name: a.Name, Email: a.Email}
+	if act.Issuer != s.issuer {
+		actor.Issuer = act.Issuer
+	}
 	return sessionInfo{
 		ID: st.Session.ID, Mode: st.Session.Mode, ExpiresAt: st.Session.Expires.UTC().Format(time.RFC3339),
-		Subject: person{Subject: st.Delegation.Subject.Subject, Name: u.Name, Email: u.Email, Roles: s.roleNames(u), Organisation: u.Organisation},
-		Actor:   person{Subject: st.Delegation.Actor.Subject, Name: a.Name, Email: a.Email},
+		Subject: person{Subject: st.Delegation.Subject.Subject, SubjectID: identify(subjectID(st.Session, u)), Name: u.Name, Email: u.Email,
+			Roles: s.roleNames(u), Organisation: u.Organisation},
+		Actor: actor,
 	}
 }
 

@@ -61,6 +61,12 @@ func TestTrustedIssuer(t *testing.T) {
 		if a, _ := info["act"].(map[string]any); info["sub"] != "john" || a["iss"] != h.corp.url || a["sub"] != "f-ann" || a["name"] != "Ann Admin" || !reflect.DeepEqual(info["sub_id"], id) {
 			t.Errorf("userinfo: %v", info)
 		}
+		told, _ := s.reply.json["understudy_session"].(map[string]any)
+		subject, _ := told["subject"].(map[string]any)
+		actor, _ := told["actor"].(map[string]any)
+		if subject["sub"] != "john" || subject["iss"] != nil || !reflect.DeepEqual(subject["sub_id"], id) || actor["iss"] != h.corp.url || actor["sub"] != "f-ann" || actor["sub_id"] != nil {
+			t.Errorf("understudy_session: %v", told)
+		}
 		e := h.onlyEntry(audit.KindStart)
 		if e.Actor != (oauth.Party{Issuer: h.issuer, Subject: "ann"}) || e.Fields["actor_iss"] != h.corp.url || e.Fields["via"] != "issuer" || e.Fields["login"] != s.login {
 			t.Errorf("on record: %+v", e)
