@@ -57,7 +57,7 @@
 //	oauth/internal/actions the wire by which apps tell what an actor does
 //	oauth/internal/chaos   kills real servers and checks what must hold afterwards; internal/load measures them
 //	oauth/browsertest      drives a headless Chromium, for tests; store/postgrestest starts a private Postgres
-//	oauth/server/interop   other people's clients against our server; oauth/tokens/wycheproof, vectors: modules of their own
+//	oauth/server/interop   other people's clients and providers with ours; oauth/tokens/wycheproof, vectors: modules of their own
 //	migrations             the schema, embedded
 //
 // # Where we differ from RFC 8693

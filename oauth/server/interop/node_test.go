@@ -22,6 +22,19 @@ import (
 	"github.com/understudy-id/understudy/oauth/internal/chaos"
 )
 
+// needNode skips where there is no Node, but not in CI.
+func needNode(t *testing.T) {
+	t.Helper()
+	for _, tool := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatal(err)
+			}
+			t.Skip(err)
+		}
+	}
+}
+
 // modules is a folder with the flows and what they stand on, as package-lock.json has it.
 func modules(t *testing.T) string {
 	t.Helper()
@@ -45,14 +58,7 @@ type flow struct {
 // tokens, refresh and revoke; once as a client with a secret, once with private_key_jwt, PAR and DPoP with nonces.
 func TestNode(t *testing.T) {
 	t.Parallel()
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
-	}
+	needNode(t)
 	dir := modules(t)
 	for name, f := range map[string]flow{
 		"openid-client, a secret": {library: "openid-client"}, "openid-client, bound": {library: "openid-client", bound: true},
