@@ -58,3 +58,6 @@ func readUser(text string) (map[string]any, error) {
 	}
 	return users.readResource(body)
 }
+
+// AnswerMembers bounds how many members one answer shows.
+func (h *Handler) AnswerMembers(most int) { h.most = most }

@@ -79,7 +79,7 @@ func (h *Handler) groupAnswer(c *call, status int, g store.Group) (*answer, erro
 	if err != nil {
 		return nil, err
 	}
-	room := maxAnswered
+	room := h.most
 	r, err := h.shown(c.r.Context(), g, l.projection, &room)
 	if err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func (h *Handler) findGroups(c *call, l listing) (*answer, error) {
 		return nil, err
 	}
 	var found []any
-	room := maxAnswered
+	room := h.most
 	for _, g := range page {
 		r, err := h.shown(c.r.Context(), g, l.projection, &room)
 		if err != nil {

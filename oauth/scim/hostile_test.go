@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/scim"
 )
 
 // TestHostileBodies: what is no body of SCIM is refused with a word that says why, and nothing is stored.
@@ -96,6 +97,15 @@ func TestTooManyMembers(t *testing.T) {
 	h := setup(t)
 	many := slices.Repeat([]string{"u"}, 10_001)
 	h.want(h.do("okta", "POST", "Groups", groupBody("Sales", many...)), http.StatusBadRequest, "invalidValue")
+
+	h.handler.(*scim.Handler).AnswerMembers(3)
+	ann, bob := h.user("okta", "ann@acme.test"), h.user("okta", "bob@acme.test")
+	h.group("okta", "Sales", ann, bob)
+	h.want(h.do("okta", "GET", "Groups", ""), http.StatusOK)
+	h.group("okta", "Marketing", ann, bob)
+	h.want(h.do("okta", "GET", "Groups", ""), http.StatusBadRequest, "tooMany")
+	h.want(h.do("okta", "GET", "Groups?excludedAttributes=members", ""), http.StatusOK)
+	h.want(h.do("okta", "GET", "Groups?count=1", ""), http.StatusOK)
 }
 
 // TestTrail: each thing that a source did is on record under its kind, with nothing personal in clear, and the log has ids alone.

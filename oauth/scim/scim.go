@@ -72,6 +72,7 @@ type Handler struct {
 	log       *slog.Logger
 	now       func() time.Time
 	mux       *http.ServeMux
+	most      int // members in one answer
 }
 
 // New makes a handler.
@@ -79,7 +80,7 @@ func New(c Config) (*Handler, error) {
 	if c.Issuer == "" || c.Store == nil {
 		return nil, errors.New("scim: Issuer and Store must be set")
 	}
-	h := &Handler{issuer: c.Issuer, store: c.Store, registry: c.Registry, failed: c.Failed, requestID: c.RequestID, log: c.Logger, now: c.Now, mux: http.NewServeMux()}
+	h := &Handler{issuer: c.Issuer, store: c.Store, registry: c.Registry, failed: c.Failed, requestID: c.RequestID, log: c.Logger, now: c.Now, mux: http.NewServeMux(), most: maxAnswered}
 	if h.failed == nil {
 		h.failed = func(*http.Request) time.Duration { return 0 }
 	}

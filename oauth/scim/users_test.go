@@ -245,6 +245,25 @@ func TestProjection(t *testing.T) {
 	}
 }
 
+// TestActive: nobody is let in or put out by what is not said.
+func TestActive(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	id := h.user("okta", "ann@acme.test", `,"active":false`)
+	for _, op := range []string{`{"op":"remove","path":"active"}`, `{"op":"replace","path":"active","value":null}`, `{"op":"replace","value":{"active":null}}`} {
+		h.want(h.patch("okta", "Users/"+id, op), http.StatusBadRequest, "mutability")
+	}
+	h.want(h.patch("okta", "Users/"+id, `{"op":"replace","path":"displayName","value":"Ann"}`), http.StatusOK)
+	h.want(h.do("okta", "PUT", "Users/"+id, userBody("ann@acme.test")), http.StatusOK)
+	if h.stored(id).Enabled {
+		t.Error("a user was enabled by what says nothing of active")
+	}
+	h.want(h.do("okta", "PUT", "Users/"+id, userBody("ann@acme.test", `,"active":true`)), http.StatusOK)
+	if !h.stored(id).Enabled {
+		t.Error("active true did not enable the user")
+	}
+}
+
 // TestDelete: who is deleted is gone, and may come again as somebody else.
 func TestDelete(t *testing.T) {
 	onBoth(t, func(t *testing.T, h *house) {
