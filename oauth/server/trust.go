@@ -44,25 +44,30 @@ func newTrusted(c Config) (trusted, error) {
 	all := make(trusted)
 	for i, t := range c.TrustedIssuers {
 		t.TrustConfig.Issuer.Now, t.TrustConfig.Issuer.Logger = c.Now, c.Logger
-		trust, err := upstream.NewTrust(t.TrustConfig)
-		if err == nil {
-			err = t.check(c.PublicURL, all)
+		err := t.Check(c.PublicURL)
+		if err == nil && all[t.TrustConfig.Issuer.URL] != nil {
+			err = errors.New("issuer is there twice")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("server: TrustedIssuers[%d]: %w", i, err)
+		}
+		trust, err := upstream.NewTrust(t.TrustConfig)
+		if err != nil {
+			return nil, err
 		}
 		all[trust.Issuer()] = &trustedIssuer{trust, t}
 	}
 	return all, nil
 }
 
-func (t TrustedIssuer) check(self string, others trusted) error {
-	lives := []impersonation.Liveness{impersonation.LiveNot, impersonation.LiveLogout, impersonation.LiveIntrospection}
-	switch {
-	case t.TrustConfig.Issuer.URL == self:
+// Check reports the first part of the rule that a server at publicURL could not go by, by name. It fetches nothing.
+func (t TrustedIssuer) Check(publicURL string) error {
+	if _, err := upstream.NewTrust(t.TrustConfig); err != nil {
+		return err
+	}
+	switch lives := []impersonation.Liveness{impersonation.LiveNot, impersonation.LiveLogout, impersonation.LiveIntrospection}; {
+	case t.TrustConfig.Issuer.URL == publicURL:
 		return errors.New("issuer must be another one: our own tokens count as they are")
-	case others[t.TrustConfig.Issuer.URL] != nil:
-		return errors.New("issuer is there twice")
 	case t.Impersonate == upstream.Mark{}:
 		return errors.New("impersonate must be set: without it no token starts anything")
 	case !slices.Contains(lives, t.Live):

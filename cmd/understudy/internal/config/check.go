@@ -25,6 +25,7 @@ func (l *Loaded) Check() []*Problem {
 	c.tls()
 	c.proxies()
 	c.backchannel()
+	c.trusted()
 	c.sealingKey()
 	c.words()
 	c.lifetimes()

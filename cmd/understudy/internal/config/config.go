@@ -39,6 +39,7 @@ type Config struct {
 	Roles                []policy.Role     `yaml:"roles" file:"only" doc:"roles: who is privileged, who may impersonate whom"`
 	Clients              Clients           `yaml:"clients"`
 	Backchannel          Backchannel       `yaml:"backchannel"`
+	TrustedIssuers       []TrustedIssuer   `yaml:"trusted_issuers" file:"only" doc:"other issuers whose access tokens may say who acts, beside a ticket of the impersonate page; none unless listed"`
 	Log                  Log               `yaml:"log"`
 	SupportURL           string            `yaml:"support_url" doc:"where a page sends those who need help"`
 }

@@ -53,6 +53,7 @@ func Load(src Sources) (*Loaded, error) {
 		l.secretFile("sealing_key", &l.SealingKey, l.SealingKeyFile),
 		l.cutPassword(),
 		l.secretFile("database_password", &l.DatabasePassword, l.DatabasePasswordFile),
+		l.trustSecrets(),
 	)
 }
 

@@ -33,6 +33,11 @@ func (c *Config) Risks() []string {
 	}
 	out = append(out, readableSecret("database_password_file", c.DatabasePasswordFile)...)
 	out = append(out, readableSecret("sealing_key_file", c.SealingKeyFile)...)
+	for i, t := range c.TrustedIssuers {
+		if t.Introspection != nil {
+			out = append(out, readableSecret(fmt.Sprintf("trusted_issuers[%d].introspection.client_secret_file", i), t.Introspection.ClientSecretFile)...)
+		}
+	}
 	for _, r := range c.Roles {
 		if r.Impersonate == nil {
 			continue

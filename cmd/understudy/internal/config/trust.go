@@ -1,0 +1,101 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/server"
+	"github.com/understudy-id/understudy/oauth/upstream"
+)
+
+// TrustedIssuer is another issuer whose access tokens may say who acts: server.TrustedIssuer, with the names that its parts have here.
+type TrustedIssuer struct {
+	Issuer        string              `yaml:"issuer" json:"issuer"`
+	JWKSURI       string              `yaml:"jwks_uri,omitempty" json:"jwks_uri,omitempty"`
+	AllowPrivate  []string            `yaml:"allow_private,omitempty" json:"allow_private,omitempty"`
+	Audience      string              `yaml:"audience" json:"audience"`
+	Clients       map[string][]string `yaml:"clients" json:"clients"`
+	ClientClaim   string              `yaml:"client_claim,omitempty" json:"client_claim,omitempty"`
+	IDClaim       string              `yaml:"id_claim,omitempty" json:"id_claim,omitempty"`
+	MaxAge        time.Duration       `yaml:"max_age,omitempty" json:"max_age,omitempty"`
+	Algorithms    []string            `yaml:"algorithms,omitempty" json:"algorithms,omitempty"`
+	ACR           []string            `yaml:"acr,omitempty" json:"acr,omitempty"`
+	Impersonate   Mark                `yaml:"impersonate" json:"impersonate"`
+	Live          string              `yaml:"live,omitempty" json:"live,omitempty"`
+	Introspection *Introspection      `yaml:"introspection,omitempty" json:"introspection,omitempty"`
+}
+
+// Mark is what a token must say to start anything: a scope, or a claim and its value.
+type Mark struct {
+	Scope string `yaml:"scope,omitempty" json:"scope,omitempty"`
+	Claim string `yaml:"claim,omitempty" json:"claim,omitempty"`
+	Value string `yaml:"value,omitempty" json:"value,omitempty"`
+}
+
+// Introspection is where an issuer tells whether its tokens are still good. The secret stands in a file alone, so that the rest of the
+// rule may be shown.
+type Introspection struct {
+	Endpoint         string `yaml:"endpoint" json:"endpoint"`
+	ClientID         string `yaml:"client_id" json:"client_id"`
+	ClientSecretFile string `yaml:"client_secret_file" json:"client_secret_file"`
+
+	secret oauth.Secret
+}
+
+// trustSecrets reads the files that the rules name.
+func (l *Loaded) trustSecrets() error {
+	for i, t := range l.TrustedIssuers {
+		if t.Introspection == nil {
+			continue
+		}
+		data, err := os.ReadFile(t.Introspection.ClientSecretFile)
+		if err != nil {
+			return &Problem{Where: l.From("trusted_issuers"), What: fmt.Sprintf("trusted_issuers[%d].introspection.client_secret_file: %v", i, err)}
+		}
+		t.Introspection.secret = oauth.Secret(strings.TrimSpace(string(data)))
+	}
+	return nil
+}
+
+// Trusted are the rules of a configuration that Check found nothing in. Issuers on this machine are for a server on this machine.
+func (c *Config) Trusted() []server.TrustedIssuer {
+	var out []server.TrustedIssuer
+	for _, t := range c.TrustedIssuers {
+		out = append(out, t.rule(c.Loopback()))
+	}
+	return out
+}
+
+func (t TrustedIssuer) rule(loopback bool) server.TrustedIssuer {
+	r := server.TrustedIssuer{Live: impersonation.Liveness(t.Live), TrustConfig: upstream.TrustConfig{
+		Issuer:   upstream.IssuerConfig{URL: t.Issuer, JWKSURI: t.JWKSURI, AllowPrivate: prefixes(t.AllowPrivate), Loopback: loopback},
+		Audience: t.Audience, Clients: t.Clients, ClientClaim: t.ClientClaim, IDClaim: t.IDClaim, MaxAge: t.MaxAge, Algorithms: t.Algorithms, ACR: t.ACR,
+		Impersonate: upstream.Mark(t.Impersonate),
+	}}
+	if i := t.Introspection; i != nil {
+		r.Introspection = upstream.Introspection{Endpoint: i.Endpoint, ClientID: i.ClientID, ClientSecret: i.secret}
+	}
+	return r
+}
+
+func (c *checker) trusted() {
+	seen := make(map[string]bool)
+	for i, t := range c.l.TrustedIssuers {
+		path := fmt.Sprintf("trusted_issuers[%d]", i)
+		add := func(what, hint string) { c.addAt(c.at("trusted_issuers"), path+": "+what, hint) }
+		if err := t.rule(c.l.Loopback()).Check(c.l.PublicURL); err != nil {
+			add(strings.TrimPrefix(err.Error(), "upstream: "), "")
+		}
+		if seen[t.Issuer] {
+			add("issuer is there twice", "one rule says all of an issuer")
+		}
+		seen[t.Issuer] = true
+		if len(prefixes(t.AllowPrivate)) != len(t.AllowPrivate) {
+			add("allow_private has what is not a network", "such as 10.1.0.0/16 or fd00:1::/32")
+		}
+	}
+}
