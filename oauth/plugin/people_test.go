@@ -233,6 +233,10 @@ func TestDirectoryThatDoesNotLookAtCase(t *testing.T) {
 			t.Errorf("%s: a ticket is %v; want %v", subject, got, want)
 		}
 	}
+	h.login1(func(l *impersonation.Login) { l.User = "U-1" })
+	if r := h.get("/audit"); r.status != http.StatusSeeOther {
+		t.Errorf("signed in under another ID: %d", r.status)
+	}
 }
 
 // A login that tells when it was used last dies of idleness; one that does not is the provider's to end.
