@@ -59,6 +59,24 @@ func TestStorageThatForgets(t *testing.T) {
 	h.is(h.start(), "active: u-2, act u-1, orders:read")
 }
 
+// A token under the request ID of somebody's session, of another client or about another user, is none of that session.
+func TestTokenOfAnotherUnderASession(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	as := h.start()
+	claims := func() map[string]any {
+		return map[string]any{"act": map[string]any{"iss": h.srv.URL, "sub": "u-1"}, "sid": as.sid(), "client_id": "shop"}
+	}
+	for _, c := range []struct {
+		client, subject, want string
+	}{
+		{"shop", "u-2", "active: u-2, act u-1, orders:read impersonate"}, {"other", "u-2", "inactive"}, {"shop", "u-3", "inactive"},
+	} {
+		access := h.mint(opaque, c.client, plugin.Token{ID: as.sid(), Subject: c.subject, Claims: claims()})
+		h.is(token{browser: h.browser, access: access}, c.want)
+	}
+}
+
 // A storage that keeps sessions as JSON gives back other types than it got; they say the same.
 func TestStorageThatKeepsJSON(t *testing.T) {
 	t.Parallel()
