@@ -18,7 +18,8 @@ func TestNamesOfTheClient(t *testing.T) {
 	b.users.all[1].Identities = []oauth.Party{{Issuer: idp, Subject: "usr_marta"}} // Bob has Marta's ID there
 	b.who.User.Identities = []oauth.Party{{Issuer: idp, Subject: "A-1"}}
 	r := b.serve(t, get("subject", "usr_marta"))
-	if page := body(t, r); r.StatusCode != http.StatusOK || !strings.Contains(page, "Bob Marsh") || !strings.Contains(page, `name="subject" value="usr_bob"`) {
+	if page := body(t, r); r.StatusCode != http.StatusOK || !strings.Contains(page, "Bob Marsh") || !strings.Contains(page, `name="subject" value="usr_bob"`) ||
+		!strings.Contains(page, `state=s%261&amp;subject=usr_marta"`) {
 		t.Errorf("the link: got %s; want Bob, with his ID in the form", r.Status)
 	}
 	for _, subject := range []string{"usr_bob", "usr_omar", "nobody"} {
@@ -32,6 +33,9 @@ func TestNamesOfTheClient(t *testing.T) {
 	b.users.all[1].Identities[0].Subject = "B-2"
 	if r := b.serve(t, post()); r.StatusCode != http.StatusSeeOther || len(b.issued) != 1 || b.issued[0].Subject != "usr_bob" {
 		t.Errorf("the form: got %s and tickets %+v; want one about Bob", r.Status, b.issued)
+	}
+	if r := b.serve(t, post("reason", "short")); r.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(body(t, r), "Bob Marsh") {
+		t.Errorf("the form with a fault: got %s; want it again, about Bob", r.Status)
 	}
 	b.signed = false
 	for what, r := range map[string]*http.Request{"link": get("subject", "B-2"), "form": post()} {
