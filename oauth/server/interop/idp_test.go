@@ -21,6 +21,8 @@ import (
 	"github.com/zitadel/oidc/v3/example/server/exampleop"
 	"github.com/zitadel/oidc/v3/example/server/storage"
 	"github.com/zitadel/oidc/v3/pkg/op"
+
+	"github.com/understudy-id/understudy/oauth/upstream"
 )
 
 const (
@@ -36,6 +38,9 @@ type idp struct {
 	sendsLogout bool       // it sends logout tokens by itself
 	signing     op.Storage // of the one that does not, to sign one with
 	groups      []string
+	// How its access tokens are asked for and read (way B): with one more scope, and as a resource where it knows such; audience is in aud.
+	scope, resource, audience string
+	mark                      upstream.Mark
 }
 
 // places are where an idp sends people, and its logout tokens.
@@ -58,10 +63,18 @@ func (s *zitadelStore) GetClientByClientID(ctx context.Context, id string) (op.C
 	return zitadelClient{c, s.signedOut}, nil
 }
 
+// GetPrivateClaimsFromScopes says in access tokens what operators have them say: who may impersonate.
+func (s *zitadelStore) GetPrivateClaimsFromScopes(context.Context, string, string, []string) (map[string]any, error) {
+	return map[string]any{"may": []string{"report", "impersonate"}}, nil
+}
+
 type zitadelClient struct {
 	op.Client
 	signedOut string
 }
+
+// AccessTokenType is one that somebody else can read.
+func (zitadelClient) AccessTokenType() op.AccessTokenType { return op.AccessTokenTypeJWT }
 
 func (c zitadelClient) PostLogoutRedirectURIs() []string { return []string{c.signedOut} }
 
@@ -79,7 +92,7 @@ func startZitadel(t *testing.T, p places) *idp {
 	listener.Config.Handler = exampleop.SetupServer(issuer, s, slog.New(slog.DiscardHandler), false)
 	listener.Start()
 	t.Cleanup(listener.Close)
-	return &idp{issuer: issuer, signing: s}
+	return &idp{issuer: issuer, signing: s, scope: "profile", audience: idpClient, mark: upstream.Mark{Claim: "may", Value: "impersonate"}}
 }
 
 // startNode is npm's oidc-provider, in a process of its own.
@@ -111,7 +124,8 @@ func startNode(t *testing.T, p places) *idp {
 	}
 	var said struct{ Issuer string }
 	must(t, json.Unmarshal(line, &said))
-	return &idp{issuer: said.Issuer, acr: "mfa", sendsLogout: true, groups: []string{"support"}}
+	return &idp{issuer: said.Issuer, acr: "mfa", sendsLogout: true, groups: []string{"support"},
+		scope: "impersonate", resource: "urn:understudy:actors", audience: "urn:understudy:actors", mark: upstream.Mark{Scope: "impersonate"}}
 }
 
 // visitor is sam's browser: it follows redirects, fills in the forms of the idp, and stops where a redirect leads to one of its ends.

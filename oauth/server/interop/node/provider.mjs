@@ -11,6 +11,8 @@ const keys = await Promise.all(['RS256', 'ES256'].map(async (alg) => {
   return { ...await exportJWK(privateKey), alg, use: 'sig', kid: alg }
 }))
 
+const getResourceServerInfo = () => ({ scope: 'impersonate', accessTokenFormat: 'jwt', accessTokenTTL: 300 })
+
 const server = createServer()
 server.listen(0, '127.0.0.1', () => {
   const issuer = `http://127.0.0.1:${server.address().port}`
@@ -24,12 +26,13 @@ server.listen(0, '127.0.0.1', () => {
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'groups'] },
     acrValues: ['mfa'],
     fetch: (url, { dispatcher, ...options }) => fetch(url, options), // its own dispatcher refuses loopback, where we are
-    features: { devInteractions: { enabled: false }, backchannelLogout: { enabled: true } },
+    features: { devInteractions: { enabled: false }, backchannelLogout: { enabled: true }, resourceIndicators: { enabled: true, getResourceServerInfo } },
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
     findAccount: (ctx, id) => id === sam.sub ? { accountId: id, claims: () => sam } : undefined,
     async loadExistingGrant (ctx) {
       const grant = new ctx.oidc.provider.Grant({ clientId: ctx.oidc.client.clientId, accountId: ctx.oidc.session.accountId })
       grant.addOIDCScope('openid email profile')
+      if (ctx.oidc.params.resource) grant.addResourceScope(ctx.oidc.params.resource, 'impersonate')
       await grant.save()
       return grant
     },
