@@ -266,6 +266,25 @@ func TestKeysAreCached(t *testing.T) {
 	}
 }
 
+// TestLongAnswers: what is good is refused beyond its length, and taken up to it.
+func TestLongAnswers(t *testing.T) {
+	t.Parallel()
+	for path, most := range map[string]int{discoveryPath: 256 << 10, keysPath: 512 << 10} {
+		for _, more := range []int{0, 1} {
+			f := newFake(t)
+			body := jwks(t, f.keys...)
+			if path == discoveryPath {
+				body = marshal(t, f.document())
+			}
+			f.answer(path, says(string(body)+strings.Repeat(" ", most+more-len(body))))
+			keys, err := f.issuer().Keys(t.Context(), "")
+			if more == 0 && (err != nil || len(keys) != 1) || more == 1 && !errors.Is(err, upstream.ErrDocument) {
+				t.Errorf("%s of %d bytes: got %d keys, %v", path, most+more, len(keys), err)
+			}
+		}
+	}
+}
+
 // until polls, since some things happen beside their callers.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
