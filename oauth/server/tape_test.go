@@ -430,3 +430,88 @@ func (r *tape) UsePushedRequest(ctx context.Context, a oauth.Hash, b time.Time) 
 	r.note("UsePushedRequest")
 	return r.Store.UsePushedRequest(ctx, a, b)
 }
+
+func (r *tape) AddSourceToken(ctx context.Context, a store.SourceTokenWrite) error {
+	r.note("AddSourceToken")
+	return r.Store.AddSourceToken(ctx, a)
+}
+
+func (r *tape) ChangeGroup(ctx context.Context, a store.GroupWrite) (store.GroupChange, error) {
+	r.note("ChangeGroup")
+	return r.Store.ChangeGroup(ctx, a)
+}
+
+func (r *tape) ChangeSource(ctx context.Context, a store.SourceWrite) error {
+	r.note("ChangeSource")
+	return r.Store.ChangeSource(ctx, a)
+}
+
+func (r *tape) CreateGroup(ctx context.Context, a store.GroupWrite) (store.GroupChange, error) {
+	r.note("CreateGroup")
+	return r.Store.CreateGroup(ctx, a)
+}
+
+func (r *tape) CreateSource(ctx context.Context, a store.SourceWrite) error {
+	r.note("CreateSource")
+	return r.Store.CreateSource(ctx, a)
+}
+
+func (r *tape) DeleteGroup(ctx context.Context, a store.GroupWrite) (store.GroupChange, error) {
+	r.note("DeleteGroup")
+	return r.Store.DeleteGroup(ctx, a)
+}
+
+func (r *tape) Group(ctx context.Context, a string, b string) (store.Group, error) {
+	r.note("Group")
+	return r.Store.Group(ctx, a, b)
+}
+
+func (r *tape) GroupsOf(ctx context.Context, a store.GroupQuery) ([]store.Group, int, error) {
+	r.note("GroupsOf")
+	return r.Store.GroupsOf(ctx, a)
+}
+
+func (r *tape) Members(ctx context.Context, a string, b string, c int) ([]store.Member, error) {
+	r.note("Members")
+	return r.Store.Members(ctx, a, b, c)
+}
+
+func (r *tape) RemoveSource(ctx context.Context, a store.SourceWrite) error {
+	r.note("RemoveSource")
+	return r.Store.RemoveSource(ctx, a)
+}
+
+func (r *tape) RevokeSourceToken(ctx context.Context, a store.SourceTokenWrite) error {
+	r.note("RevokeSourceToken")
+	return r.Store.RevokeSourceToken(ctx, a)
+}
+
+func (r *tape) Source(ctx context.Context, a string) (store.Source, error) {
+	r.note("Source")
+	return r.Store.Source(ctx, a)
+}
+
+func (r *tape) SourceByToken(ctx context.Context, a oauth.Hash, b time.Time) (store.Source, store.SourceToken, error) {
+	r.note("SourceByToken")
+	return r.Store.SourceByToken(ctx, a, b)
+}
+
+func (r *tape) SourceTokens(ctx context.Context, a string) ([]store.SourceToken, error) {
+	r.note("SourceTokens")
+	return r.Store.SourceTokens(ctx, a)
+}
+
+func (r *tape) Sources(ctx context.Context) ([]store.Source, error) {
+	r.note("Sources")
+	return r.Store.Sources(ctx)
+}
+
+func (r *tape) TouchSourceToken(ctx context.Context, a string, b time.Time) error {
+	r.note("TouchSourceToken")
+	return r.Store.TouchSourceToken(ctx, a, b)
+}
+
+func (r *tape) UsersOf(ctx context.Context, a store.UserQuery) ([]directory.User, int, error) {
+	r.note("UsersOf")
+	return r.Store.UsersOf(ctx, a)
+}
