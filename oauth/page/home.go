@@ -13,8 +13,8 @@ func (p *Pages) Home(w http.ResponseWriter, r *http.Request, who Who) {
 	p.render(w, r, "home", frame{
 		status: http.StatusOK, Title: text("home.title"), Me: who.User.Email, Narrow: true,
 		Page: struct {
-			Name, Email  string
-			Audit, Enrol bool
-		}{who.User.Name, who.User.Email, p.cfg.MayAudit(me) || p.cfg.MayImpersonate(me), !who.User.SecondFactor},
+			Name, Email          string
+			Audit, Enrol, Factor bool
+		}{who.User.Name, who.User.Email, p.cfg.MayAudit(me) || p.cfg.MayImpersonate(me), !who.User.SecondFactor && who.Login.Upstream == "", who.User.SecondFactor},
 	})
 }

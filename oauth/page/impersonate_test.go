@@ -182,7 +182,13 @@ func TestStepUpKeepsAll(t *testing.T) {
 	for _, enrolled := range []bool{true, false} {
 		b := setup(t)
 		var again, enrol, back string
-		b.cfg.SignInURL = func(to string) string { again = to; return "/sign-in" }
+		b.cfg.SignInURL = func(who page.Who, to string) string {
+			if !who.User.SecondFactor {
+				return ""
+			}
+			again = to
+			return "/sign-in"
+		}
 		b.cfg.SecondFactorURL = func(to string) string { enrol = to; return "/sign-in/second-factor" }
 		b.who.User.SecondFactor = enrolled
 		b.refuse = refusal("Second factor.", policy.NeedStepUp)

@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"html/template"
+	"strings"
 )
 
 // messages are all words of the pages, by key. They are HTML of our own: a value goes in by %s or %d only, through markup
@@ -190,6 +191,7 @@ var messages = map[string]string{
 	"denied.title":   "You can't impersonate %s",
 	"denied.advice":  "Impersonation is not possible at the moment. Ask who administers understudy.",
 	"denied.stepup":  "Sign in again with your second factor, and you come back here. What you typed is kept.",
+	"denied.again":   "Sign in again, and you come back here. What you typed is kept.",
 	"denied.first":   "You need a second factor to impersonate anybody.",
 	"denied.signin":  "Sign in again",
 	"denied.factor":  "You have none yet. Set one up, and you come back here. What you typed is kept.",
@@ -232,39 +234,74 @@ var messages = map[string]string{
 	"text.503":   "Nothing was done. Try again in a moment.",
 	"retry":      "Try again",
 
-	"signin.title":    "Sign in",
-	"signin.for":      "To continue to %s",
-	"signin.email":    "E-mail address",
-	"signin.password": "Password",
-	"signin.button":   "Sign in",
-	"signin.failed":   "The e-mail address or the password is wrong",
-	"signin.expired":  "This page was open too long: sign in again",
-	"signin.over":     "Your session is over: sign in again. What you typed is kept.",
-	"signin.locked":   "Too many tries: wait %d minutes, then try again",
-	"signin.locked1":  "Too many tries: wait 1 minute, then try again",
-	"acting.title":    "You're still impersonating somebody",
-	"acting.app":      "At %s, in this browser or another one, you're impersonating:",
-	"acting.noapp":    "In this browser or another one, you're impersonating:",
-	"acting.text":     "To go on as yourself, stop that first.",
-	"acting.button":   "Stop, and go on as %s",
-	"factor.title":    "Enter your code",
-	"factor.label":    "Code",
-	"factor.hint":     "The 6 digits that your authenticator app shows now.",
-	"factor.button":   "Continue",
-	"factor.failed":   "The code is wrong or was used before: enter the one that the app shows now",
-	"enrol.title":     "Set up a second factor",
-	"enrol.lead":      "To impersonate others you need an authenticator app on your phone or computer.",
-	"enrol.scan":      "Scan this picture with the app",
-	"enrol.alt":       "QR code that holds the key below",
-	"enrol.link":      "Open it in an app on this device",
-	"enrol.type":      "Or type this key into the app",
-	"enrol.hint":      "Then enter the 6 digits that the app shows.",
-	"enrol.button":    "Finish",
-	"signout.title":   "Sign out?",
-	"signout.app":     "%s asks to sign you out of understudy. You are signed in as %s.",
-	"signout.noapp":   "You are signed in to understudy as %s, and followed a link that leads to signing out.",
-	"signout.button":  "Sign out",
-	"signout.stay":    "Stay signed in",
+	"signin.title":     "Sign in",
+	"signin.for":       "To continue to %s",
+	"signin.email":     "E-mail address",
+	"signin.password":  "Password",
+	"signin.button":    "Sign in",
+	"signin.failed":    "The e-mail address or the password is wrong",
+	"signin.expired":   "This page was open too long: sign in again",
+	"signin.over":      "Your session is over: sign in again. What you typed is kept.",
+	"signin.with":      "Continue with %s",
+	"signin.or":        "Or with a password of understudy",
+	"signin.emergency": "In an emergency, sign in with a password of understudy",
+	"signin.alarm":     "This way in is for emergencies. Each use raises an alarm.",
+	"signin.locked":    "Too many tries: wait %d minutes, then try again",
+	"signin.locked1":   "Too many tries: wait 1 minute, then try again",
+	"acting.title":     "You're still impersonating somebody",
+	"acting.app":       "At %s, in this browser or another one, you're impersonating:",
+	"acting.noapp":     "In this browser or another one, you're impersonating:",
+	"acting.text":      "To go on as yourself, stop that first.",
+	"acting.button":    "Stop, and go on as %s",
+	"factor.title":     "Enter your code",
+	"factor.label":     "Code",
+	"factor.hint":      "The 6 digits that your authenticator app shows now.",
+	"factor.button":    "Continue",
+	"factor.failed":    "The code is wrong or was used before: enter the one that the app shows now",
+	"enrol.title":      "Set up a second factor",
+	"enrol.lead":       "To impersonate others you need an authenticator app on your phone or computer.",
+	"enrol.scan":       "Scan this picture with the app",
+	"enrol.alt":        "QR code that holds the key below",
+	"enrol.link":       "Open it in an app on this device",
+	"enrol.type":       "Or type this key into the app",
+	"enrol.hint":       "Then enter the 6 digits that the app shows.",
+	"enrol.button":     "Finish",
+	"signout.title":    "Sign out?",
+	"signout.app":      "%s asks to sign you out of understudy. You are signed in as %s.",
+	"signout.noapp":    "You are signed in to understudy as %s, and followed a link that leads to signing out.",
+	"signout.button":   "Sign out",
+	"signout.stay":     "Stay signed in",
+
+	"leave.title":     "Going on to %s",
+	"leave.text":      "You will be there in a moment. If nothing happens, press the button.",
+	"leave.signedout": "You are signed out of understudy. Now %s signs you out too. If nothing happens, press the button.",
+	"leave.on":        "Go on to %s",
+
+	"upstream.down.title":     "%s did not answer",
+	"upstream.down":           "Nothing was stored. Try again in a moment, or sign in another way.",
+	"upstream.slow.title":     "%s did not answer in time",
+	"upstream.slow":           "Nothing was stored. Try again in a moment, or sign in another way.",
+	"upstream.lied.title":     "%s gave an answer that can't be used",
+	"upstream.lied":           "Nothing was stored. If it happens again, ask who administers understudy.",
+	"upstream.refused.title":  "%s did not sign you in",
+	"upstream.refused":        "Nothing was stored. Try again, or sign in another way.",
+	"upstream.expired.title":  "This page was open too long",
+	"upstream.expired":        "Nothing was stored. Start again.",
+	"upstream.weak.title":     "%s did not ask for your second factor",
+	"upstream.weak":           "What you want to do needs a sign-in by more than one factor. Nothing was stored.",
+	"upstream.stale.title":    "%s did not ask you to sign in again",
+	"upstream.stale":          "What you want to do needs a fresh sign-in. Nothing was stored.",
+	"upstream.unknown.title":  "You have no account here",
+	"upstream.unknown":        "%s knows you, understudy does not. Ask who administers understudy to add you.",
+	"upstream.disabled.title": "Your account is disabled",
+	"upstream.disabled":       "Nobody can sign in with it. Ask who administers understudy.",
+	"upstream.taken.title":    "Your e-mail address is in use here",
+	"upstream.taken":          "Another account has the address that %s gave. The two were not joined. Ask who administers understudy.",
+	"upstream.noemail.title":  "%s gave no verified e-mail address",
+	"upstream.noemail":        "An account here needs one. Nothing was stored.",
+	"upstream.noplace.title":  "%s did not say which organisation you are in",
+	"upstream.noplace":        "An account here needs one. Nothing was stored.",
+	"upstream.again":          "Back to sign-in",
 
 	"signedout.title":  "You are signed out",
 	"signedout.text":   "You are signed out of understudy. Impersonations that you had started have ended. Apps may keep a sign-in of their own.",
@@ -279,6 +316,14 @@ func text(key string, args ...any) string {
 		}
 	}
 	return fmt.Sprintf(message(key), args...)
+}
+
+// named is text for a message that says who, or does not.
+func named(key, name string) string {
+	if strings.Contains(message(key), "%s") {
+		return text(key, name)
+	}
+	return text(key)
 }
 
 // markup is a message as HTML. Strings in it are cleaned, escaped, and isolated in a bdi element (HTML §4.5.25).

@@ -51,8 +51,9 @@ type Config struct {
 	Issuer string
 	// SignedIn tells who sends the request; false if nobody is signed in. An error is a failure.
 	SignedIn func(*http.Request) (Who, bool, error)
-	// SignInURL is where to sign in again before coming back to returnTo: path and query of a page.
-	SignInURL func(returnTo string) string
+	// SignInURL is where this person signs in again, by a second factor and now, before coming back to returnTo: path and query of a page. ""
+	// if that cannot help; with a sign-in of ours they may then set up a second factor.
+	SignInURL func(who Who, returnTo string) string
 	// SignedOutURL is the same for whom SignedIn does not know. r is their request, by which one can tell them that they were
 	// signed in before.
 	SignedOutURL func(r *http.Request, returnTo string) string

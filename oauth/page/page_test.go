@@ -164,10 +164,15 @@ func setup(t *testing.T) *bench {
 		Name:   "Billing portal", RedirectURIs: []string{callback, "javascript:alert(1)", "https://x;y.example/", "https://app.example/cb#f"},
 	}
 	b.cfg = page.Config{
-		Issuer:          issuer,
-		SignedIn:        func(*http.Request) (page.Who, bool, error) { return b.who, b.signed, nil },
-		SignedOutURL:    func(_ *http.Request, to string) string { return "/sign-in?" + url.Values{"return_to": {to}}.Encode() },
-		SignInURL:       func(to string) string { return "/sign-in?" + url.Values{"return_to": {to}}.Encode() },
+		Issuer:       issuer,
+		SignedIn:     func(*http.Request) (page.Who, bool, error) { return b.who, b.signed, nil },
+		SignedOutURL: func(_ *http.Request, to string) string { return "/sign-in?" + url.Values{"return_to": {to}}.Encode() },
+		SignInURL: func(who page.Who, to string) string {
+			if !who.User.SecondFactor {
+				return ""
+			}
+			return "/sign-in?" + url.Values{"return_to": {to}}.Encode()
+		},
 		SecondFactorURL: func(to string) string { return "/sign-in/second-factor?" + url.Values{"return_to": {to}}.Encode() },
 		Directory:       &b.users, Decider: b, Tickets: b,
 		MayImpersonate:  func(p policy.Person) bool { return slices.Contains(p.Roles, "support") },

@@ -35,7 +35,7 @@ func (p *Pages) loadTemplates() error {
 		return fmt.Errorf("page: parsing the layout: %w", err)
 	}
 	p.templates = make(map[string]*template.Template)
-	for _, name := range []string{"find", "ask", "denied", "staff", "parameter", "error", "signin", "factor", "enrol", "signout", "signedout", "acting", "home", "audit", "story"} {
+	for _, name := range []string{"find", "ask", "denied", "staff", "parameter", "error", "signin", "leave", "factor", "enrol", "signout", "signedout", "acting", "home", "audit", "story"} {
 		t, err := template.Must(base.Clone()).ParseFS(templateFiles, "templates/"+name+".html")
 		if err != nil {
 			return fmt.Errorf("page: parsing %s: %w", name, err)

@@ -24,6 +24,13 @@ type SignInView struct {
 	Failed, Expired, Over bool
 	// Locked is how long nobody may try; zero: not locked.
 	Locked time.Duration
+	// Upstreams are other providers to sign in through; they come first.
+	Upstreams []UpstreamChoice
+	// NoPassword leaves the form for a password out. PasswordURL is a link to the page that has it, "" for none: path and query on this
+	// origin. Emergency says that the form raises an alarm.
+	NoPassword  bool
+	PasswordURL string
+	Emergency   bool
 }
 
 // SignIn writes the sign-in page.
@@ -40,10 +47,12 @@ func (p *Pages) SignIn(w http.ResponseWriter, r *http.Request, status int, v Sig
 	p.render(w, r, "signin", frame{
 		status: status, formEnd: origin(v.RedirectURI), Title: text("signin.title"), Failed: f != nil, Narrow: true,
 		Page: struct {
-			Action, App, Email string
-			Over               bool
-			Faults             faults
-		}{v.Action, v.App, v.Email, v.Over && f == nil, f},
+			Action, App, Email        string
+			Over, Password, Emergency bool
+			PasswordURL               string
+			Upstreams                 []UpstreamChoice
+			Faults                    faults
+		}{v.Action, v.App, v.Email, v.Over && f == nil, !v.NoPassword, v.Emergency, v.PasswordURL, v.Upstreams, f},
 	})
 }
 

@@ -115,6 +115,7 @@ type deniedPage struct {
 	Heading template.HTML
 	Advice  string
 	SignIn  string // link, "" if signing in again would not help
+	Other   bool   // that signing in again is at another provider, which knows what it asks for
 	Enrol   string // link, "" if a second factor is there or would not help
 	Nothing bool   // say that the attempt is on record
 	Change  string // link to the search
@@ -136,9 +137,8 @@ func (v *visit) denied(u directory.User, d policy.Decision) {
 
 // stepUp offers what would make the sign-in strong enough, with the way back to here.
 func (p *Pages) stepUp(who Who, here string, page *deniedPage) {
-	if who.User.SecondFactor {
-		page.SignIn = p.cfg.SignInURL(here)
-	} else { // signing in again by password alone would lead back to this page
+	page.SignIn, page.Other = p.cfg.SignInURL(who, here), who.Login.Upstream != ""
+	if page.SignIn == "" && who.Login.Upstream == "" {
 		page.Enrol = p.cfg.SecondFactorURL(here)
 	}
 }

@@ -28,7 +28,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	answer, err := s.authorization(r, a)
 	switch {
 	case errors.Is(err, errSignIn):
-		seeOther(w, s.signInURL(a.again(r.URL.Path)))
+		seeOther(w, s.signInURL(a.again(r.URL.Path), a.demand()))
 	case errors.Is(err, errActing):
 		seeOther(w, s.actingURL(a.again(r.URL.Path)))
 	case errors.Is(err, errPushed), err != nil && toWire(err).Status >= 500:

@@ -69,6 +69,10 @@ type Config struct {
 	Box *seal.Box
 	// Passwords checks passwords. Nil makes one of the default size.
 	Passwords *password.Pool
+	// Upstreams are other providers through which people sign in too. Nil: none.
+	Upstreams []Upstream
+	// Local is whether people sign in by a password of ours. "" is LocalEnabled.
+	Local Local
 	// TrustedProxies may name the client's address in X-Forwarded-For. Nil trusts nobody.
 	TrustedProxies []netip.Prefix
 	// Backchannel are networks in which clients may have their back-channel logout URI though they are not public (RFC 8725 §3.10).
@@ -111,6 +115,10 @@ func (c *Config) complete() error {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	c.Local = cmp.Or(c.Local, LocalEnabled)
+	if !slices.Contains([]Local{LocalEnabled, LocalBreakGlass, LocalDisabled}, c.Local) {
+		return fmt.Errorf("server: Local %q must be enabled, break_glass or disabled", c.Local)
 	}
 	c.Lifetimes, c.Limits = c.Lifetimes.withDefaults(), c.Limits.withDefaults()
 	return nil

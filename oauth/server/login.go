@@ -64,14 +64,19 @@ func (s *Server) findLogin(r *http.Request) (*impersonation.Login, directory.Use
 	return &login, user, nil
 }
 
-func (s *Server) signInURL(returnTo string) string {
-	return "/sign-in?" + url.Values{"return_to": {returnTo}}.Encode()
+// signInURL is the sign-in page, from which one goes on to returnTo. A password of ours meets every demand, or is asked for more there.
+func (s *Server) signInURL(returnTo string, d demand) string {
+	q := url.Values{"return_to": {returnTo}}
+	if len(s.gates) > 0 {
+		d.encode(q)
+	}
+	return "/sign-in?" + q.Encode()
 }
 
 // signedOutURL is signInURL for a request that nobody is signed in for. Who was before is told so: a POST comes from a form of ours,
 // and a cookie that is on record was good once.
 func (s *Server) signedOutURL(r *http.Request, returnTo string) string {
-	u := s.signInURL(returnTo)
+	u := s.signInURL(returnTo, noDemand)
 	if r.Method == http.MethodPost || s.knownCookie(r) {
 		u += "&over=1"
 	}
@@ -108,19 +113,65 @@ func (s *Server) showSignIn(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err)
 		return
 	}
-	v := s.signInView(r.Context(), safeReturn(f.Get("return_to")))
+	p, err := s.signInPage(f)
+	if err != nil {
+		s.errorPage(w, r, err)
+		return
+	}
+	if g := s.onlyGate(r, p); g != nil {
+		s.cross(w, r, g, p)
+		return
+	}
+	v := s.signInView(r.Context(), p)
 	v.Over = f.Has("over")
 	s.pages.SignIn(w, r, http.StatusOK, v)
 }
 
+// signInPage is what the query of the sign-in page says. Nothing in it decides anything but what is shown and asked for.
+type signInPage struct {
+	returnTo string
+	demand   demand
+	local    bool // the password form was asked for
+	out      bool // they have just signed out
+}
+
+func (s *Server) signInPage(f url.Values) (p signInPage, err error) {
+	p = signInPage{returnTo: safeReturn(f.Get("return_to")), local: f.Has("local"), out: f.Has("out")}
+	p.demand, err = demandOf(f)
+	return p, err
+}
+
+// url is the page again; local chooses the password form.
+func (s *Server) pageURL(p signInPage, local bool) string {
+	u := s.signInURL(p.returnTo, p.demand)
+	if local && s.byPassword == LocalBreakGlass {
+		u += "&local=1"
+	}
+	return u
+}
+
+// takesPasswords reports whether the password form is on p.
+func (s *Server) takesPasswords(p signInPage) bool {
+	return s.byPassword == LocalEnabled || s.byPassword == LocalBreakGlass && p.local
+}
+
 // signInView shows which app one is going to, by its registered name, and who the app thinks one is.
-func (s *Server) signInView(ctx context.Context, returnTo string) page.SignInView {
-	v := page.SignInView{Action: s.signInURL(returnTo)}
-	if a := s.flowBehind(ctx, returnTo); a != nil {
+func (s *Server) signInView(ctx context.Context, p signInPage) page.SignInView {
+	v := page.SignInView{Action: s.pageURL(p, true), NoPassword: !s.takesPasswords(p), Emergency: s.byPassword == LocalBreakGlass}
+	if a := s.flowBehind(ctx, p.returnTo); a != nil {
 		v.App, v.RedirectURI, v.Email = a.client.Name, a.form.Get("redirect_uri"), a.form.Get("login_hint")
 	}
 	if len(v.Email) > directory.MaxEmail {
 		v.Email = ""
+	}
+	if !v.NoPassword && v.Emergency {
+		return v
+	}
+	for _, g := range s.gates {
+		v.Upstreams = append(v.Upstreams, page.UpstreamChoice{Action: s.gateURL(g, p), Label: g.label()})
+	}
+	if s.byPassword == LocalBreakGlass {
+		v.PasswordURL = s.pageURL(p, true)
 	}
 	return v
 }
@@ -170,22 +221,32 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, r, err)
 		return
 	}
-	returnTo := safeReturn(q.Get("return_to"))
+	p, err := s.signInPage(q)
+	if err != nil {
+		s.errorPage(w, r, err)
+		return
+	}
+	if !s.takesPasswords(p) {
+		s.errorPage(w, r, errNoPasswords)
+		return
+	}
 	k, locked, err := s.checkPassword(r, f.Get("email"), f.Get("password"))
 	switch {
 	case err != nil:
 		s.errorPage(w, r, err)
 	case k == nil:
-		s.signInFailed(w, r, returnTo, f.Get("email"), locked)
+		s.signInFailed(w, r, p, f.Get("email"), locked)
 	case k.user.SecondFactor:
-		s.askCode(w, r, *k, returnTo)
+		s.askCode(w, r, *k, p.returnTo)
 	default:
-		s.completeSignIn(w, r, *k, []string{"pwd"}, returnTo)
+		s.completeSignIn(w, r, *k, []string{"pwd"}, p.returnTo)
 	}
 }
 
-func (s *Server) signInFailed(w http.ResponseWriter, r *http.Request, returnTo, email string, locked time.Time) {
-	v, status := s.signInView(r.Context(), returnTo), http.StatusUnauthorized
+var errNoPasswords = &wireError{Status: http.StatusForbidden, Code: "access_denied", Description: "Nobody signs in here with a password of understudy."}
+
+func (s *Server) signInFailed(w http.ResponseWriter, r *http.Request, p signInPage, email string, locked time.Time) {
+	v, status := s.signInView(r.Context(), p), http.StatusUnauthorized
 	v.Email, v.Failed = email, true
 	if wait := locked.Sub(s.clock()); wait > 0 {
 		v.Locked, status = wait, http.StatusTooManyRequests
@@ -242,44 +303,21 @@ func (s *Server) count(ctx context.Context, email string) (locked time.Time, ref
 	return attempt.Locked, attempt.Refused, err
 }
 
-// completeSignIn opens a login under a fresh cookie, in place of the one that this browser had. Credentials that changed since they
-// were checked open none: the sign-in starts over.
+// completeSignIn opens a login for who showed to know credentials of ours. What was counted against them is forgotten.
 func (s *Server) completeSignIn(w http.ResponseWriter, r *http.Request, k known, amr []string, returnTo string) {
-	ctx, now, user := r.Context(), s.clock(), k.user
-	before, _, err := s.signedIn(r)
-	if err != nil {
-		s.errorPage(w, r, err)
+	ctx := r.Context()
+	o := opening{user: k.user, proved: k.proved, returnTo: returnTo, login: impersonation.Login{AuthTime: s.clock(), ACR: acrOf(amr), AMR: amr}}
+	if s.byPassword == LocalBreakGlass {
+		o.note = func(e *audit.Entry) { e.Set("break_glass", "true") }
+		s.log.WarnContext(ctx, "break-glass sign-in "+k.user.Email, "user", k.user.ID, "address", s.proxies.address(r), "request_id", requestID(ctx))
+	}
+	if !s.openLogin(w, r, o) {
 		return
 	}
-	login := impersonation.Login{
-		ID: oauth.NewID("lgn"), User: user.ID, AuthTime: now.Truncate(time.Second), ACR: acrOf(amr), AMR: amr, Created: now, LastUsed: now, Expires: now.Add(s.life.Login),
-	}
-	e := audit.New(audit.KindSignIn, now)
-	e.Actor, e.Request = oauth.Party{Issuer: s.issuer, Subject: user.ID}, requestID(ctx)
-	e.Set("login", login.ID)
-	e.Set("amr", strings.Join(amr, " "))
-	e.SetPersonal("actor_name", user.Name)
-	e.SetPersonal("actor_email", user.Email)
-	e.SetPersonal("address", s.proxies.address(r))
-	cookie := oauth.NewSecret()
-	write := store.LoginWrite{Write: impersonation.Write{Entries: []audit.Entry{e}, RequestID: requestID(ctx), Now: now}, Login: login, Cookie: cookie.Hash(), Proved: k.proved}
-	if before != nil {
-		write.Replaces = before.ID
-	}
-	if err := s.store.CreateLogin(ctx, write); errors.Is(err, impersonation.ErrChanged) {
-		seeOther(w, s.signInURL(returnTo))
-		return
-	} else if err != nil {
-		s.errorPage(w, r, err)
-		return
-	}
-	email, _ := directory.NormalEmail(user.Email)
+	email, _ := directory.NormalEmail(k.user.Email)
 	if err := s.store.Succeeded(ctx, store.AttemptKey(email)); err != nil { // costs the person a few tries, nothing else
 		s.log.WarnContext(ctx, "forgetting sign-in failures failed", "error", err, "request_id", requestID(ctx))
 	}
-	s.setCookie(w, loginCookie, string(cookie), 0)
-	s.setCookie(w, pendingCookie, "", -1)
-	seeOther(w, returnTo)
 }
 
 // setCookie sets one of the issuer's cookies: maxAge in seconds, 0 for the browser's session, negative to expire it. They are

@@ -87,7 +87,7 @@ func (s *Server) showCode(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.pendingOf(r, purposeCode) == nil {
-		seeOther(w, s.signInURL(safeReturn(f.Get("return_to"))))
+		seeOther(w, s.signInURL(safeReturn(f.Get("return_to")), noDemand))
 		return
 	}
 	s.pages.SecondFactor(w, r, http.StatusOK, s.codeView(r, f))
@@ -108,7 +108,7 @@ func (s *Server) signInCode(w http.ResponseWriter, r *http.Request) {
 	returnTo := safeReturn(q.Get("return_to"))
 	p := s.pendingOf(r, purposeCode)
 	if p == nil || len(p.Proved) != len(oauth.Hash{}) {
-		seeOther(w, s.signInURL(returnTo))
+		seeOther(w, s.signInURL(returnTo, noDemand))
 		return
 	}
 	user, locked, err := s.checkCode(r.Context(), p.User, strings.ReplaceAll(f.Get("code"), " ", ""))
@@ -189,8 +189,11 @@ func (s *Server) enrolling(w http.ResponseWriter, r *http.Request) (login *imper
 	switch {
 	case err != nil:
 		s.errorPage(w, r, err)
+	case login != nil && login.Upstream != "":
+		s.errorPage(w, r, &wireError{Status: http.StatusConflict, Code: "invalid_request",
+			Description: "You signed in through another provider: your second factor is set up there."})
 	case login == nil || s.clock().Sub(login.AuthTime) > freshFor:
-		seeOther(w, s.signInURL(r.URL.RequestURI()))
+		seeOther(w, s.signInURL(r.URL.RequestURI(), noDemand))
 	case user.SecondFactor:
 		s.errorPage(w, r, &wireError{Status: http.StatusConflict, Code: "invalid_request",
 			Description: "A second factor is set up for this account already. An operator can take it away, if you lost it."})

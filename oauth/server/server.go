@@ -30,17 +30,19 @@ import (
 
 // Server answers the routes of the wire. Make it with New; it is safe for concurrent use.
 type Server struct {
-	issuer    string
-	store     store.Store
-	registry  policy.Registry
-	life      Lifetimes
-	box       *seal.Box
-	passwords *password.Pool
-	log       *slog.Logger
-	now       func() time.Time
-	proxies   proxies
-	rules     *policy.Rules
-	trusted   trusted
+	issuer     string
+	store      store.Store
+	registry   policy.Registry
+	life       Lifetimes
+	box        *seal.Box
+	passwords  *password.Pool
+	log        *slog.Logger
+	now        func() time.Time
+	proxies    proxies
+	rules      *policy.Rules
+	gates      []*gate
+	byPassword Local
+	trusted    trusted
 
 	algorithm string       // of all but the ID tokens of clients that want another
 	ownKeys   []tokens.Key // that sign in place of the store's
@@ -73,7 +75,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	s := &Server{
 		issuer: c.PublicURL, store: c.Store, vouching: vouch.New(c.Store.Ready), registry: c.Registry, life: c.Lifetimes, box: c.Box, passwords: c.Passwords, log: c.Logger,
-		now: c.Now, proxies: c.TrustedProxies, rules: rules, algorithm: c.SigningAlgorithm, ownKeys: c.Keys,
+		now: c.Now, byPassword: c.Local, proxies: c.TrustedProxies, rules: rules, algorithm: c.SigningAlgorithm, ownKeys: c.Keys,
 		strangers: rate.NewLimiter(1, 10), // one line a second tells as much as a thousand
 		searches:  newLimits(searchesPerMinute),
 		acts:      newLimits(actionsPerMinute),
@@ -83,6 +85,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		pushes:    newLimits(pushesPerMinute),
 	}
 	if s.trusted, err = newTrusted(c); err != nil {
+		return nil, err
+	}
+	if err := s.openGates(c); err != nil {
 		return nil, err
 	}
 	s.service, err = impersonation.New(impersonation.Config{
@@ -147,6 +152,9 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /sign-in", form(s.signIn))
 	mux.HandleFunc("GET /sign-in/code", s.showCode)
 	mux.Handle("POST /sign-in/code", form(s.signInCode))
+	mux.Handle("POST /sign-in/upstream/{name}", form(s.toUpstream))
+	mux.HandleFunc("GET /sign-in/upstream/{name}", s.backFromUpstream)
+	mux.HandleFunc("GET /sign-in/callback/{name}", s.fromUpstream)
 	mux.HandleFunc("GET /sign-in/second-factor", s.showEnrol)
 	mux.Handle("POST /sign-in/second-factor", form(s.enrol))
 	mux.HandleFunc("GET /sign-in/acting", s.showActing)

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/upstream"
+)
+
+// Upstream is another OpenID provider through which people sign in here, and what its claims mean here.
+type Upstream struct {
+	// Provider is which one, and who we are there. Name must be set: 1 to 32 of a-z, 0-9 and -, no other upstream's; it is in the
+	// redirect URI, PublicURL + "/sign-in/callback/" + Name, and in directory.User.Source. Label is for people; "" shows Name. RedirectURI,
+	// PostLogoutURI and of Issuer Loopback, Now and Logger are the server's own. No two upstreams may have the same issuer.
+	Provider upstream.Config
+	// CreateUsers adds whom nobody knows, at their first sign-in. Without it somebody must have added and linked them.
+	CreateUsers bool
+	// LinkByEmail links whom nobody knows to the user with the verified address that the upstream gives, once: to one who has no identity
+	// there, no password or second factor here, no right over others, is not protected, and is kept by no other upstream. Whoever could make the
+	// upstream give that address would be them.
+	LinkByEmail bool
+	// TrustEmail takes each address for a verified one, for an upstream that never says email_verified.
+	TrustEmail bool
+	// Organisation is that of every user that the upstream keeps. "" takes it from Provider.OrganisationClaim, and refuses who has none; if that
+	// is "" too, they are the operator's own staff.
+	Organisation string
+	// Groups and Roles name what a value of Provider.GroupsClaim and Provider.RolesClaim gives here; other values give nothing. What is named
+	// comes and goes with the claim at each sign-in; all else stays as it was set here. Roles must be registered.
+	Groups, Roles map[string]string
+	// Protected are values of either claim whose holders nobody may impersonate from their next sign-in on. Losing the value takes nothing back.
+	Protected []string
+	// MFA are the values of acr, or of amr, that stand for a sign-in by more than one factor. Empty: none does, whatever it is called.
+	MFA []string
+	// ACRValues are asked for where such a sign-in is needed, the most wanted first; empty asks for none.
+	ACRValues []string
+}
+
+// Local is whether people may sign in by a password of ours.
+type Local string
+
+// The values of Local.
+const (
+	// LocalEnabled is the zero value too.
+	LocalEnabled Local = "enabled"
+	// LocalBreakGlass keeps the form behind a step of its own, and raises an alarm at each use.
+	LocalBreakGlass Local = "break_glass"
+	LocalDisabled   Local = "disabled"
+)
+
+// gate is an upstream that is in use.
+type gate struct {
+	Upstream
+	provider *upstream.Provider
+}
+
+func (g *gate) name() string  { return g.Provider.Name }
+func (g *gate) label() string { return cmp.Or(g.Provider.Label, g.Provider.Name) }
+
+// source is that of the users that the upstream keeps.
+func (g *gate) source() string { return "upstream:" + g.name() }
+
+var upstreamName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+
+// openGates makes the providers. It fetches nothing: an upstream that is down keeps no server from starting.
+func (s *Server) openGates(c Config) error {
+	for _, u := range c.Upstreams {
+		if err := u.check(c); err != nil {
+			return fmt.Errorf("server: upstream %q: %w", u.Provider.Name, err)
+		}
+		if s.gate(u.Provider.Name) != nil || s.gateOf(u.Provider.Issuer.URL) != nil {
+			return fmt.Errorf("server: upstream %q: another has the same name or issuer", u.Provider.Name)
+		}
+		p := u.Provider
+		p.RedirectURI, p.PostLogoutURI = s.issuer+"/sign-in/callback/"+p.Name, s.issuer+"/sign-in/signed-out"
+		p.Issuer.Loopback, p.Issuer.Now, p.Issuer.Logger = s.local(), s.now, s.log
+		provider, err := upstream.New(p)
+		if err != nil {
+			return fmt.Errorf("server: upstream %q: %w", p.Name, err)
+		}
+		s.gates = append(s.gates, &gate{u, provider})
+	}
+	if c.Local == LocalDisabled && len(s.gates) == 0 {
+		return errors.New("server: Local is disabled and there are no Upstreams: nobody could sign in")
+	}
+	return nil
+}
+
+// check refuses what would give a right that nobody meant.
+func (u Upstream) check(c Config) error {
+	switch {
+	case !upstreamName.MatchString(u.Provider.Name):
+		return errors.New("Name must be 1 to 32 of a-z, 0-9 and -, and not begin with -")
+	case u.Provider.Issuer.URL == c.PublicURL:
+		return errors.New("Issuer is this server itself")
+	case len(u.Groups) > 0 && u.Provider.GroupsClaim == "":
+		return errors.New("Groups needs Provider.GroupsClaim")
+	case len(u.Roles) > 0 && u.Provider.RolesClaim == "":
+		return errors.New("Roles needs Provider.RolesClaim")
+	case len(u.Protected) > 0 && u.Provider.GroupsClaim == "" && u.Provider.RolesClaim == "":
+		return errors.New("Protected needs Provider.GroupsClaim or Provider.RolesClaim")
+	case u.Organisation != "" && u.Provider.OrganisationClaim != "":
+		return errors.New("Organisation and Provider.OrganisationClaim cannot both be set")
+	}
+	for _, role := range u.Roles {
+		if role == policy.RoleUser || !slices.ContainsFunc(c.Registry.Roles, func(r policy.Role) bool { return r.Name == role }) {
+			return fmt.Errorf("Roles gives %q, which is not a registered role to be given", role)
+		}
+	}
+	for _, group := range u.Groups {
+		if strings.TrimSpace(group) == "" {
+			return errors.New("Groups gives a group without a name")
+		}
+	}
+	return nil
+}
+
+// gate finds by name; nil if there is none.
+func (s *Server) gate(name string) *gate {
+	return s.findGate(func(g *gate) bool { return g.name() == name })
+}
+
+// gateOf finds by issuer; nil if there is none.
+func (s *Server) gateOf(issuer string) *gate {
+	return s.findGate(func(g *gate) bool { return g.Provider.Issuer.URL == issuer })
+}
+
+func (s *Server) findGate(is func(*gate) bool) *gate {
+	if i := slices.IndexFunc(s.gates, is); i >= 0 {
+		return s.gates[i]
+	}
+	return nil
+}
