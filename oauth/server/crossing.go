@@ -50,7 +50,7 @@ func newCrossing(g *gate, d demand, returnTo string, now time.Time) crossing {
 
 // request is what the upstream is asked, and what its answer is held to.
 func (c crossing) request(g *gate) upstream.AuthRequest {
-	r := upstream.AuthRequest{State: c.State, Nonce: c.Nonce, Verifier: c.Verifier, MaxAge: c.MaxAge}
+	r := upstream.AuthRequest{State: c.State, Nonce: c.Nonce, Verifier: c.Verifier, MaxAge: c.MaxAge, Asked: c.Began}
 	if c.MFA {
 		r.ACRValues = g.ACRValues
 	}

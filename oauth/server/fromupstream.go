@@ -93,11 +93,16 @@ func atUpstream(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // faultOf is what err of a provider means to a person.
 func faultOf(ctx context.Context, err error) page.UpstreamFault {
+	var refused *upstream.Refused
 	switch {
 	case ctx.Err() != nil:
 		return page.UpstreamSlow
-	case errors.Is(err, upstream.ErrUnavailable):
+	case errors.As(err, &refused) && (refused.Code == "temporarily_unavailable" || refused.Code == "server_error"), errors.Is(err, upstream.ErrUnavailable):
 		return page.UpstreamDown
+	case refused != nil:
+		return page.UpstreamRefused
+	case errors.Is(err, upstream.ErrAnswer):
+		return page.UpstreamExpired
 	}
 	return page.UpstreamLied
 }
@@ -154,7 +159,9 @@ func hashed(secret string) []byte {
 func (s *Server) redeem(w http.ResponseWriter, r *http.Request, g *gate, c crossing, a upstream.Answer) {
 	ctx, cancel := atUpstream(r.Context())
 	defer cancel()
-	id, err := g.provider.Redeem(ctx, a, c.request(g))
+	asked := c.request(g)
+	asked.MaxAge = -1 // authTime looks at that, and has words for it
+	id, err := g.provider.Redeem(ctx, a, asked)
 	if err != nil {
 		s.upstreamFailed(w, r, g, faultOf(ctx, err), c.returnTo(), err)
 		return
@@ -180,7 +187,7 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request, g *gate, c cross
 func (s *Server) openingOf(g *gate, c crossing, id *upstream.Identity) (opening, page.UpstreamFault) {
 	amr := g.amr(id)
 	o := opening{
-		returnTo: c.returnTo(), began: c.Began,
+		returnTo: c.returnTo(), began: c.Began, subject: id.Subject,
 		login: impersonation.Login{ACR: acrOf(amr), AMR: amr, Upstream: id.Issuer, UpstreamSession: id.Session},
 	}
 	if id.IDToken != "" {

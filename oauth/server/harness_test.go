@@ -91,6 +91,8 @@ type options struct {
 	backchannel  []netip.Prefix
 	limits       *server.Limits // nil: none
 	trusted      []server.TrustedIssuer
+	upstreams    []server.Upstream
+	local        server.Local
 }
 
 // noLimits are those of a house where a test asks for no others: tests do in a second what people do in an hour.
@@ -162,7 +164,7 @@ func (h *house) serve(o options) {
 	}
 	s, err := server.New(context.Background(), server.Config{
 		PublicURL: h.issuer, Store: st, Registry: reg, Box: h.box, RequireSecondFactor: o.secondFactor, MaxAuthAge: o.maxAuthAge, Now: h.clock.Now,
-		SigningAlgorithm: o.algorithm, Keys: o.keys, Backchannel: o.backchannel, TrustedIssuers: o.trusted,
+		SigningAlgorithm: o.algorithm, Keys: o.keys, Backchannel: o.backchannel, TrustedIssuers: o.trusted, Upstreams: o.upstreams, Local: o.local,
 		Limits: limits,
 		Logger: slog.New(slog.NewTextHandler(h.logs, nil)),
 	})

@@ -51,7 +51,10 @@ func mapped(have []string, names map[string]string, said []string) []string {
 		}
 	}
 	slices.Sort(out)
-	return slices.Compact(out)
+	if out = slices.Compact(out); slices.Equal(out, slices.Sorted(slices.Values(have))) {
+		return have // the order is no change
+	}
+	return out
 }
 
 // email is the address that the upstream vouches for, as it is kept here; "" for none.

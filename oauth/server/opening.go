@@ -18,9 +18,10 @@ type opening struct {
 	user     directory.User
 	login    impersonation.Login // of it AuthTime, ACR, AMR and what is upstream
 	returnTo string
-	proved   oauth.Hash           // of credentials of ours; zero for none
-	hint     []byte               // see store.LoginWrite
-	began    time.Time            // likewise
+	proved   oauth.Hash // of credentials of ours; zero for none
+	hint     []byte     // see store.LoginWrite
+	subject  string     // likewise, as began
+	began    time.Time
 	note     func(e *audit.Entry) // what the entry tells beside; may be nil
 }
 
@@ -68,6 +69,7 @@ func (s *Server) loginWrite(r *http.Request, o opening) store.LoginWrite {
 		o.note(&e)
 	}
 	return store.LoginWrite{
-		Write: impersonation.Write{Entries: []audit.Entry{e}, RequestID: requestID(ctx), Now: now}, Login: login, Proved: o.proved, Hint: o.hint,
+		Write: impersonation.Write{Entries: []audit.Entry{e}, RequestID: requestID(ctx), Now: now}, Login: login, Proved: o.proved,
+		Hint: o.hint, Subject: o.subject, Began: o.began,
 	}
 }

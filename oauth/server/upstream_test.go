@@ -1,0 +1,510 @@
+package server_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/server"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+func challengeOf(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// TestUpstreamSignIn: the page offers the upstream, who comes back from it is signed in and goes on to where they were going, and is
+// the same person the next time.
+func TestUpstreamSignIn(t *testing.T) { onBoth(t, testUpstreamSignIn) }
+
+func testUpstreamSignIn(t *testing.T, o options) {
+	h := setupAbroad(t, o, nil)
+	if page := h.get("/sign-in?return_to=%2Faudit", ""); !strings.Contains(page.body, "Continue with <bdi>Acme corp</bdi>") ||
+		!strings.Contains(page.body, `action="/sign-in/upstream/corp?return_to=%2Faudit"`) || !strings.Contains(page.body, `name="password"`) {
+		t.Errorf("the page is\n%s", page.body)
+	}
+	j := jar{}
+	to := h.out(j, "return_to=%2Faudit")
+	q := to.Query()
+	for name, want := range map[string]string{"response_type": "code", "response_mode": "query", "code_challenge_method": "S256", "client_id": "understudy",
+		"redirect_uri": h.issuer + "/sign-in/callback/corp", "max_age": "", "prompt": ""} {
+		if q.Get(name) != want {
+			t.Errorf("%s is %q, want %q", name, q.Get(name), want)
+		}
+	}
+	if len(q.Get("state")) < 43 || len(q.Get("nonce")) < 43 || !slices.Contains(strings.Fields(q.Get("scope")), "openid") {
+		t.Errorf("asked %v", q)
+	}
+	r := h.back(j, h.idp.visit(to))
+	if r.status != http.StatusSeeOther || r.location.String() != "/audit" || len(j) != 1 {
+		t.Fatalf("got %d to %v with %d cookies; want 303 to /audit and one", r.status, r.location, len(j))
+	}
+	u, err := h.store.ByIdentity(t.Context(), oauth.Party{Issuer: h.idp.url, Subject: "sam-there"})
+	h.must(err)
+	if u.Email != "sam@acme.test" || u.Name != "Sam There" || u.Source != "upstream:corp" || !u.Enabled || len(u.Roles) > 0 || u.LastSignIn.IsZero() {
+		t.Errorf("got %+v", u)
+	}
+	l, err := h.store.Login(t.Context(), h.loginOf(j))
+	h.must(err)
+	if l.User != u.ID || l.Upstream != h.idp.url || l.UpstreamSession != "sid-1" || l.ACR != oauth.ACRPassword || len(l.AMR) > 0 {
+		t.Errorf("got %+v", l)
+	}
+	hint, err := h.store.LoginHint(t.Context(), l.ID)
+	h.must(err)
+	if plain, err := h.box.Open("login:upstream-hint", hint); err != nil || strings.Count(string(plain), ".") != 2 {
+		t.Errorf("the hint is %q, %v; want the ID token, sealed", plain, err)
+	}
+	again := jar{}
+	h.through(again, "")
+	if l, err := h.store.Login(t.Context(), h.loginOf(again)); err != nil || l.User != u.ID {
+		t.Errorf("the second time: got %v, %v; want the same user", l.User, err)
+	}
+	h.sound()
+}
+
+// TestUpstreamAnswers: an answer counts in the browser that asked, once, in time, for the upstream that was asked, and from nobody else.
+func TestUpstreamAnswers(t *testing.T) {
+	t.Parallel()
+	other := newIDP(t)
+	second := other.upstream("second")
+	h := setupAbroad(t, options{upstreams: []server.Upstream{second}}, nil)
+	other.clock = h.clock
+	other.says(map[string]any{"sub": "mallory", "email": "mallory@evil.test", "email_verified": true})
+	const expired = "This page was open too long"
+	start := func() (jar, url.Values) {
+		j := jar{}
+		return j, h.idp.visit(h.out(j, ""))
+	}
+	with := func(q url.Values, name, value string) url.Values {
+		if q.Set(name, value); value == "" {
+			q.Del(name)
+		}
+		return q
+	}
+	t.Run("another browser", func(t *testing.T) { // login CSRF: the victim would be signed in as the attacker
+		_, q := start()
+		victim := jar{}
+		h.failed(victim, h.back(victim, q), 400, expired)
+		victim, _ = start()
+		h.failed(victim, h.back(victim, q), 400, expired)
+	})
+	t.Run("twice", func(t *testing.T) {
+		j, q := start()
+		copied := jar{}
+		for name, value := range j {
+			copied[name] = value
+		}
+		if r := h.back(j, q); r.status != http.StatusSeeOther {
+			t.Fatalf("got %d", r.status)
+		}
+		h.failed(jar{}, h.back(jar{}, q), 400, expired)
+		h.failed(jar{}, h.back(copied, q), 400, expired)
+		u := h.idp.visit(&url.URL{Scheme: "http", Host: strings.TrimPrefix(h.idp.url, "http://"), Path: "/auth", RawQuery: h.idp.last().Encode()})
+		h.failed(jar{}, h.back(copied, u), 400, expired)
+	})
+	t.Run("too late", func(t *testing.T) {
+		j, q := start()
+		h.clock.advance(10 * time.Minute)
+		h.failed(j, h.back(j, q), 400, expired)
+	})
+	t.Run("at another upstream's address", func(t *testing.T) {
+		j, q := start()
+		r := h.get("/sign-in/callback/second?"+q.Encode(), j.header())
+		j.take(r)
+		h.failed(j, r, 400, expired)
+	})
+	t.Run("another issuer's", func(t *testing.T) { // mix-up, RFC 9207
+		j, q := start()
+		h.failed(j, h.back(j, with(q, "iss", other.url)), 400, expired)
+		j, q = start()
+		h.failed(j, h.back(j, with(q, "iss", "")), 400, expired)
+	})
+	t.Run("another state", func(t *testing.T) {
+		for _, state := range []string{"", "x", strings.Repeat("A", 43), "../" + strings.Repeat("A", 40)} {
+			j, q := start()
+			h.failed(j, h.back(j, with(q, "state", state)), 400, expired)
+		}
+	})
+	t.Run("another nonce", func(t *testing.T) {
+		j, q := start()
+		claims := sam()
+		claims["nonce"] = "n"
+		h.idp.says(claims)
+		h.failed(j, h.back(j, q), 400, expired)
+		h.idp.says(sam())
+	})
+	t.Run("another code", func(t *testing.T) { // a code that was made for another verifier
+		_, q := start()
+		j, mine := start()
+		h.failed(j, h.back(j, with(mine, "code", q.Get("code"))), 400, "did not sign you in")
+	})
+	t.Run("a refusal", func(t *testing.T) {
+		j, q := start()
+		h.failed(j, h.back(j, with(with(q, "code", ""), "error", "access_denied")), 400, "did not sign you in")
+	})
+	t.Run("neither or both", func(t *testing.T) {
+		j, q := start()
+		h.failed(j, h.back(j, with(q, "code", "")), 400, expired)
+		j, q = start()
+		h.failed(j, h.back(j, with(q, "error", "access_denied")), 400, expired)
+	})
+	t.Run("a parameter twice", func(t *testing.T) {
+		j, q := start()
+		q.Add("state", q.Get("state"))
+		h.failed(j, h.back(j, q), 400, "more than once")
+	})
+	t.Run("of nobody", func(t *testing.T) {
+		if r := h.get("/sign-in/callback/nobody?code=a&state=b", ""); r.status != http.StatusNotFound {
+			t.Errorf("got %d", r.status)
+		}
+	})
+	t.Run("from another site", func(t *testing.T) {
+		req, err := http.NewRequest(http.MethodPost, h.url+"/sign-in/upstream/corp", strings.NewReader(""))
+		h.must(err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Sec-Fetch-Site", "cross-site")
+		if r := h.do(req); r.status != http.StatusForbidden || r.header.Get("Refresh") != "" {
+			t.Errorf("got %d", r.status)
+		}
+	})
+}
+
+// TestUpstreamFixation: a cookie of before is never the login of after, and the login of before is over.
+func TestUpstreamFixation(t *testing.T) {
+	t.Parallel()
+	h := setupAbroad(t, options{}, nil)
+	cookie, before := h.login("ann")
+	j := jar{"__Host-op": strings.TrimPrefix(cookie, "__Host-op=")}
+	h.through(j, "")
+	if "__Host-op="+j["__Host-op"] == cookie {
+		t.Error("the cookie is that of before")
+	}
+	if l, err := h.store.Login(t.Context(), before); err != nil || l.Ended.IsZero() {
+		t.Errorf("the login of before: got %v, %v; want it over", l.Ended, err)
+	}
+}
+
+// TestUpstreamReturn: one goes on to a page of ours, whatever the link says; and a long way there is kept.
+func TestUpstreamReturn(t *testing.T) {
+	t.Parallel()
+	h := setupAbroad(t, options{}, nil)
+	for to, want := range map[string]string{
+		"https://evil.test/": "/", "//evil.test/": "/", "/\\evil.test": "/", "/elsewhere": "/", "javascript:alert(1)": "/",
+		"/impersonate?reason=" + strings.Repeat("%E6%96%87", 500): "/impersonate?reason=" + strings.Repeat("%E6%96%87", 500),
+	} {
+		j := jar{}
+		r := h.through(j, url.Values{"return_to": {to}}.Encode())
+		if r.status != http.StatusSeeOther || r.header.Get("Location") != want || j["__Host-op"] == "" {
+			t.Errorf("%.40s: got %d to %.80s", to, r.status, r.header.Get("Location"))
+		}
+	}
+}
+
+// TestUpstreamTabs: tabs that a browser opens all at once each come back, and no more cookies than a few are left by those that do not.
+func TestUpstreamTabs(t *testing.T) {
+	t.Parallel()
+	h := setupAbroad(t, options{}, nil)
+	j := jar{}
+	one := h.idp.visit(h.out(j, "return_to=%2Faudit"))
+	two := h.idp.visit(h.out(j, "return_to=%2Fimpersonate"))
+	if r := h.back(j, one); r.header.Get("Location") != "/audit" {
+		t.Errorf("the first tab: got %d to %v", r.status, r.location)
+	}
+	if r := h.back(j, two); r.header.Get("Location") != "/impersonate" {
+		t.Errorf("the second tab: got %d to %v", r.status, r.location)
+	}
+	for range 10 {
+		h.out(j, "")
+	}
+	if len(j) != 1+4 {
+		t.Errorf("%d cookies, want the login and four", len(j))
+	}
+}
+
+// TestUpstreamNewcomer: who is found, linked and added, and who is not.
+func TestUpstreamNewcomer(t *testing.T) { onBoth(t, testUpstreamNewcomer) }
+
+func testUpstreamNewcomer(t *testing.T, o options) {
+	say := func(changes map[string]any) map[string]any {
+		claims := sam()
+		for name, v := range changes {
+			claims[name] = v
+		}
+		return claims
+	}
+	for _, c := range []struct {
+		name    string
+		change  func(*server.Upstream)
+		prepare func(*abroad)
+		claims  map[string]any
+		user    string // who it is; "" for nobody, "new" for somebody new
+		words   string // of the refusal
+	}{
+		{"nobody knows them", func(u *server.Upstream) { u.CreateUsers = false }, nil, sam(), "", "You have no account here"},
+		{"the address is no identity", func(u *server.Upstream) { u.CreateUsers = false }, nil, say(map[string]any{"email": "john@acme.test"}), "", "You have no account here"},
+		{"added", nil, nil, sam(), "new", ""},
+		{"an address that is not verified", nil, nil, say(map[string]any{"email_verified": false}), "", "no verified e-mail address"},
+		{"an address of which nothing is said", nil, nil, say(map[string]any{"email_verified": nil}), "", "no verified e-mail address"},
+		{"an address that is trusted", func(u *server.Upstream) { u.TrustEmail = true }, nil, say(map[string]any{"email_verified": nil}), "new", ""},
+		{"no address", func(u *server.Upstream) { u.TrustEmail = true }, nil, say(map[string]any{"email": nil}), "", "no verified e-mail address"},
+		{"somebody's address", nil, nil, say(map[string]any{"email": "JOHN@acme.test"}), "", "in use here"},
+		{"linked by the address", func(u *server.Upstream) { u.LinkByEmail, u.CreateUsers = true, false }, nil, say(map[string]any{"email": "JOHN@acme.test"}), "john", ""},
+		{"not by one that is not verified", func(u *server.Upstream) { u.LinkByEmail, u.CreateUsers = true, false }, nil,
+			say(map[string]any{"email": "john@acme.test", "email_verified": false}), "", "You have no account here"},
+		{"not to who has rights", func(u *server.Upstream) { u.LinkByEmail = true }, nil, say(map[string]any{"email": "ann@acme.test"}), "", "in use here"},
+		{"not to support", func(u *server.Upstream) { u.LinkByEmail = true }, nil, say(map[string]any{"email": "sue@acme.test"}), "", "in use here"},
+		{"not to who is protected", func(u *server.Upstream) { u.LinkByEmail = true }, nil, say(map[string]any{"email": "pat@acme.test"}), "", "in use here"},
+		{"not to who has a password", func(u *server.Upstream) { u.LinkByEmail = true }, func(h *abroad) {
+			phc := "$argon2id$x"
+			h.must(h.store.SetCredentials(t.Context(), store.CredentialsWrite{Write: h.write(), UserID: "john", Password: &phc}))
+		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
+		{"not to who is disabled", func(u *server.Upstream) { u.LinkByEmail = true }, func(h *abroad) {
+			h.edit("john", func(u *directory.User) { u.Enabled = false })
+		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
+		{"not to who has an identity there", func(u *server.Upstream) { u.LinkByEmail = true }, func(h *abroad) {
+			h.edit("john", func(u *directory.User) { u.Identities = []oauth.Party{{Issuer: h.idp.url, Subject: "john-there"}} })
+		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
+		{"not to whom another upstream keeps", func(u *server.Upstream) { u.LinkByEmail = true }, func(h *abroad) {
+			h.edit("john", func(u *directory.User) { u.Source = "upstream:other" })
+		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
+		{"by identity", func(u *server.Upstream) { u.CreateUsers = false }, func(h *abroad) {
+			h.edit("eve", func(u *directory.User) { u.Identities = []oauth.Party{{Issuer: h.idp.url, Subject: "sam-there"}} })
+		}, say(map[string]any{"email": "john@acme.test"}), "eve", ""},
+		{"the same sub at another issuer", func(u *server.Upstream) { u.CreateUsers = false }, func(h *abroad) {
+			h.edit("eve", func(u *directory.User) {
+				u.Identities = []oauth.Party{{Issuer: "https://other.test", Subject: "sam-there"}}
+			})
+		}, sam(), "", "You have no account here"},
+		{"the ID of somebody as sub", func(u *server.Upstream) { u.CreateUsers = false }, nil, say(map[string]any{"sub": "ann"}), "", "You have no account here"},
+		{"who is disabled stays so", nil, func(h *abroad) { // CVE-2026-58422
+			h.edit("eve", func(u *directory.User) {
+				u.Enabled, u.Source, u.Identities = false, "upstream:corp", []oauth.Party{{Issuer: h.idp.url, Subject: "sam-there"}}
+			})
+		}, sam(), "", "Your account is disabled"},
+		{"no organisation", func(u *server.Upstream) { u.Provider.OrganisationClaim = "org" }, nil, sam(), "", "which organisation"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := setupAbroad(t, o, c.change)
+			if c.prepare != nil {
+				c.prepare(h)
+			}
+			before := h.base.dump(t)
+			h.idp.says(c.claims)
+			j := jar{}
+			r := h.through(j, "")
+			if c.user == "" {
+				h.failed(j, r, http.StatusForbidden, c.words)
+				if after := h.base.dump(t); !slices.Equal(after["app_user"], before["app_user"]) || len(after["audit_entry"]) != len(before["audit_entry"]) || len(after["login"]) > 0 {
+					t.Error("something was stored")
+				}
+				return
+			}
+			if r.status != http.StatusSeeOther {
+				t.Fatalf("got %d\n%s", r.status, r.body)
+			}
+			l, err := h.store.Login(t.Context(), h.loginOf(j))
+			h.must(err)
+			if old := slices.Contains([]string{"john", "eve"}, l.User); c.user == "new" == old || old && l.User != c.user {
+				t.Errorf("they are %s, want %s", l.User, c.user)
+			}
+		})
+	}
+}
+
+// edit changes a user.
+func (h *house) edit(id string, change func(*directory.User)) {
+	h.t.Helper()
+	ctx := h.t.(*testing.T).Context()
+	u, err := h.store.Get(ctx, id)
+	h.must(err)
+	change(&u)
+	h.must(h.store.UpdateUser(ctx, store.UserWrite{Write: h.write(), User: u}))
+}
+
+// TestUpstreamLinkIsRecorded: what a sign-in changes about somebody is in the trail, with who they are elsewhere.
+func TestUpstreamLinkIsRecorded(t *testing.T) {
+	t.Parallel()
+	h := setupAbroad(t, options{}, func(u *server.Upstream) { u.LinkByEmail = true })
+	claims := sam()
+	claims["email"] = "john@acme.test"
+	h.idp.says(claims)
+	h.through(jar{}, "")
+	page, _, err := h.store.Entries(t.Context(), store.EntryQuery{Kind: audit.KindUserLink})
+	h.must(err)
+	if len(page) != 1 || page[0].Entry.Subject != (oauth.Party{Issuer: h.issuer, Subject: "john"}) || page[0].Entry.Fields["identity_subject"] != "sam-there" ||
+		page[0].Entry.Fields["identity_issuer"] != h.idp.url {
+		t.Errorf("got %+v", page)
+	}
+	u, err := h.store.Get(t.Context(), "john")
+	h.must(err)
+	if u.Name != "John Doe" || u.Source != "" || u.Organisation != "acme" { // nobody but who keeps them changes them
+		t.Errorf("got %+v, want john as he was", u)
+	}
+}
+
+// TestUpstreamMapping: groups, roles and the like of whom the upstream keeps follow its claims; what was set here stays; and what they
+// were used for ends when they change.
+func TestUpstreamMapping(t *testing.T) { onBoth(t, testUpstreamMapping) }
+
+func testUpstreamMapping(t *testing.T, o options) {
+	h := setupAbroad(t, o, func(u *server.Upstream) {
+		u.Organisation, u.Protected = "acme", []string{"board"}
+		u.Groups, u.Roles = map[string]string{"eng": "engineering", "ops": "operations"}, map[string]string{"helpdesk": "support"}
+	})
+	become := func(changes map[string]any) directory.User {
+		t.Helper()
+		claims := sam()
+		for name, v := range changes {
+			claims[name] = v
+		}
+		h.idp.says(claims)
+		if r := h.through(jar{}, ""); r.status != http.StatusSeeOther {
+			t.Fatalf("got %d\n%s", r.status, r.body)
+		}
+		u, err := h.store.ByIdentity(t.Context(), oauth.Party{Issuer: h.idp.url, Subject: "sam-there"})
+		h.must(err)
+		return u
+	}
+	u := become(map[string]any{"groups": []string{"eng", "admin", "root"}, "roles": []string{"helpdesk", "admin"}})
+	if !slices.Equal(u.Groups, []string{"engineering"}) || !slices.Equal(u.Roles, []string{"support"}) || u.Organisation != "acme" || u.Protected {
+		t.Fatalf("got %+v; want what is mapped and nothing else", u)
+	}
+	started := h.start(u.ID, "app", "john", "read")
+	h.edit(u.ID, func(u *directory.User) { u.Groups = append(u.Groups, "by hand") })
+	was := u.Updated
+	u = become(map[string]any{"groups": []string{"eng"}, "roles": []string{"helpdesk"}})
+	if !h.active("app", started.token) || !slices.Contains(u.Groups, "by hand") || !u.Updated.Equal(was) {
+		t.Errorf("a sign-in that changes nothing changed something: %+v", u)
+	}
+	u = become(map[string]any{"groups": []string{"ops"}, "roles": []string{}, "name": "Sam Elsewhere", "email": "sam2@acme.test"})
+	if !slices.Equal(u.Groups, []string{"by hand", "operations"}) || len(u.Roles) > 0 || u.Name != "Sam Elsewhere" || u.Email != "sam2@acme.test" {
+		t.Errorf("got %+v; want what is said now", u)
+	}
+	if h.active("app", started.token) {
+		t.Error("an impersonation outlived the right to it")
+	}
+	u = become(map[string]any{"groups": "board", "email": "john@acme.test"})
+	if !u.Protected || u.Email != "sam2@acme.test" {
+		t.Errorf("got %+v; want them protected, and the address that is theirs", u)
+	}
+	if u = become(map[string]any{"email": "sam3@acme.test", "email_verified": false}); !u.Protected || u.Email != "sam2@acme.test" {
+		t.Errorf("got %+v; want them protected still, and no address that nobody vouches for", u)
+	}
+	h.sound(started.token)
+}
+
+// TestUpstreamTwoIssuers: the same sub at two issuers is two people.
+func TestUpstreamTwoIssuers(t *testing.T) {
+	t.Parallel()
+	other := newIDP(t)
+	h := setupAbroad(t, options{upstreams: []server.Upstream{other.upstream("second")}}, nil)
+	other.clock = h.clock
+	claims := sam()
+	claims["email"] = "sam@second.test"
+	other.says(claims)
+	h.through(jar{}, "")
+	j := jar{}
+	r := h.form("/sign-in/upstream/second?", "", url.Values{})
+	j.take(r)
+	r = h.get("/sign-in/callback/second?"+other.visit(h.leaves(r)).Encode(), j.header())
+	if r.status != http.StatusSeeOther {
+		t.Fatalf("got %d\n%s", r.status, r.body)
+	}
+	one, err := h.store.ByIdentity(t.Context(), oauth.Party{Issuer: h.idp.url, Subject: "sam-there"})
+	h.must(err)
+	two, err := h.store.ByIdentity(t.Context(), oauth.Party{Issuer: other.url, Subject: "sam-there"})
+	h.must(err)
+	if one.ID == two.ID {
+		t.Error("two issuers' people are one")
+	}
+}
+
+// TestUpstreamAtOnce: a first sign-in in many tabs at once adds one user and signs all of them in.
+func TestUpstreamAtOnce(t *testing.T) { onBoth(t, testUpstreamAtOnce) }
+
+func testUpstreamAtOnce(t *testing.T, o options) {
+	h := setupAbroad(t, o, nil)
+	const n = 8
+	var ways [n]string
+	var jars [n]jar
+	for i := range ways {
+		jars[i] = jar{}
+		ways[i] = h.idp.visit(h.out(jars[i], "")).Encode()
+	}
+	done := make(chan error, n)
+	for i := range ways {
+		go func() {
+			r := recordedWith(h.handler, "/sign-in/callback/corp?"+ways[i], jars[i].header())
+			if r.Code != http.StatusSeeOther {
+				done <- errors.New(r.Body.String())
+				return
+			}
+			done <- nil
+		}()
+	}
+	for range n {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestUpstreamDown: an upstream that is down, slow or lying gives a page that says so, a line in the log, and nothing is stored. The
+// other way in still works.
+func TestUpstreamDown(t *testing.T) {
+	t.Parallel()
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over) })
+	for name, c := range map[string]struct {
+		broken http.HandlerFunc
+		status int
+		words  string
+	}{
+		"error": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, 502, "did not answer"},
+		"slow": {func(http.ResponseWriter, *http.Request) {
+			<-over
+		}, 504, "did not answer in time"},
+		"not JSON":       {func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) }, 502, "an answer that can&#39;t be used"},
+		"another issuer": {func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"issuer":"https://other.test"}`)) }, 502, "an answer that can&#39;t be used"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := setupAbroad(t, options{}, nil)
+			h.setPassword()
+			h.idp.breaks(c.broken)
+			r := h.form("/sign-in/upstream/corp?return_to=%2Faudit", "", url.Values{})
+			h.failed(jar{}, r, c.status, c.words)
+			if !strings.Contains(r.body, `href="/sign-in?return_to=%2Faudit&amp;out=1"`) || r.header.Get("Retry-After") == "" {
+				t.Errorf("no way on:\n%s", r.body)
+			}
+			if !strings.Contains(h.logs.String(), "a sign-in through Acme corp came to nothing") {
+				t.Errorf("the log has %s", h.logs)
+			}
+			if r := h.typed("ann@acme.test", annsPassword); r.status != http.StatusSeeOther {
+				t.Errorf("the other way in: got %d", r.status)
+			}
+			h.idp.breaks(nil)
+			h.clock.advance(2 * time.Minute) // it is asked again after a while
+			j := jar{}
+			way := h.idp.visit(h.out(j, ""))
+			h.idp.breaks(c.broken)
+			r = h.back(j, way)
+			if r.status < 400 || j["__Host-op"] != "" {
+				t.Errorf("the callback: got %d\n%s", r.status, r.body)
+			}
+			if users := h.base.dump(t)["app_user"]; len(users) != 7 {
+				t.Errorf("%d users, want those of before", len(users))
+			}
+		})
+	}
+}
