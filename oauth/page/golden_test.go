@@ -112,6 +112,27 @@ func otherStates() (all []state) {
 		{"sign-in-over", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.SignIn(w, r, 200, page.SignInView{Action: action, App: "Billing portal", Over: true})
 		}, 200},
+		{"sign-in-upstream", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignIn(w, r, 200, page.SignInView{Action: action, App: "Billing portal", Upstreams: []page.UpstreamChoice{{Action: "/sign-in/upstream/corp?return_to=%2F", Label: "Acme <b>"}, {Action: "/sign-in/upstream/partners", Label: "Partners"}}})
+		}, 200},
+		{"sign-in-emergency-link", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignIn(w, r, 200, page.SignInView{NoPassword: true, PasswordURL: "/sign-in?local=1", Upstreams: []page.UpstreamChoice{{Action: "/sign-in/upstream/corp", Label: "Acme"}}})
+		}, 200},
+		{"sign-in-emergency", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignIn(w, r, 200, page.SignInView{Action: "/sign-in?local=1", Emergency: true})
+		}, 200},
+		{"leave", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Leave(w, r, page.LeaveView{URL: "https://idp.test/auth?a=1&b=2", Label: "Acme <b>"})
+		}, 200},
+		{"upstream-unknown", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.UpstreamFailed(w, r, page.UpstreamUnknown, hostile.Name, "/sign-in?out=1")
+		}, 403},
+		{"upstream-slow", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.UpstreamFailed(w, r, page.UpstreamSlow, "Acme", "/sign-in?out=1")
+		}, 504},
+		{"upstream-taken", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.UpstreamFailed(w, r, page.UpstreamTaken, "Acme", "/sign-in?out=1")
+		}, 403},
 		{"second-factor", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.SecondFactor(w, r, 200, page.SecondFactorView{Action: action, App: "Billing portal", RedirectURI: callback})
 		}, 200},

@@ -121,7 +121,7 @@ func TestMessages(t *testing.T) {
 			t.Errorf("no message %q", key)
 		}
 	}
-	made := regexp.MustCompile(`^(status|text)\.\d+$|^ask\.(read|write)(\.hint)?$|^(kind|end|mode|why)\.`) // keys that are put together
+	made := regexp.MustCompile(`^(status|text)\.\d+$|^ask\.(read|write)(\.hint)?$|^(kind|end|mode|why)\.|^upstream\.[a-z]+(\.title)?$`) // keys that are put together
 	for key := range messages {
 		if !used[key] && !made.MatchString(key) {
 			t.Errorf("nothing says %q", key)
