@@ -52,7 +52,7 @@ func (p *Plugin) pageConfig(c Pages) page.Config {
 	return page.Config{
 		Issuer: p.cfg.Issuer, Directory: p.cfg.Directory, Decider: p.cfg.Rules, Tickets: p.service, Logger: p.log, Now: p.cfg.Now, RequestID: p.cfg.RequestID,
 		SupportURL: c.SupportURL, RequireSecondFactor: p.cfg.Rules.Options().RequireSecondFactor,
-		SignInURL: c.SignInURL, SecondFactorURL: c.SecondFactorURL, SignedOutURL: func(_ *http.Request, returnTo string) string { return c.SignInURL(returnTo) },
+		SignInURL: c.again, SecondFactorURL: c.SecondFactorURL, SignedOutURL: func(_ *http.Request, returnTo string) string { return c.SignInURL(returnTo) },
 		SignedIn:        func(r *http.Request) (page.Who, bool, error) { return p.who(r, c.SignedIn) },
 		MayImpersonate:  p.registry.MayImpersonate,
 		MayAudit:        p.registry.MayAudit,
@@ -136,4 +136,12 @@ func (p *Plugin) recordSearch(ctx context.Context, who page.Who, query string) e
 	e.Actor, e.Request = oauth.Party{Issuer: p.cfg.Issuer, Subject: who.User.ID}, p.cfg.RequestID(ctx)
 	e.SetPersonal("query", query)
 	return p.cfg.Store.Record(ctx, e)
+}
+
+// again is where who has a second factor signs in by it; who has none sets one up first.
+func (c Pages) again(who page.Who, returnTo string) string {
+	if !who.User.SecondFactor {
+		return ""
+	}
+	return c.SignInURL(returnTo)
 }
