@@ -203,6 +203,46 @@ func TestKills(t *testing.T) {
 	}
 }
 
+// interrupted does something once, when it is asked for a user: after the store was read, before it is written to.
+type interrupted struct {
+	*provider
+	once func()
+}
+
+func (d *interrupted) Get(ctx context.Context, id string) (directory.User, error) {
+	d.mu.Lock()
+	once := d.once
+	d.once = nil
+	d.mu.Unlock()
+	if once != nil {
+		once()
+	}
+	return d.provider.Get(ctx, id)
+}
+
+// TestKilledMeanwhile: a kill between the read and the write of a start is not overtaken: the write is guarded, and nothing is issued.
+func TestKilledMeanwhile(t *testing.T) {
+	t.Parallel()
+	d := new(interrupted)
+	h := setup(t, options{change: func(c *plugin.Config) { d.provider = c.Directory.(*provider); c.Directory = d }})
+	ticket := h.ticket()
+	h.mu.Lock()
+	d.once = func() {
+		_, err := h.store.End(t.Context(), impersonation.EndWrite{
+			Write: impersonation.Write{Now: time.Now().UTC(), RequestID: "req_1"}, Scope: impersonation.ScopeInstance, Reason: impersonation.EndKilled,
+			By: oauth.Party{Issuer: "cli", Subject: "root"}, Kill: true,
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	h.mu.Unlock()
+	h.refused(h.exchange(ticket, h.ann), http.StatusBadRequest, "invalid_request")
+	if e := h.entries(audit.KindStart); len(e) != 0 {
+		t.Errorf("started all the same: %v", e)
+	}
+}
+
 // A user whose ID could be the name of a client is nobody.
 func TestClientsNameIsNobody(t *testing.T) {
 	t.Parallel()
