@@ -31,6 +31,10 @@
 //	     │────────────────────>│  subject_token = return ───>│ one write: end, audit ─>│
 //	     │                     │<─ sub=actor, no act ────────│                         │
 //
+// Where an issuer's rule trusts it, actor_token may be that issuer's access token, of the type jwt: the ticket's actor must be the user
+// whom the directory has under its (iss, sub). act then names them so, sub_id names the subject as that issuer does, there is
+// no return token, and the session ends by revocation (RFC 7009) or with its time.
+//
 // # The house
 //
 // Every arrow points down; deps_test.go states who may import whom, with the reasons.

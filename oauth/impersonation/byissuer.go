@@ -13,11 +13,11 @@ import (
 // Liveness is how we would hear that somebody who came with a token of another issuer is no longer welcome there.
 type Liveness string
 
-// The kinds of liveness. Without any a session lasts no longer than MaxUnheard and than the token that started it.
+// The kinds of liveness. But with LiveLogout a session lasts no longer than MaxUnheard and than the token that started it.
 const (
 	LiveNot           Liveness = ""
 	LiveLogout        Liveness = "backchannel"   // that issuer tells of the end of the sign-in by which they signed in here
-	LiveIntrospection Liveness = "introspection" // we ask that issuer whether the token is still good, for as long as it lasts
+	LiveIntrospection Liveness = "introspection" // we ask that issuer before each start whether the token is still good, and never again: it lengthens nothing
 )
 
 // MaxUnheard is how long a session lasts at most whose actor's issuer we would not hear from: as long as one at an app whose resource
@@ -78,11 +78,8 @@ func (byIssuer) bind(session *Session, f Facts, r StartRequest) {
 	if p.ID != "" {
 		session.Once = onceOf(p)
 	}
-	switch p.heard(f.Login) {
-	case LiveNot:
+	if p.heard(f.Login) != LiveLogout {
 		session.Expires = earliest(session.Expires, r.Actor.Expires, session.Started.Add(MaxUnheard))
-	case LiveIntrospection:
-		session.Expires = earliest(session.Expires, r.Actor.Expires)
 	}
 }
 

@@ -23,8 +23,9 @@ type TrustedIssuer struct {
 	// TrustConfig is how its tokens are read. Where the installation requires a second factor and ACR lists any, a token must have one of
 	// those too; where it lists none, the sign-in behind the ticket tells alone. Impersonate must be set.
 	upstream.TrustConfig
-	// Live is how we would hear that an actor is no longer welcome there; "" for not at all, and then sessions last 15 minutes at most.
-	// impersonation.LiveIntrospection wants Introspection, and each token asked about before it starts anything.
+	// Live is how we would hear that an actor is no longer welcome there; "" for not at all. But with
+	// impersonation.LiveLogout, for a sign-in that came through that issuer, sessions last 15 minutes at most, and no longer than the token.
+	// impersonation.LiveIntrospection wants Introspection, and asks about each token before it starts anything.
 	Live impersonation.Liveness
 }
 

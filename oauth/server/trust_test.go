@@ -643,3 +643,27 @@ func TestTrustedIssuerConfig(t *testing.T) {
 		}
 	}
 }
+
+// Where the rule says so, the issuer is asked about each token before it starts anything; without a yes nothing starts.
+func TestForeignTokenIsAskedAbout(t *testing.T) {
+	t.Parallel()
+	h := setupTrust(t, options{}, func(r *server.TrustedIssuer) {
+		r.Live = impersonation.LiveIntrospection
+		r.Introspection = upstream.Introspection{Endpoint: r.TrustConfig.Issuer.URL + "/introspect", ClientID: "us", ClientSecret: "secret"}
+	})
+	corp := h.corp
+	ticket, _ := h.annsTicket("read")
+	for name, answer := range map[string]http.HandlerFunc{
+		"no": saying(`{"active":false}`), "of another": saying(`{"active":true,"sub":"f-bea"}`), "broken": saying(`{}`), "down": failing, "never": untilGone,
+	} {
+		corp.answers("/introspect", answer)
+		if r := h.come("app", ticket, corp.token("f-ann", nil)); r.status != http.StatusBadRequest || r.str("error_description") != tokenexchange.RefusedText {
+			t.Errorf("%s: got %d %s", name, r.status, r.body)
+		}
+	}
+	h.ticketIsUnused(ticket)
+	corp.answers("/introspect", saying(`{"active":true,"sub":"f-ann"}`))
+	if r := h.come("app", ticket, corp.token("f-ann", nil)); r.status != http.StatusOK {
+		t.Errorf("yes: got %d %s", r.status, r.body)
+	}
+}
