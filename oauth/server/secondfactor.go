@@ -107,7 +107,7 @@ func (s *Server) signInCode(w http.ResponseWriter, r *http.Request) {
 	}
 	returnTo := safeReturn(q.Get("return_to"))
 	p := s.pendingOf(r, purposeCode)
-	if p == nil || len(p.Proved) != len(oauth.Hash{}) {
+	if p == nil || len(p.Proved) != len(oauth.Hash{}) || s.byPassword == LocalDisabled {
 		seeOther(w, s.signInURL(returnTo, noDemand))
 		return
 	}
@@ -189,6 +189,8 @@ func (s *Server) enrolling(w http.ResponseWriter, r *http.Request) (login *imper
 	switch {
 	case err != nil:
 		s.errorPage(w, r, err)
+	case s.byPassword == LocalDisabled:
+		s.errorPage(w, r, errNoPasswords)
 	case login != nil && login.Upstream != "":
 		s.errorPage(w, r, &wireError{Status: http.StatusConflict, Code: "invalid_request",
 			Description: "You signed in through another provider: your second factor is set up there."})

@@ -155,6 +155,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("POST /sign-in/upstream/{name}", form(s.toUpstream))
 	mux.HandleFunc("GET /sign-in/upstream/{name}", s.backFromUpstream)
 	mux.HandleFunc("GET /sign-in/callback/{name}", s.fromUpstream)
+	mux.HandleFunc("POST /sign-in/backchannel/{name}", s.upstreamLogout)
 	mux.HandleFunc("GET /sign-in/second-factor", s.showEnrol)
 	mux.Handle("POST /sign-in/second-factor", form(s.enrol))
 	mux.HandleFunc("GET /sign-in/acting", s.showActing)
