@@ -3,8 +3,10 @@
 // ours has one spelling that verifies, and nothing is read before its signature.
 //
 // It also reads what clients sign, as strictly: [ParseKeys] for their keys, [VerifyAssertion] for client assertions (RFC 7523), of
-// which [AssertionClient] only tells whose keys to look up, [VerifyProof] for DPoP proofs (RFC 9449); and what other issuers sign: [VerifyForeign]. The package holds no policy, keeps no keys, fetches none, and knows neither fosite
-// nor any store: whether a token was revoked or an assertion spent, its jti and sid tell somebody else.
+// which [AssertionClient] only tells whose keys to look up, and [VerifyProof] for DPoP proofs (RFC 9449); and what other issuers sign:
+// [ParseIssuerKeys] for their keys, [VerifyForeign] for access tokens, [VerifySigned] for what has claims of another kind. The package
+// holds no policy, keeps no keys, fetches none, and knows neither fosite nor any store: whether a token was revoked or an assertion
+// spent, its jti and sid tell somebody else.
 package tokens
 
 import (
