@@ -193,6 +193,7 @@ func says(text string) http.HandlerFunc {
 
 // hostile are answers that no reader may wait for, or hold in memory, or believe, whatever was asked for.
 func hostile(stop <-chan struct{}) map[string]http.HandlerFunc {
+	bombed()
 	return map[string]http.HandlerFunc{
 		"empty":            says(""),
 		"not JSON":         says("<html>not JSON</html>"),
@@ -204,7 +205,7 @@ func hostile(stop <-chan struct{}) map[string]http.HandlerFunc {
 		"deep":             says(`{"issuer":` + string(bytes.Repeat([]byte("["), 100_000))),
 		"nothing in it":    says("{}"),
 		"of 50 MiB":        huge,
-		"gzip of 1 GiB":    bomb,
+		"gzip of 8 MiB":    bomb,
 		"status 500":       func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
 		"status 404":       http.NotFound,
 		"status 204":       func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
