@@ -94,26 +94,26 @@ func (s *Server) openGates(c Config) error {
 func (u Upstream) check(c Config) error {
 	switch {
 	case !upstreamName.MatchString(u.Provider.Name):
-		return errors.New("Name must be 1 to 32 of a-z, 0-9 and -, and not begin with -")
+		return errors.New("field Name must be 1 to 32 of a-z, 0-9 and -, and not begin with -")
 	case u.Provider.Issuer.URL == c.PublicURL:
-		return errors.New("Issuer is this server itself")
+		return errors.New("field Issuer is this server itself")
 	case len(u.Groups) > 0 && u.Provider.GroupsClaim == "":
-		return errors.New("Groups needs Provider.GroupsClaim")
+		return errors.New("field Groups needs Provider.GroupsClaim")
 	case len(u.Roles) > 0 && u.Provider.RolesClaim == "":
-		return errors.New("Roles needs Provider.RolesClaim")
+		return errors.New("field Roles needs Provider.RolesClaim")
 	case len(u.Protected) > 0 && u.Provider.GroupsClaim == "" && u.Provider.RolesClaim == "":
-		return errors.New("Protected needs Provider.GroupsClaim or Provider.RolesClaim")
+		return errors.New("field Protected needs Provider.GroupsClaim or Provider.RolesClaim")
 	case u.Organisation != "" && u.Provider.OrganisationClaim != "":
-		return errors.New("Organisation and Provider.OrganisationClaim cannot both be set")
+		return errors.New("field Organisation and Provider.OrganisationClaim cannot both be set")
 	}
 	for _, role := range u.Roles {
 		if role == policy.RoleUser || !slices.ContainsFunc(c.Registry.Roles, func(r policy.Role) bool { return r.Name == role }) {
-			return fmt.Errorf("Roles gives %q, which is not a registered role to be given", role)
+			return fmt.Errorf("field Roles gives %q, which is not a registered role to be given", role)
 		}
 	}
 	for _, group := range u.Groups {
 		if strings.TrimSpace(group) == "" {
-			return errors.New("Groups gives a group without a name")
+			return errors.New("field Groups gives a group without a name")
 		}
 	}
 	return nil
