@@ -464,7 +464,6 @@ func testUpstreamAtOnce(t *testing.T, o options) {
 func TestUpstreamDown(t *testing.T) {
 	t.Parallel()
 	over := make(chan struct{})
-	t.Cleanup(func() { close(over) })
 	for name, c := range map[string]struct {
 		broken http.HandlerFunc
 		status int
@@ -473,13 +472,16 @@ func TestUpstreamDown(t *testing.T) {
 		"error": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, 502, "did not answer"},
 		"slow": {func(http.ResponseWriter, *http.Request) {
 			<-over
-		}, 504, "did not answer in time"},
+		}, 502, "did not answer"},
 		"not JSON":       {func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) }, 502, "an answer that can&#39;t be used"},
 		"another issuer": {func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"issuer":"https://other.test"}`)) }, 502, "an answer that can&#39;t be used"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := setupAbroad(t, options{}, nil)
+			if name == "slow" {
+				t.Cleanup(func() { close(over) }) // before the upstream closes, which waits for its answers
+			}
 			h.setPassword()
 			h.idp.breaks(c.broken)
 			r := h.form("/sign-in/upstream/corp?return_to=%2Faudit", "", url.Values{})
@@ -499,7 +501,7 @@ func TestUpstreamDown(t *testing.T) {
 			way := h.idp.visit(h.out(j, ""))
 			h.idp.breaks(c.broken)
 			r = h.back(j, way)
-			if r.status < 400 || j["__Host-op"] != "" {
+			if slow := name == "slow"; r.status < 400 || slow != (r.status == http.StatusGatewayTimeout) || j["__Host-op"] != "" {
 				t.Errorf("the callback: got %d\n%s", r.status, r.body)
 			}
 			if users := h.base.dump(t)["app_user"]; len(users) != 7 {
