@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,7 +141,22 @@ func newVisitor(t *testing.T, ends ...string) *visitor {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	must(t, err)
-	return &visitor{t: t, ends: ends, http: &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &visitor{t: t, ends: ends, http: &http.Client{Jar: loopbackJar{jar}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+// loopbackJar takes loopback for secure, as browsers do: cookies with Secure count there over http too.
+type loopbackJar struct{ *cookiejar.Jar }
+
+func (j loopbackJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
+	j.Jar.SetCookies(secure(u), cookies)
+}
+
+func (j loopbackJar) Cookies(u *url.URL) []*http.Cookie { return j.Jar.Cookies(secure(u)) }
+
+func secure(u *url.URL) *url.URL {
+	s := *u
+	s.Scheme = "https"
+	return &s
 }
 
 var (
@@ -160,19 +176,28 @@ func (v *visitor) visit(at string, fill map[string]string) *url.URL {
 	v.t.Helper()
 	req, err := http.NewRequestWithContext(v.t.Context(), http.MethodGet, at, nil)
 	must(v.t, err)
+	return v.follow(req, fill)
+}
+
+// send posts a form, and gives where it ended.
+func (v *visitor) send(req *http.Request, form url.Values) *url.URL {
+	v.t.Helper()
+	req.Body = io.NopCloser(strings.NewReader(form.Encode()))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return v.follow(req, nil)
+}
+
+func (v *visitor) follow(req *http.Request, fill map[string]string) *url.URL {
+	v.t.Helper()
 	for range 20 {
 		resp, err := v.http.Do(req)
 		must(v.t, err)
 		body, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
 		must(v.t, err)
-		if resp.StatusCode >= 300 && resp.StatusCode < 400 {
-			to, err := resp.Location()
-			must(v.t, err)
-			for _, end := range v.ends {
-				if strings.HasPrefix(to.String(), end) {
-					return to
-				}
+		if to := onward(v.t, resp); to != nil {
+			if slices.ContainsFunc(v.ends, func(end string) bool { return strings.HasPrefix(to.String(), end) }) {
+				return to
 			}
 			req, err = http.NewRequestWithContext(v.t.Context(), http.MethodGet, to.String(), nil)
 			must(v.t, err)
@@ -185,6 +210,22 @@ func (v *visitor) visit(at string, fill map[string]string) *url.URL {
 		req = v.submit(req.URL, string(body), fill)
 	}
 	v.t.Fatal("round in circles")
+	return nil
+}
+
+// onward is where an answer leads by itself: by a redirect, or by Refresh; nil for nowhere.
+func onward(t *testing.T, resp *http.Response) *url.URL {
+	t.Helper()
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		to, err := resp.Location()
+		must(t, err)
+		return to
+	}
+	if _, after, ok := strings.Cut(resp.Header.Get("Refresh"), "url="); ok {
+		to, err := resp.Request.URL.Parse(after)
+		must(t, err)
+		return to
+	}
 	return nil
 }
 

@@ -1,0 +1,150 @@
+package interop_test
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/internal/seal"
+	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/server"
+	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/store/sqlite"
+	"github.com/understudy-id/understudy/oauth/upstream"
+)
+
+// through is our server, at which people sign in through an idp alone: sam, an admin, whom it knows by their sub there; and john.
+type through struct {
+	*house
+	idp     *idp
+	browser *visitor
+	app     *oauth2.Config
+}
+
+func signThrough(t *testing.T, start func(*testing.T, places) *idp) *through {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(nil)
+	t.Cleanup(srv.Close)
+	issuer := "http://" + srv.Listener.Addr().String()
+	h := &through{house: &house{t: t, issuer: issuer}, browser: newVisitor(t, callback, issuer+"/sign-in/signed-out")}
+	h.idp = start(t, places{issuer + "/sign-in/callback/idp", issuer + "/sign-in/signed-out", issuer + "/sign-in/backchannel/idp"})
+	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "test.db"), Migrate: true})
+	must(t, err)
+	t.Cleanup(func() { st.Close() })
+	h.people(st)
+	box, err := seal.New(make([]byte, seal.KeySize))
+	must(t, err)
+	s, err := server.New(t.Context(), server.Config{
+		PublicURL: issuer, Store: st, Registry: policy.Default(), Box: box, Logger: slog.New(slog.DiscardHandler), Local: server.LocalDisabled,
+		Upstreams: []server.Upstream{{Provider: upstream.Config{Name: "idp", Issuer: upstream.IssuerConfig{URL: h.idp.issuer}, ClientID: idpClient, ClientSecret: idpSecret}}},
+	})
+	must(t, err)
+	srv.Config.Handler = s.Handler()
+	srv.Start()
+	h.app = &oauth2.Config{ClientID: "app", ClientSecret: h.appSecret, RedirectURL: callback, Scopes: []string{"openid", "app:read", "impersonate"},
+		Endpoint: oauth2.Endpoint{AuthURL: issuer + "/oauth2/auth", TokenURL: issuer + "/oauth2/token", AuthStyle: oauth2.AuthStyleInHeader}}
+	return h
+}
+
+func (h *through) people(st store.Store) {
+	h.t.Helper()
+	w := impersonation.Write{Now: time.Now().UTC(), RequestID: oauth.NewID("req")}
+	for _, u := range []directory.User{
+		{ID: "sam", Email: "sam@acme.test", Name: "Sam", Roles: []string{"admin"}, Identities: []oauth.Party{{Issuer: h.idp.issuer, Subject: "sam-there"}}},
+		{ID: "john", Email: "john@acme.test", Name: "John Doe"},
+	} {
+		u.Enabled, u.Created = true, w.Now
+		must(h.t, st.CreateUser(h.t.Context(), store.UserWrite{Write: w, User: u}))
+	}
+	secret := oauth.NewSecret()
+	h.appSecret, h.apiSecret = string(secret), string(secret)
+	for _, id := range []string{"app", "api"} {
+		must(h.t, st.CreateClient(h.t.Context(), store.ClientWrite{Write: w, Client: store.Client{
+			Client: policy.Client{ID: id, Exchange: true, Resources: []string{resource}, Scopes: []string{"openid", "profile", "email", "roles", "app:read", "impersonate"}},
+			Name:   "The " + id, SecretHash: secret.Hash(), RedirectURIs: []string{callback}, Serves: []string{resource}, Created: w.Now,
+		}}))
+	}
+}
+
+// token is sam's, by a sign-in through the idp.
+func (h *through) token() string {
+	h.t.Helper()
+	verifier := oauth2.GenerateVerifier()
+	q := h.browser.visit(h.app.AuthCodeURL("state-12345", oauth2.S256ChallengeOption(verifier), oauth2.SetAuthURLParam("nonce", "nonce-12345")), sam).Query()
+	token, err := h.app.Exchange(h.t.Context(), q.Get("code"), oauth2.VerifierOption(verifier))
+	must(h.t, err)
+	return token.AccessToken
+}
+
+// impersonate starts an impersonation of john by the page, and gives its token and return token.
+func (h *through) impersonate(actor string) (token, back string) {
+	h.t.Helper()
+	verifier := oauth2.GenerateVerifier()
+	request := url.Values{"client_id": {"app"}, "redirect_uri": {callback}, "state": {"state-67890"}, "code_challenge": {oauth2.S256ChallengeFromVerifier(verifier)},
+		"code_challenge_method": {"S256"}, "subject": {"john"}}
+	form := fillIn("read")
+	req, err := http.NewRequestWithContext(h.t.Context(), http.MethodPost, h.issuer+"/impersonate?"+request.Encode(), nil)
+	must(h.t, err)
+	q := h.browser.send(req, form).Query()
+	status, answer := h.post("/oauth2/token", "app", h.appSecret, url.Values{"grant_type": {grant}, "subject_token": {q.Get("ticket")}, "subject_token_type": {ticketType},
+		"actor_token": {actor}, "actor_token_type": {accessToken}, "code_verifier": {verifier}})
+	if status != http.StatusOK {
+		h.t.Fatalf("start: got %d %v, after %v", status, answer, q)
+	}
+	token, _ = answer["access_token"].(string)
+	back, _ = answer["understudy_return_token"].(string)
+	return token, back
+}
+
+// signOutThere signs sam out at the idp, which tells the server; or a logout token of its key does, where it sends none by itself.
+func (h *through) signOutThere() {
+	h.t.Helper()
+	if !h.idp.sendsLogout {
+		resp, err := http.PostForm(h.issuer+"/sign-in/backchannel/idp", url.Values{"logout_token": {h.idp.logoutToken(h.t)}})
+		must(h.t, err)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			h.t.Errorf("the logout token: got %s", resp.Status)
+		}
+		return
+	}
+	i, err := upstream.NewIssuer(upstream.IssuerConfig{URL: h.idp.issuer, Loopback: true})
+	must(h.t, err)
+	m, err := i.Metadata(h.t.Context())
+	must(h.t, err)
+	h.browser.visit(m.EndSessionEndpoint+"?"+url.Values{"client_id": {idpClient}, "post_logout_redirect_uri": {h.issuer + "/sign-in/signed-out"}}.Encode(), nil)
+}
+
+// TestSignInThrough: sam signs in through a provider, impersonates john and stops; and signing out there ends all that is left.
+func TestSignInThrough(t *testing.T) {
+	t.Parallel()
+	for name, start := range idps {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := signThrough(t, start)
+			own := h.token()
+			imp, back := h.impersonate(own)
+			if !h.active(own) || !h.active(imp) {
+				t.Fatalf("active: own %t, impersonating %t; want both", h.active(own), h.active(imp))
+			}
+			status, answer := h.post("/oauth2/token", "app", h.appSecret, url.Values{"grant_type": {grant}, "subject_token": {back}, "subject_token_type": {returnType}})
+			if status != http.StatusOK || h.active(imp) {
+				t.Errorf("stop: got %d %v, and the impersonation is active: %t", status, answer, h.active(imp))
+			}
+			imp, _ = h.impersonate(own)
+			h.signOutThere()
+			if h.active(own) || h.active(imp) {
+				t.Errorf("after the sign-out there: own %t, impersonating %t; want neither active", h.active(own), h.active(imp))
+			}
+		})
+	}
+}
