@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -337,7 +338,11 @@ func saying(text string) http.HandlerFunc {
 
 func failing(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
 
-func untilGone(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+// untilGone never answers. That the other side is gone shows only once the body is read.
+func untilGone(_ http.ResponseWriter, r *http.Request) {
+	io.Copy(io.Discard, r.Body)
+	<-r.Context().Done()
+}
 
 func redirecting(to string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }
