@@ -27,7 +27,7 @@ func (h *abroad) told(token string) reply {
 
 // TestUpstreamLogout: what an upstream says is over ends with its tokens and impersonations, once; a token that is not its own ends nothing.
 //
-// Covers BCL-2.6-01, BCL-2.7-01.
+// Covers BCL-2.7-01.
 func TestUpstreamLogout(t *testing.T) { onBoth(t, testUpstreamLogout) }
 
 func testUpstreamLogout(t *testing.T, o options) {
