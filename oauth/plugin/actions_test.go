@@ -35,8 +35,8 @@ func (b *browser) tell(client, password, body string) reply {
 
 // TestActions: what an actor does at a relying app goes into the trail by the app's own word, and the answer tells whether it may go on.
 func TestActions(t *testing.T) {
-	onEach(t, func(t *testing.T, k kind) {
-		h := setup(t, options{kind: k})
+	onEach(t, func(t *testing.T, o options) {
+		h := setup(t, o)
 		as := h.start()
 		if r := h.tell("shop", secret, action(as.sid())); r.status != http.StatusOK || r.body != fmt.Sprintf("{\"sessions\":{%q:{\"active\":true}}}\n", as.sid()) || r.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("telling: %d %s", r.status, r.body)

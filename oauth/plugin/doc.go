@@ -5,7 +5,8 @@
 // What is kept here are tickets, sessions, return tokens and the trail, in a [Store] of this project or another. The rules are those of package
 // impersonation: every start is decided by policy.Rules and committed with its entry before the provider's strategy makes the token. The package has no
 // users, signs nothing and serves no endpoint of OAuth: authentication of clients, TLS, and DPoP proofs (tokenexchange.WithKey)
-// are the provider's.
+// are the provider's. Every client knows people by the ID that the provider's Directory gives, which is the sub of its tokens: there are no names by client,
+// and directory.User.Identities names nobody here.
 //
 // # What the provider owes
 //

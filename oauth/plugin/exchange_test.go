@@ -3,6 +3,7 @@ package plugin_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/plugin"
 	"github.com/understudy-id/understudy/oauth/policy"
@@ -24,8 +26,8 @@ import (
 //
 // Covers RFC8693-4.1-02, RFC8693-4.1-03, RFC8693-4.1-04, RFC8693-4.1-08, RFC8693-2.2.1-03, RFC8693-2.2.1-05, RFC7662-2.2-01.
 func TestStartAndStop(t *testing.T) {
-	onEach(t, func(t *testing.T, k kind) {
-		h := setup(t, options{kind: k})
+	onEach(t, func(t *testing.T, o options) {
+		h := setup(t, o)
 		as := h.start()
 		if as.answer["issued_token_type"] != string(oauth.TokenTypeAccessToken) || as.answer["token_type"] != "Bearer" || as.answer["scope"] != "orders:read" || as.answer["refresh_token"] != nil {
 			t.Errorf("the answer to a start: %v", as.answer)
@@ -62,8 +64,8 @@ func TestStartAndStop(t *testing.T) {
 //
 // Covers RFC8693-2.2.2-02.
 func TestActorTokenIsTheActors(t *testing.T) {
-	onEach(t, func(t *testing.T, k kind) {
-		h := setup(t, options{kind: k})
+	onEach(t, func(t *testing.T, o options) {
+		h := setup(t, o)
 		as := h.start()
 		other := *h.browser
 		other.id = "other"
@@ -79,12 +81,12 @@ func TestActorTokenIsTheActors(t *testing.T) {
 			"another person's":    bea.access,
 			"another client's":    other.signInAt("other", "orders:read impersonate").access,
 			"without impersonate": h.signInAt("shop", "orders:read").access,
-			"a client's own":      h.mint(k, "shop", plugin.Token{Subject: "client:shop", Claims: map[string]any{"sid": loginOfJar(h), "client_id": "shop"}}),
-			"nobody's sign-in":    h.mint(k, "shop", plugin.Token{Subject: "u-1", Claims: map[string]any{"client_id": "shop"}}),
-			"of no subject":       h.mint(k, "shop", plugin.Token{Claims: map[string]any{"sid": loginOfJar(h), "client_id": "shop"}}),
-			"with an act of its own": h.mint(k, "shop", plugin.Token{Subject: "u-1", Claims: map[string]any{
+			"a client's own":      h.mint(o.kind, "shop", plugin.Token{Subject: "client:shop", Claims: map[string]any{"sid": loginOfJar(h), "client_id": "shop"}}),
+			"nobody's sign-in":    h.mint(o.kind, "shop", plugin.Token{Subject: "u-1", Claims: map[string]any{"client_id": "shop"}}),
+			"of no subject":       h.mint(o.kind, "shop", plugin.Token{Claims: map[string]any{"sid": loginOfJar(h), "client_id": "shop"}}),
+			"with an act of its own": h.mint(o.kind, "shop", plugin.Token{Subject: "u-1", Claims: map[string]any{
 				"sid": loginOfJar(h), "client_id": "shop", "act": map[string]any{"iss": "https://else.example", "sub": "x"}}}),
-			"with an act that is odd": h.mint(k, "shop", plugin.Token{Subject: "u-1", Claims: map[string]any{"sid": loginOfJar(h), "client_id": "shop", "act": "x"}}),
+			"with an act that is odd": h.mint(o.kind, "shop", plugin.Token{Subject: "u-1", Claims: map[string]any{"sid": loginOfJar(h), "client_id": "shop", "act": "x"}}),
 		} {
 			before := len(h.entries(audit.KindRefused))
 			got := h.redeem(startForm(ticket, actor))
@@ -158,8 +160,8 @@ func TestRefreshAndRevokedTokensStartNothing(t *testing.T) {
 //
 // Covers RFC8693-2.2.2-01, RFC8693-2.2.2-04.
 func TestTicketBindings(t *testing.T) {
-	onEach(t, func(t *testing.T, k kind) {
-		h := setup(t, options{kind: k})
+	onEach(t, func(t *testing.T, o options) {
+		h := setup(t, o)
 		ticket := h.ticket()
 		other := *h.browser
 		other.id = "other"
@@ -199,9 +201,9 @@ func TestTokenOfNoClient(t *testing.T) {
 
 // The doors without a page are closed: what they would stand on is kept nowhere.
 func TestOtherDoorsAreClosed(t *testing.T) {
-	onEach(t, func(t *testing.T, k kind) {
-		h := setup(t, options{kind: k})
-		own := h.mint(k, "shop", plugin.Token{Subject: "u-2", Claims: map[string]any{"sid": loginOfJar(h), "client_id": "shop",
+	onEach(t, func(t *testing.T, o options) {
+		h := setup(t, o)
+		own := h.mint(o.kind, "shop", plugin.Token{Subject: "u-2", Claims: map[string]any{"sid": loginOfJar(h), "client_id": "shop",
 			"may_act": map[string]any{"iss": h.srv.URL, "sub": "u-1"}}})
 		for subjectType, subject := range map[oauth.TokenType]string{oauth.TokenTypeUserID: "u-2", oauth.TokenTypeAccessToken: own, oauth.TokenTypeJWT: own} {
 			form := startForm(subject, h.ann.access)
@@ -217,8 +219,8 @@ func TestOtherDoorsAreClosed(t *testing.T) {
 
 // TestOneTicketOneSession: of 32 who redeem one ticket at once at most one has a session that lives, and nobody else a token.
 func TestOneTicketOneSession(t *testing.T) {
-	onEach(t, func(t *testing.T, k kind) {
-		h := setup(t, options{kind: k})
+	onEach(t, func(t *testing.T, o options) {
+		h := setup(t, o)
 		ticket := h.ticket()
 		tokens := make([]token, 32)
 		var all sync.WaitGroup
@@ -249,8 +251,8 @@ func TestOneTicketOneSession(t *testing.T) {
 // TestScopeIsAnIntersection: what the subject could have, cut by the client, the ticket and the mode; the mark of full access only in write mode; and never
 // the actor's own.
 func TestScopeIsAnIntersection(t *testing.T) {
-	onEach(t, func(t *testing.T, k kind) {
-		h := setup(t, options{kind: k})
+	onEach(t, func(t *testing.T, o options) {
+		h := setup(t, o)
 		ticket := h.ask("john", "cannot find the report tab", "write")
 		h.is(h.exchange(ticket, h.ann), "active: u-2, act u-1, impersonation:write orders:read orders:write")
 		for scope, want := range map[string]string{
@@ -274,13 +276,14 @@ func TestScopeIsAnIntersection(t *testing.T) {
 
 // A provider that does not take a token of ours into its storage gives none out, and no session goes on of which nobody has a token.
 func TestTokenThatCannotBeKept(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{change: func(c *plugin.Config) { c.Storage = forgetful{c.Storage.(*provider)} }})
-	got := h.exchange(h.ticket(), h.ann)
-	h.refused(got, http.StatusInternalServerError, "server_error")
-	if e := h.entries(audit.KindEnd); len(h.entries(audit.KindStart)) != 1 || len(e) != 1 || e[0].Fields["reason"] != string(impersonation.EndRevoked) {
-		t.Errorf("ends on record: %v", e)
-	}
+	onBoth(t, func(t *testing.T, o options) {
+		h := setup(t, options{on: o.on, change: func(c *plugin.Config) { c.Storage = forgetful{c.Storage.(*provider)} }})
+		got := h.exchange(h.ticket(), h.ann)
+		h.refused(got, http.StatusInternalServerError, "server_error")
+		if e := h.entries(audit.KindEnd); len(h.entries(audit.KindStart)) != 1 || len(e) != 1 || e[0].Fields["reason"] != string(impersonation.EndRevoked) {
+			t.Errorf("ends on record: %v", e)
+		}
+	})
 }
 
 // forgetful keeps no token of an impersonation.
@@ -346,6 +349,24 @@ func TestBoundToAKey(t *testing.T) {
 	h.refused(h.exchange(ticket, back), http.StatusBadRequest, "invalid_request")
 	prove("")
 	h.refused(h.exchange(ticket, back), http.StatusBadRequest, "invalid_dpop_proof")
+}
+
+// TestNamedByTheProvidersIDs: who people are at another issuer is in no token and no answer: here a client knows them by their IDs.
+func TestNamedByTheProvidersIDs(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	for _, id := range []string{"u-1", "u-2"} {
+		h.user(id, func(u *directory.User) {
+			u.Identities = []oauth.Party{{Issuer: h.srv.URL, Subject: "own-" + id}, {Issuer: "https://idp.acme.example", Subject: "corp-" + id}}
+		})
+	}
+	as := h.start()
+	h.is(as, "active: u-2, act u-1, orders:read")
+	session, err := h.store.Session(t.Context(), as.sid())
+	h.ok(err)
+	if session.TokenSubject != "" || session.TokenActor != (oauth.Party{}) || strings.Contains(fmt.Sprint(as.answer), "corp-") {
+		t.Errorf("got %+v and %v, want the IDs alone", session, as.answer)
+	}
 }
 
 // The rules may ask for a fresh sign-in, and the answer says so (RFC 9470).

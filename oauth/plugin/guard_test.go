@@ -118,8 +118,8 @@ func TestHandlerBehindTheGuard(t *testing.T) {
 
 // TestEnded: an operator's end is seen by the next introspection, and Active tells it to whoever asks by sid.
 func TestEnded(t *testing.T) {
-	onEach(t, func(t *testing.T, k kind) {
-		h := setup(t, options{kind: k})
+	onEach(t, func(t *testing.T, o options) {
+		h := setup(t, o)
 		as := h.start()
 		live, err := h.plugin.Active(t.Context(), as.sid())
 		if err != nil || live == nil || live.Subject.Subject != "u-2" || live.Actor.Subject != "u-1" {
@@ -154,24 +154,25 @@ func (s stuck) Ready(ctx context.Context) (time.Time, error) {
 
 // TestNobodyVouches: a process that could not end a session does not call it alive.
 func TestNobodyVouches(t *testing.T) {
-	t.Parallel()
-	is := new(atomic.Bool)
-	is.Store(true)
-	h := setup(t, options{change: func(c *plugin.Config) { c.Store = stuck{c.Store, is} }})
-	as := h.start()
-	h.is(as, "inactive")
-	if _, err := h.plugin.Active(t.Context(), as.sid()); err == nil {
-		t.Error("Active: no error")
-	}
-	h.is(h.ann, "active: u-1, orders:read orders:write impersonate") // the provider's own to say
-	is.Store(false)
-	h.is(as, "active: u-2, act u-1, orders:read")
+	onBoth(t, func(t *testing.T, o options) {
+		is := new(atomic.Bool)
+		is.Store(true)
+		h := setup(t, options{on: o.on, change: func(c *plugin.Config) { c.Store = stuck{c.Store, is} }})
+		as := h.start()
+		h.is(as, "inactive")
+		if _, err := h.plugin.Active(t.Context(), as.sid()); err == nil {
+			t.Error("Active: no error")
+		}
+		h.is(h.ann, "active: u-1, orders:read orders:write impersonate") // the provider's own to say
+		is.Store(false)
+		h.is(as, "active: u-2, act u-1, orders:read")
+	})
 }
 
 // TestActor: the provider's own pages can tell an impersonation from its subject.
 func TestActor(t *testing.T) {
-	onEach(t, func(t *testing.T, k kind) {
-		h := setup(t, options{kind: k})
+	onEach(t, func(t *testing.T, o options) {
+		h := setup(t, o)
 		read := func(as token) fosite.Session {
 			empty, _ := h.provider.session(t.Context(), plugin.Token{})
 			_, r, err := h.oauth.IntrospectToken(t.Context(), as.access, fosite.AccessToken, empty)
@@ -189,27 +190,28 @@ func TestActor(t *testing.T) {
 
 // TestRun: what is over ends in the trail too, and Run ends with its context.
 func TestRun(t *testing.T) {
-	t.Parallel()
-	var late atomic.Int64
-	h := setup(t, options{change: func(c *plugin.Config) { c.Now = func() time.Time { return time.Now().Add(time.Duration(late.Load())) } }})
-	as := h.start()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- h.plugin.Run(ctx) }()
-	late.Store(int64(11 * time.Minute)) // idle
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		session, err := h.store.Session(t.Context(), as.sid())
-		h.ok(err)
-		if !session.Ended.IsZero() {
-			break
+	onBoth(t, func(t *testing.T, o options) {
+		var late atomic.Int64
+		h := setup(t, options{on: o.on, change: func(c *plugin.Config) { c.Now = func() time.Time { return time.Now().Add(time.Duration(late.Load())) } }})
+		as := h.start()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- h.plugin.Run(ctx) }()
+		late.Store(int64(11 * time.Minute)) // idle
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			session, err := h.store.Session(t.Context(), as.sid())
+			h.ok(err)
+			if !session.Ended.IsZero() {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("the session goes on")
+			}
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("the session goes on")
+		h.ended(as, impersonation.EndIdle)
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
 		}
-	}
-	h.ended(as, impersonation.EndIdle)
-	cancel()
-	if err := <-done; err != nil {
-		t.Errorf("Run: %v", err)
-	}
+	})
 }

@@ -37,6 +37,7 @@ const (
 // options are what a test changes.
 type options struct {
 	kind   kind
+	on     func(*testing.T) store.Store // nil is onSQLite
 	change func(*plugin.Config)
 	wrap   func(http.Handler) http.Handler
 }
@@ -46,7 +47,7 @@ type house struct {
 	*testing.T
 	*provider
 	*browser
-	store  *tempStore
+	store  store.Store
 	signer fositeoauth.AccessTokenStrategy
 	log    *safeBuffer
 	srv    *httptest.Server
@@ -55,8 +56,10 @@ type house struct {
 
 func setup(t *testing.T, o options) *house {
 	t.Helper()
-	h := &house{T: t, store: openStore(), log: new(safeBuffer), srv: httptest.NewTLSServer(nil)}
-	t.Cleanup(func() { h.store.Close() })
+	if o.on == nil {
+		o.on = onSQLite
+	}
+	h := &house{T: t, store: o.on(t), log: new(safeBuffer), srv: httptest.NewTLSServer(nil)}
 	t.Cleanup(h.srv.Close)
 	h.provider = newProvider(
 		directory.User{ID: "u-1", Email: "ann@acme.example", Name: "Ann", Enabled: true, Roles: []string{"support"}},
@@ -107,14 +110,6 @@ func (h *house) strategy(k kind) (any, []compose.Factory) {
 
 func jwtSession(_ context.Context, t plugin.Token) (fosite.Session, error) {
 	return &fositeoauth.JWTSession{Subject: t.Subject, JWTClaims: &jwt.JWTClaims{Subject: t.Subject, JTI: t.ID, Extra: t.Claims}}, nil
-}
-
-// onEach runs f with every kind of token.
-func onEach(t *testing.T, f func(*testing.T, kind)) {
-	t.Parallel()
-	for _, k := range []kind{opaque, signed, stateless} {
-		t.Run(string(k), func(t *testing.T) { t.Parallel(); f(t, k) })
-	}
 }
 
 func (h *house) ok(err error) {

@@ -54,48 +54,50 @@ func (h *house) login1(change func(*impersonation.Login)) {
 //
 // Covers RFC8693-2.2.2-03.
 func TestChangedBeforeTheStart(t *testing.T) {
-	t.Parallel()
-	for name, c := range changes {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := setup(t, options{})
-			ticket := h.ticket()
-			c.happens(h)
-			h.refused(h.exchange(ticket, h.ann), http.StatusBadRequest, "invalid_request")
-			if e := h.entries(audit.KindStart); len(e) != 0 {
-				t.Errorf("started all the same: %v", e)
-			}
-		})
-	}
+	onBoth(t, func(t *testing.T, o options) {
+		for name, c := range changes {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				h := setup(t, o)
+				ticket := h.ticket()
+				c.happens(h)
+				h.refused(h.exchange(ticket, h.ann), http.StatusBadRequest, "invalid_request")
+				if e := h.entries(audit.KindStart); len(e) != 0 {
+					t.Errorf("started all the same: %v", e)
+				}
+			})
+		}
+	})
 }
 
 // TestChangedInASession: what changes in the provider while a session goes on ends it, at the next introspection or at once by Changed.
 //
 // Covers RFC7662-2.2-01.
 func TestChangedInASession(t *testing.T) {
-	t.Parallel()
-	for name, c := range changes {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := setup(t, options{kind: stateless})
-			as := h.start()
-			c.happens(h)
-			h.is(as, "inactive")
-			h.ended(as, c.reason)
-		})
-		t.Run(name+", and Changed", func(t *testing.T) {
-			t.Parallel()
-			h := setup(t, options{})
-			as := h.start()
-			h.ok(h.plugin.Changed(t.Context(), "u-3")) // somebody else
-			h.is(as, "active: u-2, act u-1, orders:read")
-			c.happens(h)
-			for _, id := range []string{"", "u-1", "u-2"} {
-				h.ok(h.plugin.Changed(t.Context(), id))
-			}
-			h.ended(as, c.reason) // nobody has looked at the token
-		})
-	}
+	onBoth(t, func(t *testing.T, o options) {
+		for name, c := range changes {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				h := setup(t, options{kind: stateless, on: o.on})
+				as := h.start()
+				c.happens(h)
+				h.is(as, "inactive")
+				h.ended(as, c.reason)
+			})
+			t.Run(name+", and Changed", func(t *testing.T) {
+				t.Parallel()
+				h := setup(t, o)
+				as := h.start()
+				h.ok(h.plugin.Changed(t.Context(), "u-3")) // somebody else
+				h.is(as, "active: u-2, act u-1, orders:read")
+				c.happens(h)
+				for _, id := range []string{"", "u-1", "u-2"} {
+					h.ok(h.plugin.Changed(t.Context(), id))
+				}
+				h.ended(as, c.reason) // nobody has looked at the token
+			})
+		}
+	})
 }
 
 // Changed reaches the sessions of an actor and those of a subject, each by itself.
@@ -125,8 +127,8 @@ func (h *house) ended(as token, why impersonation.EndReason) {
 
 // TestProviderIsDown: without the provider's people nothing starts and nothing is vouched for; what is to end ends.
 func TestProviderIsDown(t *testing.T) {
-	onEach(t, func(t *testing.T, k kind) {
-		h := setup(t, options{kind: k})
+	onEach(t, func(t *testing.T, o options) {
+		h := setup(t, o)
 		as := h.start()
 		h.goDown(true)
 		h.is(as, "inactive")
@@ -151,8 +153,8 @@ func TestProviderIsDown(t *testing.T) {
 
 // A sign-out ends what its holder does as somebody else, and only that.
 func TestSignOut(t *testing.T) {
-	onEach(t, func(t *testing.T, k kind) {
-		h := setup(t, options{kind: k})
+	onEach(t, func(t *testing.T, o options) {
+		h := setup(t, o)
 		as := h.start()
 		bea := &house{T: t, provider: h.provider, browser: browse(h.srv), store: h.store, srv: h.srv}
 		bea.ann = bea.signIn("bea")
@@ -167,40 +169,41 @@ func TestSignOut(t *testing.T) {
 
 // TestKills: each scope of the kill switch reaches the provider's people, also that of an organisation, which the store has never heard of.
 func TestKills(t *testing.T) {
-	t.Parallel()
-	for scope, id := range map[impersonation.EpochScope]string{
-		impersonation.ScopeInstance: "", impersonation.ScopeClient: "shop", impersonation.ScopeActor: "u-1", impersonation.ScopeSubject: "u-2",
-		impersonation.ScopeOrganisation: "globex",
-	} {
-		t.Run(string(scope), func(t *testing.T) {
-			t.Parallel()
-			h := setup(t, options{})
-			as := h.start()
-			ticket := h.ticket()
-			kill := func(id string) {
-				t.Helper()
-				_, err := h.store.End(t.Context(), impersonation.EndWrite{
-					Write: impersonation.Write{Now: time.Now().UTC(), RequestID: "req_1"}, Scope: scope, ID: id, Reason: impersonation.EndKilled,
-					By: oauth.Party{Issuer: "cli", Subject: "root"}, Kill: true,
-				})
-				h.ok(err)
-			}
-			if id != "" {
-				kill("somebody-else")
-				h.is(as, "active: u-2, act u-1, orders:read")
-			}
-			kill(id)
-			h.is(as, "inactive")
-			h.ended(as, impersonation.EndKilled)
-			h.refused(h.exchange(ticket, h.ann), http.StatusBadRequest, "invalid_request")
-			if h.askFor("john", "cannot find the report tab") != "" {
-				t.Error("a ticket was given")
-			}
-			h.ok(h.store.Lift(t.Context(), impersonation.LiftWrite{Write: impersonation.Write{Now: time.Now().UTC()}, Scope: scope, ID: id}))
-			h.is(as, "inactive")
-			h.is(h.exchange(h.ticket(), h.ann), "active: u-2, act u-1, orders:read")
-		})
-	}
+	onBoth(t, func(t *testing.T, o options) {
+		for scope, id := range map[impersonation.EpochScope]string{
+			impersonation.ScopeInstance: "", impersonation.ScopeClient: "shop", impersonation.ScopeActor: "u-1", impersonation.ScopeSubject: "u-2",
+			impersonation.ScopeOrganisation: "globex",
+		} {
+			t.Run(string(scope), func(t *testing.T) {
+				t.Parallel()
+				h := setup(t, o)
+				as := h.start()
+				ticket := h.ticket()
+				kill := func(id string) {
+					t.Helper()
+					_, err := h.store.End(t.Context(), impersonation.EndWrite{
+						Write: impersonation.Write{Now: time.Now().UTC(), RequestID: "req_1"}, Scope: scope, ID: id, Reason: impersonation.EndKilled,
+						By: oauth.Party{Issuer: "cli", Subject: "root"}, Kill: true,
+					})
+					h.ok(err)
+				}
+				if id != "" {
+					kill("somebody-else")
+					h.is(as, "active: u-2, act u-1, orders:read")
+				}
+				kill(id)
+				h.is(as, "inactive")
+				h.ended(as, impersonation.EndKilled)
+				h.refused(h.exchange(ticket, h.ann), http.StatusBadRequest, "invalid_request")
+				if h.askFor("john", "cannot find the report tab") != "" {
+					t.Error("a ticket was given")
+				}
+				h.ok(h.store.Lift(t.Context(), impersonation.LiftWrite{Write: impersonation.Write{Now: time.Now().UTC()}, Scope: scope, ID: id}))
+				h.is(as, "inactive")
+				h.is(h.exchange(h.ticket(), h.ann), "active: u-2, act u-1, orders:read")
+			})
+		}
+	})
 }
 
 // interrupted does something once, when it is asked for a user: after the store was read, before it is written to.
@@ -222,25 +225,26 @@ func (d *interrupted) Get(ctx context.Context, id string) (directory.User, error
 
 // TestKilledMeanwhile: a kill between the read and the write of a start is not overtaken: the write is guarded, and nothing is issued.
 func TestKilledMeanwhile(t *testing.T) {
-	t.Parallel()
-	d := new(interrupted)
-	h := setup(t, options{change: func(c *plugin.Config) { d.provider = c.Directory.(*provider); c.Directory = d }})
-	ticket := h.ticket()
-	h.mu.Lock()
-	d.once = func() {
-		_, err := h.store.End(t.Context(), impersonation.EndWrite{
-			Write: impersonation.Write{Now: time.Now().UTC(), RequestID: "req_1"}, Scope: impersonation.ScopeInstance, Reason: impersonation.EndKilled,
-			By: oauth.Party{Issuer: "cli", Subject: "root"}, Kill: true,
-		})
-		if err != nil {
-			t.Error(err)
+	onBoth(t, func(t *testing.T, o options) {
+		d := new(interrupted)
+		h := setup(t, options{on: o.on, change: func(c *plugin.Config) { d.provider = c.Directory.(*provider); c.Directory = d }})
+		ticket := h.ticket()
+		h.mu.Lock()
+		d.once = func() {
+			_, err := h.store.End(t.Context(), impersonation.EndWrite{
+				Write: impersonation.Write{Now: time.Now().UTC(), RequestID: "req_1"}, Scope: impersonation.ScopeInstance, Reason: impersonation.EndKilled,
+				By: oauth.Party{Issuer: "cli", Subject: "root"}, Kill: true,
+			})
+			if err != nil {
+				t.Error(err)
+			}
 		}
-	}
-	h.mu.Unlock()
-	h.refused(h.exchange(ticket, h.ann), http.StatusBadRequest, "invalid_request")
-	if e := h.entries(audit.KindStart); len(e) != 0 {
-		t.Errorf("started all the same: %v", e)
-	}
+		h.mu.Unlock()
+		h.refused(h.exchange(ticket, h.ann), http.StatusBadRequest, "invalid_request")
+		if e := h.entries(audit.KindStart); len(e) != 0 {
+			t.Errorf("started all the same: %v", e)
+		}
+	})
 }
 
 // A user whose ID could be the name of a client is nobody.

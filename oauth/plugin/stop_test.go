@@ -17,8 +17,8 @@ import (
 //
 // Covers RFC8693-2.2.2-01.
 func TestReturnTokenBindings(t *testing.T) {
-	onEach(t, func(t *testing.T, k kind) {
-		h := setup(t, options{kind: k})
+	onEach(t, func(t *testing.T, o options) {
+		h := setup(t, o)
 		as := h.start()
 		other := *h.browser
 		other.id = "other"
@@ -38,17 +38,18 @@ func TestReturnTokenBindings(t *testing.T) {
 
 // TestReturnTokenReuse: later than a double click the second use revokes, in the provider's own storage, what the first gave.
 func TestReturnTokenReuse(t *testing.T) {
-	t.Parallel()
-	h := setup(t, options{change: func(c *plugin.Config) { c.Lifetimes.DoubleClick = time.Nanosecond }})
-	as := h.start()
-	back := as.stop()
-	h.is(back, "active: u-1, orders:read orders:write impersonate")
-	h.refused(as.stop(), http.StatusBadRequest, "invalid_request")
-	h.is(back, "inactive")
-	h.is(h.ann, "active: u-1, orders:read orders:write impersonate") // no other token of hers
-	if e := h.entries(audit.KindReuse); len(e) != 1 || e[0].Session != as.sid() {
-		t.Errorf("entries of reuse: %v", e)
-	}
+	onBoth(t, func(t *testing.T, o options) {
+		h := setup(t, options{on: o.on, change: func(c *plugin.Config) { c.Lifetimes.DoubleClick = time.Nanosecond }})
+		as := h.start()
+		back := as.stop()
+		h.is(back, "active: u-1, orders:read orders:write impersonate")
+		h.refused(as.stop(), http.StatusBadRequest, "invalid_request")
+		h.is(back, "inactive")
+		h.is(h.ann, "active: u-1, orders:read orders:write impersonate") // no other token of hers
+		if e := h.entries(audit.KindReuse); len(e) != 1 || e[0].Session != as.sid() {
+			t.Errorf("entries of reuse: %v", e)
+		}
+	})
 }
 
 // TestClockWasPaused: what a stop gives back lives as long as the actor's token had left at the start, also one that says nothing of its end, and
@@ -91,8 +92,8 @@ func TestClockWasPaused(t *testing.T) {
 //
 // Covers RFC7009-2.1-01, RFC7009-2.1-02, RFC7009-2.2-01.
 func TestRevocation(t *testing.T) {
-	onEach(t, func(t *testing.T, k kind) {
-		h := setup(t, options{kind: k})
+	onEach(t, func(t *testing.T, o options) {
+		h := setup(t, o)
 		other := *h.browser
 		other.id = "other"
 		for _, pick := range []func(token) string{func(t token) string { return t.access }, func(t token) string { return t.back }} {
@@ -118,7 +119,7 @@ func TestRevocation(t *testing.T) {
 			}
 		}
 		h.is(h.ann, "active: u-1, orders:read orders:write impersonate")
-		if h.form("/oauth2/revoke", url.Values{"token": {h.ann.access}}, true); k != stateless {
+		if h.form("/oauth2/revoke", url.Values{"token": {h.ann.access}}, true); o.kind != stateless {
 			h.is(h.ann, "inactive")
 		}
 	})
@@ -128,10 +129,10 @@ func TestRevocation(t *testing.T) {
 //
 // Covers RFC7009-2.2-02.
 func TestRevocationThatFailed(t *testing.T) {
-	onEach(t, func(t *testing.T, k kind) {
-		h := setup(t, options{kind: k})
+	onEach(t, func(t *testing.T, o options) {
+		h := setup(t, o)
 		as := h.start()
-		h.store.Store.Close()
+		h.store.Close()
 		for _, token := range []string{as.access, as.back} {
 			r := h.form("/oauth2/revoke", url.Values{"token": {token}}, true)
 			if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" || r.header.Get("Cache-Control") != "no-store" {
