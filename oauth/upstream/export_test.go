@@ -18,6 +18,7 @@ func (p *Provider) ReadClaims(payload []byte, r AuthRequest) (id *Identity, seco
 	if err := p.checkIDToken(c, r); err != nil {
 		return nil, "", err
 	}
+	p.lift(c)
 	if id, err = p.identity(c, ""); err != nil {
 		return nil, "", err
 	}

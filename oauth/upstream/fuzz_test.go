@@ -22,7 +22,7 @@ const (
 	fuzzDoc    = `{"issuer":"https://idp.test/realm","jwks_uri":"https://idp.test/keys","token_endpoint":"https://idp.test/token","acr_values_supported":["a"],` +
 		`"authorization_response_iss_parameter_supported":true,"token_endpoint_auth_methods_supported":["client_secret_post"]}`
 	fuzzClaims = `{"iss":"https://idp.test/realm","sub":"ann","aud":["c"],"exp":1800000300,"iat":1800000000,"nonce":"n","auth_time":1799999990,"email":"a@b.test",` +
-		`"email_verified":true,"name":"A","groups":["g"],"roles":"r","org":"o","amr":["pwd"],"acr":"1","sid":"s"}`
+		`"email_verified":"true","name":"A","groups":["g"],"realm":{"roles":"r"},"org":"o","amr":["pwd"],"acr":"1","sid":"s"}`
 	fuzzKeys = `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a","use":"sig"},{"kty":"RSA","use":"enc","n":"AQ","e":"AQAB"}]}`
 )
 
@@ -39,7 +39,7 @@ func FuzzAnswers(f *testing.F) {
 		}
 	}
 	p, err := upstream.New(upstream.Config{
-		Name: "idp", ClientID: "c", RedirectURI: "https://id.test/cb", GroupsClaim: "groups", RolesClaim: "roles", OrganisationClaim: "org",
+		Name: "idp", ClientID: "c", RedirectURI: "https://id.test/cb", GroupsClaim: "groups", RolesClaim: "realm.roles", OrganisationClaim: "org",
 		Issuer: upstream.IssuerConfig{URL: fuzzIssuer, Now: func() time.Time { return time.Unix(fuzzNow, 0) }},
 	})
 	if err != nil {

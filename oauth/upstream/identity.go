@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
@@ -45,17 +46,25 @@ func (p *Provider) wanted() (names []string) {
 			names = append(names, claims...)
 		}
 	}
-	for _, name := range []string{p.c.GroupsClaim, p.c.RolesClaim, p.c.OrganisationClaim} {
-		if name != "" {
-			names = append(names, name)
-		}
+	return append(names, slices.DeleteFunc(p.mapped(), func(name string) bool { return name == "" })...)
+}
+
+// mapped are the claims that the configuration names, "" where it names none.
+func (p *Provider) mapped() []string {
+	return []string{p.c.GroupsClaim, p.c.RolesClaim, p.c.OrganisationClaim}
+}
+
+// lift puts the claims that the configuration names at the top of o.
+func (p *Provider) lift(o *object) {
+	for _, name := range p.mapped() {
+		o.lift(name)
 	}
-	return names
 }
 
 // complete adds to the claims what is wanted and missing, from userinfo. To do without where userinfo fails would take rights from people
 // whenever it does.
 func (p *Provider) complete(ctx context.Context, m Metadata, claims *object, accessToken string) error {
+	p.lift(claims)
 	missing := slices.DeleteFunc(p.wanted(), claims.has)
 	if len(missing) == 0 || m.UserinfoEndpoint == "" {
 		return claims.undistributed(missing)
@@ -73,6 +82,9 @@ func (p *Provider) complete(ctx context.Context, m Metadata, claims *object, acc
 	claims.text("sub", &same)
 	if info.err != nil || sub != same {
 		return errors.Join(info.err, fmt.Errorf("%w: userinfo: sub is another person's", ErrAnswer))
+	}
+	if p.lift(info); info.err != nil {
+		return info.err
 	}
 	claims.add(info, missing)
 	return claims.undistributed(missing)
@@ -98,7 +110,8 @@ func (o *object) undistributed(names []string) error {
 	var elsewhere map[string]string
 	o.read("_claim_names", &elsewhere, "must be an object of strings")
 	for _, name := range names {
-		if elsewhere[name] != "" && !o.has(name) {
+		first, _, _ := strings.Cut(name, ".")
+		if (elsewhere[name] != "" || elsewhere[first] != "") && !o.has(name) {
 			o.refuse(name, "must stand in the ID token or in userinfo itself")
 		}
 	}
@@ -111,7 +124,7 @@ func (p *Provider) identity(c *object, idToken string) (*Identity, error) {
 	c.text("sub", &id.Subject)
 	c.line("sid", &id.Session, maxLine)
 	c.line("email", &id.Email, maxEmail)
-	c.bool("email_verified", &id.EmailVerified)
+	c.boolText("email_verified", &id.EmailVerified)
 	c.line("name", &id.Name, maxLine)
 	c.line("acr", &id.ACR, maxLine)
 	c.lines("amr", &id.AMR, maxMethods)

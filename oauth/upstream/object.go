@@ -50,6 +50,45 @@ func (o *object) texts(name string, to *[]string) { o.read(name, to, "must be an
 
 func (o *object) bool(name string, to *bool) { o.read(name, to, "must be true or false") }
 
+// boolText reads true or false, or either in text, as some large providers write it.
+func (o *object) boolText(name string, to *bool) {
+	switch string(o.members[name]) {
+	case `"true"`:
+		*to = true
+	case `"false"`:
+		*to = false
+	default:
+		o.bool(name, to)
+	}
+}
+
+// maxPath is how many objects deep a claim may stand: Keycloak's roles at a client stand in two.
+const maxPath = 4
+
+// lift puts the member that path leads to at the top, under that name. A member of exactly that name counts first, as there are claims
+// named by URLs, whose dots are no path. A path through anything but an object is refused: to read it as none would take rights away.
+func (o *object) lift(path string) {
+	if path == "" || o.has(path) {
+		return
+	}
+	in, rest := o, path
+	for range maxPath {
+		first, after, more := strings.Cut(rest, ".")
+		if !more || !in.has(first) {
+			return
+		}
+		deeper := new(object)
+		if json.Unmarshal(in.members[first], &deeper.members) != nil {
+			o.refuse(path, "must be reached through objects")
+			return
+		}
+		if in, rest = deeper, after; in.has(rest) {
+			o.members[path] = in.members[rest]
+			return
+		}
+	}
+}
+
 func (o *object) url(name string, to *string, loopback bool) {
 	o.text(name, to)
 	if *to == "" {

@@ -38,7 +38,8 @@ type Config struct {
 	Scopes []string
 	// Algorithms are those that the provider may sign with, some of tokens.Algorithms(); none is all of them.
 	Algorithms []string
-	// GroupsClaim, RolesClaim and OrganisationClaim name the claims to read, at the top of the ID token or of userinfo; "" reads none.
+	// GroupsClaim, RolesClaim and OrganisationClaim name the claims to read, in the ID token or in userinfo; "" reads none. Where there is none of
+	// exactly that name, its dots lead through at most four objects to it, as in realm_access.roles.
 	GroupsClaim, RolesClaim, OrganisationClaim string
 }
 
