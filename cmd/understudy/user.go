@@ -16,7 +16,7 @@ import (
 func (a *app) userCmd() *cobra.Command {
 	return a.group("user", "Users: add, find, credentials, rights",
 		a.userAdd(), a.userImport(), a.userPasswd(), a.userTOTP(), a.userRole(), a.userList(), a.userFind(), a.userShow(), a.userLink(), a.userUnlink(), a.userRemove(),
-		a.userSwitch("disable", "Keep a user out, and end what they are in", "disabled", (*admin.Admin).Disable),
+		a.userSwitch("disable", "Keep a user out; ends their logins, impersonations and consents", "disabled", (*admin.Admin).Disable),
 		a.userSwitch("enable", "Let a disabled or locked-out user in again", "enabled", (*admin.Admin).Enable))
 }
 

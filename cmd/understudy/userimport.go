@@ -27,7 +27,9 @@ one by one: others stay, and an empty attribute is removed.
 All rows are checked before the first is written, and if one is wrong nothing is imported. A user who is there already just so is left
 alone, so that an import that was interrupted goes on when it is run again. One who differs is an error without --update. To change
 roles, groups, organisation, attributes, protected or enabled ends their impersonations; to disable them or to replace an
-identity also their logins.`
+identity also their logins, and to disable them their consents.
+
+user_name, external_id and source are what a provisioning source says of its own users: no file sets them.`
 
 type importFlags struct {
 	format string

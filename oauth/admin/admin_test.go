@@ -281,6 +281,7 @@ func TestDisableEndsLogins(t *testing.T) {
 	b := setup(t)
 	john := b.user("john@acme.test")
 	l := b.login(john)
+	consents := b.consents(john)
 	if _, err := b.Disable(t.Context(), john.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -295,6 +296,7 @@ func TestDisableEndsLogins(t *testing.T) {
 	if u, err := b.Enable(t.Context(), john.ID); err != nil || !u.Enabled {
 		t.Errorf("enable: got %+v, %v", u, err)
 	}
+	b.wantConsents(consents[2])
 	b.last(audit.KindUserEnable)
 }
 

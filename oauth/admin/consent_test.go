@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,43 @@ func consentFor(subject directory.User, client string) admin.NewConsent {
 	return admin.NewConsent{
 		Subject: subject.ID, Actor: "client:" + client, Client: client, Scopes: []string{"openid", "app:read", "openid"}, Until: time.Now().Add(time.Hour),
 		Reason: "books his travel",
+	}
+}
+
+// consents adds one of which u is the subject, one of which they are the actor, and last one of neither.
+func (b *bundle) consents(u directory.User) (ids []string) {
+	b.t.Helper()
+	b.agent("of-it")
+	others := b.user("others@acme.test")
+	for _, c := range []admin.NewConsent{consentFor(u, "of-it"), consentFor(others, "of-it"), consentFor(b.user("another@acme.test"), "of-it")} {
+		if c.Subject == others.ID {
+			c.Actor = u.ID
+		}
+		got, err := b.AddConsent(b.t.Context(), c)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		ids = append(ids, got.ID)
+	}
+	return ids
+}
+
+// wantConsents checks which are not revoked.
+func (b *bundle) wantConsents(want ...string) {
+	b.t.Helper()
+	all, err := b.st.Consents(b.t.Context(), store.ConsentQuery{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var live []string
+	for _, c := range all {
+		if c.Revoked.IsZero() {
+			live = append(live, c.ID)
+		}
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, live); diff != "" {
+		b.t.Errorf("consents (-want +got):\n%s", diff)
 	}
 }
 

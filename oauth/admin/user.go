@@ -100,8 +100,8 @@ func (r Rights) apply(u *directory.User) error {
 	return nil
 }
 
-// Disable keeps a user from signing in and from being impersonated, and ends their logins, grants and the sessions in
-// which they are the actor or the subject. directory.ErrNotFound.
+// Disable keeps a user from signing in and from being impersonated, ends their logins, grants and the sessions in which they are the actor
+// or the subject, and revokes the consents in which they are either: Enable brings none of these back. directory.ErrNotFound.
 func (a *Admin) Disable(ctx context.Context, userID string) (directory.User, error) {
 	return a.update(ctx, userID, change{kind: audit.KindUserDisable, did: "disabled", end: impersonation.EndDisabled, logins: true, apply: enabled(false), unchecked: true})
 }
@@ -209,7 +209,8 @@ func (a *Admin) updating(was directory.User, u *directory.User, c change) store.
 	if u.Updated = w.Now; !u.Updated.After(was.Updated) {
 		u.Updated = was.Updated.Add(time.Millisecond) // the store's resolution: Was must tell any two writes apart
 	}
-	uw := store.UserWrite{Write: w, User: *u, Was: was.Updated, EndLogins: c.logins}
+	// A consent is asked for again: who comes back after a year should not find somebody acting for them.
+	uw := store.UserWrite{Write: w, User: *u, Was: was.Updated, EndLogins: c.logins, EndConsents: was.Enabled && !u.Enabled}
 	if c.end != "" {
 		uw.Ends = a.ends(u.ID, c.end)
 	}

@@ -121,7 +121,7 @@ const importBatch = 200
 // give the same each time: first it checks all of them, and only if there is nothing wrong with any it writes, batch by batch, each
 // with its entries and all or nothing. A user who is as their row says already is not written, so that an import that was
 // interrupted goes on when it is run again. A change of what decides about a user ends the sessions in which they are the actor or
-// the subject; to disable one, or to take an identity from them, also their logins and grants.
+// the subject; to disable one, or to take an identity from them, also their logins and grants, and to disable one their consents.
 //
 // An error that rows gives is a *RowError, which is counted, or ends the import. Import returns an *ImportError for rows that break a
 // rule. If it comes with Imported.Rows above zero somebody else wrote meanwhile what is in the way of the first row behind Imported.Line; any other

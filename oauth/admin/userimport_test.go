@@ -192,7 +192,7 @@ func TestImportUpdate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sid, l := b.session(b.user("ann@acme.test"), john, "app"), b.login(john)
+			sid, l, consents := b.session(b.user("ann@acme.test"), john, "app"), b.login(john), b.consents(john)
 			before := len(b.entries())
 			r := admin.Row{ID: "john"}
 			tt.edit(&r)
@@ -215,6 +215,10 @@ func TestImportUpdate(t *testing.T) {
 			if l, err := b.st.Login(t.Context(), l.ID); err != nil || l.Ended.IsZero() == tt.logins {
 				t.Errorf("login: got %v, %v, want it ended: %t", l.Ended, err, tt.logins)
 			}
+			if tt.end == impersonation.EndDisabled {
+				consents = consents[2:]
+			}
+			b.wantConsents(consents...)
 			if got := b.imports(admin.ImportConfig{Update: true}, r); got.Same != 1 {
 				t.Errorf("again: got %+v, want it the same", got)
 			}
