@@ -14,7 +14,7 @@ type groupChange struct {
 	add, remove      []string
 }
 
-// readGroup reads a whole group.
+// readGroup reads a whole group, but for an externalId that is left out.
 func (c *call) readGroup() (g groupChange, err error) {
 	body, err := readBody(c.w, c.r)
 	if err != nil {
@@ -27,8 +27,10 @@ func (c *call) readGroup() (g groupChange, err error) {
 	if err := g.setName(r["displayName"]); err != nil {
 		return g, err
 	}
-	if err := g.setExternalID(r["externalId"]); err != nil {
-		return g, err
+	if _, said := body["externalid"]; said { // else it stays, as a user's does
+		if err := g.setExternalID(r["externalId"]); err != nil {
+			return g, err
+		}
 	}
 	ids := memberIDs(r["members"])
 	g.members = &ids

@@ -138,7 +138,10 @@ func (h *Handler) createGroup(c *call) (*answer, error) {
 		return nil, err
 	}
 	now := h.clock()
-	g := store.Group{ID: oauth.NewID("grp"), Source: c.source.ID(), Name: *change.name, ExternalID: *change.externalID, Created: now, Updated: now}
+	g := store.Group{ID: oauth.NewID("grp"), Source: c.source.ID(), Name: *change.name, Created: now, Updated: now}
+	if change.externalID != nil {
+		g.ExternalID = *change.externalID
+	}
 	w := h.groupWrite(c, g, audit.KindGroupAdd, now)
 	w.Add = *change.members
 	done, err := h.store.CreateGroup(c.r.Context(), w)

@@ -2,6 +2,7 @@ package scim
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"time"
 
@@ -118,7 +119,16 @@ func (h *Handler) putUser(c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.changeUser(c, func(directory.User) (map[string]any, error) { return r, nil })
+	_, said := body["externalid"]
+	return h.changeUser(c, func(u directory.User) (map[string]any, error) {
+		if said || u.ExternalID == "" {
+			return r, nil
+		}
+		// What a PUT leaves out may stay as it is (RFC 7644 §3.5.1), and Okta's leaves this out: it tells it once, when it makes the user.
+		whole := maps.Clone(r)
+		whole["externalId"] = u.ExternalID
+		return whole, nil
+	})
 }
 
 func (h *Handler) patchUser(c *call) (*answer, error) {

@@ -264,6 +264,44 @@ func TestActive(t *testing.T) {
 	}
 }
 
+// TestExternalIDStays: a PUT without externalId, which is Okta's, takes it from nobody, nor the identity that it is; null does, and a PATCH.
+func TestExternalIDStays(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		id := h.user("okta", "ann@acme.test")
+		put := func(more string) {
+			t.Helper()
+			h.want(h.do("okta", "PUT", "Users/"+id, `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"ann@acme.test"`+more+`}`), http.StatusOK)
+		}
+		has := func(externalID string, kind audit.Kind) {
+			t.Helper()
+			if u := h.stored(id); u.ExternalID != externalID || len(u.Identities) != min(len(externalID), 1) {
+				t.Errorf("got externalId %q and identities %v, want %q", u.ExternalID, u.Identities, externalID)
+			}
+			if kinds := h.kinds(id); !slices.Contains(kinds[:2], kind) {
+				t.Errorf("got entries %v, want one of %s at the end", kinds, kind)
+			}
+		}
+		put(`,"displayName":"Ann Roe"`)
+		has("ext-ann@acme.test", audit.KindUserChange)
+		if kinds := h.kinds(id); slices.Contains(kinds, audit.KindUserUnlink) {
+			t.Errorf("got entries %v: what was not said unlinked", kinds)
+		}
+		put(`,"externalId":null`)
+		has("", audit.KindUserUnlink)
+		put(`,"externalId":"00u1"`)
+		has("00u1", audit.KindUserLink)
+		put("")
+		has("00u1", audit.KindUserLink)
+		h.want(h.patch("okta", "Users/"+id, `{"op":"remove","path":"externalId"}`), http.StatusOK)
+		has("", audit.KindUserUnlink)
+
+		sales := "Groups/" + h.want(h.do("okta", "POST", "Groups", `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"Sales","externalId":"g1"}`), http.StatusCreated).str("id")
+		if r := h.want(h.do("okta", "PUT", sales, groupBody("Sale", id)), http.StatusOK); r.str("externalId") != "g1" {
+			t.Errorf("a group: got %s", r.body)
+		}
+	})
+}
+
 // TestDelete: who is deleted is gone, and may come again as somebody else.
 func TestDelete(t *testing.T) {
 	onBoth(t, func(t *testing.T, h *house) {
