@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/understudy-id/understudy/cmd/understudy/internal/config"
+	"github.com/understudy-id/understudy/oauth"
 )
 
 func (a *app) configCmd() *cobra.Command {
@@ -25,17 +26,41 @@ func (a *app) configCheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			risks := l.Risks()
+			risks, notes, known := l.Risks(), l.Notes(), registrations(l)
 			if a.output == outputJSON {
-				return a.printJSON(map[string]any{"ok": true, "risks": notNil(risks), "notes": []string{config.SameOriginRisk}})
+				return a.printJSON(map[string]any{"ok": true, "risks": notNil(risks), "notes": notes, "upstreams": known})
 			}
 			for _, r := range risks {
 				fmt.Fprintln(a.stdout, "risk: "+r)
 			}
-			fmt.Fprintln(a.stdout, "note: "+config.SameOriginRisk) // no registration tells which app does
+			for _, n := range notes {
+				fmt.Fprintln(a.stdout, "note: "+n)
+			}
+			for _, r := range known {
+				fmt.Fprintf(a.stdout, "register at %s: redirect URI %s, URI after a log-out %s, back-channel logout URI %s\n", r.Issuer, r.Redirect, r.PostLogout, r.Backchannel)
+			}
 			_, err = fmt.Fprintln(a.stdout, "the configuration is good")
 			return err
 		})}
+}
+
+// registration is what an upstream must know of us.
+type registration struct {
+	Name        string `json:"name"`
+	Issuer      string `json:"issuer"`
+	Redirect    string `json:"redirect_uri"`
+	PostLogout  string `json:"post_logout_redirect_uri"`
+	Backchannel string `json:"backchannel_logout_uri"`
+}
+
+func registrations(l *config.Loaded) []registration {
+	out := []registration{}
+	for _, u := range l.Providers() {
+		r := registration{Name: u.Provider.Name, Issuer: u.Provider.Issuer.URL}
+		r.Redirect, r.PostLogout, r.Backchannel = u.Addresses(l.PublicURL)
+		out = append(out, r)
+	}
+	return out
 }
 
 func (a *app) configShow() *cobra.Command {
@@ -93,22 +118,38 @@ func (a *app) showYAML(l *config.Loaded) error {
 		}
 	}
 	walk(&doc, "")
-	hideSecrets(&doc, l)
+	hideSecrets(&doc, "", l)
 	e := yaml.NewEncoder(a.stdout)
 	e.SetIndent(2)
 	return errors.Join(e.Encode(&doc), e.Close())
 }
 
-// hideSecrets takes the secrets, which are fields of Config itself, out of doc, and leaves a comment where one is set.
-func hideSecrets(doc *yaml.Node, l *config.Loaded) {
-	for _, f := range l.Fields() {
-		i := slices.IndexFunc(doc.Content, func(n *yaml.Node) bool { return f.Secret && n.Value == f.Path })
-		if i < 0 {
+// hideSecrets takes the secrets out of n, which is at path, and leaves a comment where one is set: what is written can be read again.
+func hideSecrets(n *yaml.Node, path string, l *config.Loaded) {
+	if n.Kind == yaml.SequenceNode {
+		for i, item := range n.Content {
+			hideSecrets(item, fmt.Sprintf("%s[%d]", path, i), l)
+		}
+	}
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); {
+		below := strings.TrimPrefix(path+"."+n.Content[i].Value, ".")
+		if n.Content[i+1].Value != hidden {
+			hideSecrets(n.Content[i+1], below, l)
+			i += 2
 			continue
 		}
-		doc.Content = slices.Delete(doc.Content, i, i+2)
-		if f.Text() != "" && i < len(doc.Content) {
-			doc.Content[i].HeadComment = fmt.Sprintf("%s: %s, %s", f.Path, f.Text(), l.From(f.Path))
+		n.Content = slices.Delete(n.Content, i, i+2)
+		if at := min(i, len(n.Content)-2); at >= 0 && isSet(l, below) {
+			n.Content[at].HeadComment = fmt.Sprintf("%s: %s, %s", below, hidden, l.From(below))
 		}
 	}
 }
+
+// isSet reports whether there is a secret at path. In a list empty ones are not written at all.
+func isSet(l *config.Loaded, path string) bool {
+	i := slices.IndexFunc(l.Fields(), func(f config.Field) bool { return f.Path == path })
+	return i < 0 || l.Fields()[i].Text() != ""
+}
+
+// hidden is what an oauth.Secret writes of itself.
+var hidden = oauth.Secret("").String()

@@ -90,7 +90,8 @@ func (a *app) server(ctx context.Context, l *config.Loaded, st store.Store, log 
 		PublicURL: l.PublicURL, Store: st, Registry: l.Registry(), Lifetimes: server.Lifetimes(l.Lifetimes), Limits: server.Limits(l.Limits), Box: box,
 		SigningAlgorithm:    l.Signing.Algorithm,
 		RequireSecondFactor: l.SignIn.SecondFactor == config.SecondFactorRequired, MaxAuthAge: l.SignIn.MaxAuthAge,
-		TrustedProxies: l.Proxies(), Backchannel: l.Backchannel.Networks(), TrustedIssuers: l.Trusted(), Logger: log, Now: time.Now, SupportURL: l.SupportURL,
+		TrustedProxies: l.Proxies(), Backchannel: l.Backchannel.Networks(), TrustedIssuers: l.Trusted(), Upstreams: l.Providers(), Local: server.Local(l.SignIn.Local),
+		Logger: log, Now: time.Now, SupportURL: l.SupportURL,
 	})
 }
 

@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/upstream"
 )
@@ -68,19 +71,19 @@ var upstreamName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
 // openGates makes the providers. It fetches nothing: an upstream that is down keeps no server from starting.
 func (s *Server) openGates(c Config) error {
-	for _, u := range c.Upstreams {
-		if err := u.check(c); err != nil {
-			return fmt.Errorf("server: upstream %q: %w", u.Provider.Name, err)
+	for i, u := range c.Upstreams {
+		err := u.Check(c.PublicURL, c.Registry)
+		if err == nil && (s.gate(u.Provider.Name) != nil || s.gateOf(u.Provider.Issuer.URL) != nil) {
+			err = errors.New("another has the same name or issuer")
 		}
-		if s.gate(u.Provider.Name) != nil || s.gateOf(u.Provider.Issuer.URL) != nil {
-			return fmt.Errorf("server: upstream %q: another has the same name or issuer", u.Provider.Name)
+		if err != nil {
+			return fmt.Errorf("server: Upstreams[%d]: %w", i, err)
 		}
-		p := u.Provider
-		p.RedirectURI, p.PostLogoutURI = s.issuer+"/sign-in/callback/"+p.Name, s.issuer+"/sign-in/signed-out"
+		p := u.at(c.PublicURL)
 		p.Issuer.Loopback, p.Issuer.Now, p.Issuer.Logger = s.local(), s.now, s.log
 		provider, err := upstream.New(p)
 		if err != nil {
-			return fmt.Errorf("server: upstream %q: %w", p.Name, err)
+			return err
 		}
 		s.gates = append(s.gates, &gate{u, provider})
 	}
@@ -90,30 +93,65 @@ func (s *Server) openGates(c Config) error {
 	return nil
 }
 
-// check refuses what would give a right that nobody meant.
-func (u Upstream) check(c Config) error {
-	switch {
-	case !upstreamName.MatchString(u.Provider.Name):
-		return errors.New("field Name must be 1 to 32 of a-z, 0-9 and -, and not begin with -")
-	case u.Provider.Issuer.URL == c.PublicURL:
-		return errors.New("field Issuer is this server itself")
-	case len(u.Groups) > 0 && u.Provider.GroupsClaim == "":
-		return errors.New("field Groups needs Provider.GroupsClaim")
-	case len(u.Roles) > 0 && u.Provider.RolesClaim == "":
-		return errors.New("field Roles needs Provider.RolesClaim")
-	case len(u.Protected) > 0 && u.Provider.GroupsClaim == "" && u.Provider.RolesClaim == "":
-		return errors.New("field Protected needs Provider.GroupsClaim or Provider.RolesClaim")
-	case u.Organisation != "" && u.Provider.OrganisationClaim != "":
-		return errors.New("field Organisation and Provider.OrganisationClaim cannot both be set")
+// Addresses are those of a server at publicURL that the provider must be told of: where it sends people back to that have signed in, and
+// that have signed out, and where it says that somebody's sign-in is over (OpenID Connect Back-Channel Logout §2.2).
+func (u Upstream) Addresses(publicURL string) (redirect, postLogout, backchannel string) {
+	return publicURL + "/sign-in/callback/" + u.Provider.Name, publicURL + "/sign-in/signed-out", publicURL + "/sign-in/backchannel/" + u.Provider.Name
+}
+
+// at is the provider for a server at publicURL.
+func (u Upstream) at(publicURL string) upstream.Config {
+	p := u.Provider
+	p.RedirectURI, p.PostLogoutURI, _ = u.Addresses(publicURL)
+	return p
+}
+
+// Check reports the first part that a server at publicURL with these roles could not go by, or that would give a right which nobody meant,
+// by the name of its field in lower case. It fetches nothing.
+func (u Upstream) Check(publicURL string, roles policy.Registry) error {
+	p := u.at(publicURL)
+	if at, err := url.Parse(publicURL); err == nil {
+		p.Issuer.Loopback = oauth.Loopback(at.Hostname())
 	}
+	if !upstreamName.MatchString(p.Name) { // before it stands in a URI
+		return errors.New("name must be 1 to 32 of a-z, 0-9 and -, and not begin with -")
+	}
+	if _, err := upstream.New(p); err != nil {
+		return err
+	}
+	switch {
+	case p.Issuer.URL == publicURL:
+		return errors.New("issuer is this server itself")
+	case len(u.Groups) > 0 && p.GroupsClaim == "":
+		return errors.New("groups needs groups_claim")
+	case len(u.Roles) > 0 && p.RolesClaim == "":
+		return errors.New("roles needs roles_claim")
+	case len(u.Protected) > 0 && p.GroupsClaim == "" && p.RolesClaim == "":
+		return errors.New("protected needs groups_claim or roles_claim")
+	case u.Organisation != "" && p.OrganisationClaim != "":
+		return errors.New("organisation and organisation_claim cannot both be set")
+	case u.Organisation != "" && !directory.ValidLabel(u.Organisation):
+		return errors.New("organisation " + directory.RuleLabel)
+	case slices.Contains(u.MFA, ""):
+		return errors.New("mfa has an empty value")
+	case len(u.ACRValues) > 0 && len(u.MFA) == 0:
+		return errors.New("acr_values needs mfa: nothing that came back would count")
+	case slices.ContainsFunc(u.ACRValues, func(v string) bool { return v == "" || strings.Contains(v, " ") }):
+		return errors.New("acr_values must each be one value, without a space")
+	}
+	return u.checkNames(roles)
+}
+
+// checkNames looks at what the claims give.
+func (u Upstream) checkNames(r policy.Registry) error {
 	for _, role := range u.Roles {
-		if role == policy.RoleUser || !slices.ContainsFunc(c.Registry.Roles, func(r policy.Role) bool { return r.Name == role }) {
-			return fmt.Errorf("field Roles gives %q, which is not a registered role to be given", role)
+		if role == policy.RoleUser || !slices.ContainsFunc(r.Roles, func(r policy.Role) bool { return r.Name == role }) {
+			return fmt.Errorf("roles gives %q, which is not a registered role to be given", role)
 		}
 	}
 	for _, group := range u.Groups {
-		if strings.TrimSpace(group) == "" {
-			return errors.New("field Groups gives a group without a name")
+		if strings.TrimSpace(group) == "" || !directory.ValidLabel(group) {
+			return errors.New("groups gives a name that is none: it " + directory.RuleLabel)
 		}
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/server"
 	"github.com/understudy-id/understudy/oauth/store"
 )
@@ -508,5 +509,27 @@ func TestUpstreamDown(t *testing.T) {
 				t.Errorf("%d users, want those of before", len(users))
 			}
 		})
+	}
+}
+
+// TestUpstreamConfig: upstreams that could not be told apart, and a server that nobody could sign in to, do not start.
+func TestUpstreamConfig(t *testing.T) {
+	t.Parallel()
+	b := onSQLite(t).store(t)
+	corp := func(name, issuer string) server.Upstream {
+		return (&abroadIDP{url: issuer}).upstream(name)
+	}
+	for want, c := range map[string]server.Config{
+		"Upstreams[0]: name must":                    {Upstreams: []server.Upstream{corp("../corp", "https://corp.test")}},
+		"Upstreams[0]: issuer is this server":        {Upstreams: []server.Upstream{corp("corp", "https://id.acme.test")}},
+		"Upstreams[1]: another has the same name or": {Upstreams: []server.Upstream{corp("corp", "https://corp.test"), corp("corp", "https://other.test")}},
+		"Upstreams[1]: another has the same":         {Upstreams: []server.Upstream{corp("corp", "https://corp.test"), corp("other", "https://corp.test")}},
+		"Local is disabled and there are no":         {Local: server.LocalDisabled},
+		`Local "never" must be`:                      {Local: "never"},
+	} {
+		c.PublicURL, c.Store, c.Box, c.Registry = "https://id.acme.test", b, newBox(t), policy.Default()
+		if _, err := server.New(t.Context(), c); err == nil || !strings.HasPrefix(err.Error(), "server: "+want) {
+			t.Errorf("got %v; want %q", err, want)
+		}
 	}
 }

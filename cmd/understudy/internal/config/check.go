@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/server"
 	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
@@ -26,6 +27,7 @@ func (l *Loaded) Check() []*Problem {
 	c.proxies()
 	c.backchannel()
 	c.trusted()
+	c.upstreams()
 	c.sealingKey()
 	c.words()
 	c.lifetimes()
@@ -57,6 +59,16 @@ func (c *checker) addAt(where, what, hint string) {
 }
 
 func (c *checker) at(path string) string { return c.l.From(path) }
+
+// addItem notes a problem of the item of a list at path, such as "upstreams[0]".
+func (c *checker) addItem(path, what, hint string) {
+	at := c.at(path)
+	if at == "default" { // an alias of YAML has no line of its own
+		list, _, _ := strings.Cut(path, "[")
+		at = c.at(list)
+	}
+	c.addAt(at, path+": "+what, hint)
+}
 
 func (c *checker) rulesAt() string {
 	for _, part := range []string{"roles", "scopes", "resources", "clients.modes"} {
@@ -212,6 +224,7 @@ func (c *Config) Key() ([]byte, error) {
 
 func (c *checker) words() {
 	c.oneOf("signing.algorithm", c.l.Signing.Algorithm, tokens.Algorithms()...)
+	c.oneOf("sign_in.local", c.l.SignIn.Local, string(server.LocalEnabled), string(server.LocalBreakGlass), string(server.LocalDisabled))
 	c.oneOf("sign_in.second_factor", c.l.SignIn.SecondFactor, SecondFactorRequired, SecondFactorOptional)
 	c.oneOf("log.level", c.l.Log.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", c.l.Log.Format, "text", "json")

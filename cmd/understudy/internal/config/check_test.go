@@ -14,6 +14,11 @@ import (
 
 var key = base64.StdEncoding.EncodeToString(make([]byte, config.SealingKeySize))
 
+// up lists upstreams, each of these keys.
+func up(keys ...string) string {
+	return "upstreams: [{" + strings.Join(keys, "}, {") + "}]\n"
+}
+
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	const public = "public_url: https://login.acme.test\n"
@@ -61,6 +66,35 @@ func TestCheck(t *testing.T) {
 		{"tokens of an hour", "trusted_issuers: [{issuer: https://corp.test, audience: a, clients: {app: [crm]}, impersonate: {scope: act-as}, max_age: 1h}]\n", "trusted_issuers[0]: max_age must be"},
 		{"a network that is none", "trusted_issuers: [{issuer: https://corp.test, audience: a, clients: {app: [crm]}, impersonate: {scope: act-as}, allow_private: [ten]}]\n", "trusted_issuers[0]: allow_private has"},
 		{"introspection that asks nobody", "trusted_issuers: [{issuer: https://corp.test, audience: a, clients: {app: [crm]}, impersonate: {scope: act-as}, live: introspection}]\n", "trusted_issuers[0]: introspection goes with"},
+		{"everything is an issuer's", "trusted_issuers: [{issuer: https://corp.test, audience: a, clients: {app: [crm]}, impersonate: {scope: act-as}, allow_private: ['0.0.0.0/0']}]\n", "trusted_issuers[0]: allow_private has everything"},
+		{"an upstream", up("name: corp, issuer: https://corp.test, client_id: u, groups_claim: g, groups: {x: y}, roles_claim: r, roles: {x: admin}, protected: [vip], mfa: [mfa], acr_values: [mfa], organisation: acme"), ""},
+		{"an upstream on this machine", up("name: corp, issuer: 'http://localhost:9000', client_id: u"), ""},
+		{"an upstream without a name", up("issuer: https://corp.test, client_id: u"), "upstreams[0]: name must be"},
+		{"a name that is a path", up("name: ../x, issuer: https://corp.test, client_id: u"), "upstreams[0]: name must be"},
+		{"an upstream without an issuer", up("name: corp, client_id: u"), "upstreams[0]: issuer must be"},
+		{"an upstream in clear", up("name: corp, issuer: http://corp.test, client_id: u"), "upstreams[0]: issuer must be https"},
+		{"an upstream without a client_id", up("name: corp, issuer: https://corp.test"), "upstreams[0]: client_id must be set"},
+		{"ourselves as an upstream", up("name: corp, issuer: 'http://localhost:8080', client_id: u"), "upstreams[0]: issuer is this server itself"},
+		{"an algorithm that there is not", up("name: corp, issuer: https://corp.test, client_id: u, algorithms: [HS256]"), "upstreams[0]: algorithms must be some of"},
+		{"two scopes in one", up("name: corp, issuer: https://corp.test, client_id: u, scopes: ['a b']"), "upstreams[0]: scopes must each be one"},
+		{"groups out of nowhere", up("name: corp, issuer: https://corp.test, client_id: u, groups: {x: y}"), "upstreams[0]: groups needs groups_claim"},
+		{"a group without a name", up("name: corp, issuer: https://corp.test, client_id: u, groups_claim: g, groups: {x: ' '}"), "upstreams[0]: groups gives a name that is none"},
+		{"roles out of nowhere", up("name: corp, issuer: https://corp.test, client_id: u, roles: {x: admin}"), "upstreams[0]: roles needs roles_claim"},
+		{"a role that nobody registered", up("name: corp, issuer: https://corp.test, client_id: u, roles_claim: r, roles: {x: boss}"), `upstreams[0]: roles gives "boss"`},
+		{"the role of everybody", up("name: corp, issuer: https://corp.test, client_id: u, roles_claim: r, roles: {x: user}"), `upstreams[0]: roles gives "user"`},
+		{"protection out of nowhere", up("name: corp, issuer: https://corp.test, client_id: u, protected: [vip]"), "upstreams[0]: protected needs"},
+		{"two organisations", up("name: corp, issuer: https://corp.test, client_id: u, organisation: a, organisation_claim: o"), "upstreams[0]: organisation and organisation_claim"},
+		{"an organisation of control characters", up(`name: corp, issuer: https://corp.test, client_id: u, organisation: "a\tb"`), "upstreams[0]: organisation must be"},
+		{"an empty second factor", up("name: corp, issuer: https://corp.test, client_id: u, mfa: ['']"), "upstreams[0]: mfa has an empty value"},
+		{"acr_values that nothing answers", up("name: corp, issuer: https://corp.test, client_id: u, acr_values: [gold]"), "upstreams[0]: acr_values needs mfa"},
+		{"two acr_values in one", up("name: corp, issuer: https://corp.test, client_id: u, mfa: [gold], acr_values: ['gold silver']"), "upstreams[0]: acr_values must each be one"},
+		{"an upstream's network that is none", up("name: corp, issuer: https://corp.test, client_id: u, allow_private: [ten]"), "upstreams[0]: allow_private has what is not"},
+		{"everything is an upstream's", up("name: corp, issuer: https://corp.test, client_id: u, allow_private: ['::/0']"), "upstreams[0]: allow_private has everything"},
+		{"a name twice", up("name: corp, issuer: https://corp.test, client_id: u", "name: corp, issuer: https://other.test, client_id: u"), "upstreams[1]: another has the same name"},
+		{"an upstream's issuer twice", up("name: corp, issuer: https://corp.test, client_id: u", "name: other, issuer: https://corp.test, client_id: u"), "upstreams[1]: another has the same name or issuer"},
+		{"passwords disabled", "sign_in: {local: disabled}\n" + up("name: corp, issuer: https://corp.test, client_id: u"), ""},
+		{"no way in", "sign_in: {local: disabled}\n", "sign_in.local is disabled and there are no upstreams"},
+		{"another word for local", "sign_in: {local: never}\n", "sign_in.local \"never\" must be one of enabled, break_glass, disabled"},
 		{"no database", "database: ''\n", "database must name a file"},
 		{"Postgres", "database: postgres://u@h/db\nsealing_key: " + key, ""},
 		{"Postgres without sealing key", "database: postgres://u@h/db\n", "sealing_key must be set when the database is Postgres"},
@@ -124,6 +158,62 @@ roles:
 	want := []string{"sign_in.second_factor is optional", "private_listen ", "listen 10.0.0.1", "role root reaches privileged users"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("risks (-want +got):\n%s", diff)
+	}
+}
+
+// Each switch of an upstream that lets more people in, or lets others decide who may what, is named, and nothing else is.
+func TestUpstreamRisks(t *testing.T) {
+	t.Parallel()
+	const corp = "name: corp, issuer: https://corp.test, client_id: u"
+	for name, tt := range map[string]struct {
+		keys string
+		want []string
+	}{
+		"nothing":             {"", nil},
+		"link":                {", link_by_email: true", []string{"link_by_email: "}},
+		"create and link":     {", link_by_email: true, create_users: true, organisation: acme", []string{"create_users with link_by_email: "}},
+		"trust and link":      {", link_by_email: true, trust_email: true", []string{"link_by_email with trust_email: "}},
+		"staff":               {", create_users: true", []string{"create_users without organisation "}},
+		"create":              {", create_users: true, organisation_claim: o", nil},
+		"a role":              {", roles_claim: r, roles: {x: admin}", []string{"its claims give admin: "}},
+		"a group":             {", groups_claim: g, groups: {x: helpdesk}", []string{"its claims give support: "}},
+		"a group of no right": {", groups_claim: g, groups: {x: sales}", nil},
+		"a network":           {", allow_private: [10.0.0.0/8]", []string{"allow_private: "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, err := config.Load(config.Sources{File: file(t, up(corp+tt.keys)+`
+roles:
+  - {name: admin, audit: true}
+  - {name: support, groups: [helpdesk], impersonate: {scopes: [openid]}}
+  - {name: seller, groups: [sales]}
+`)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := l.Risks()
+			if len(got) != len(tt.want) {
+				t.Fatalf("got %q, want %q", got, tt.want)
+			}
+			for i, r := range got {
+				if !strings.HasPrefix(r, "upstreams[0] (corp): "+tt.want[i]) {
+					t.Errorf("got %q, want %q", r, tt.want[i])
+				}
+			}
+		})
+	}
+}
+
+func TestNotes(t *testing.T) {
+	t.Parallel()
+	for keys, want := range map[string]int{"": 2, ", mfa: [mfa]": 1} {
+		l, err := config.Load(config.Sources{File: file(t, up("name: corp, issuer: https://corp.test, client_id: u"+keys))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.Notes(); len(got) != want || want == 2 && !strings.HasPrefix(got[1], "upstreams[0] (corp): mfa is empty") {
+			t.Errorf("%q: got %q, want %d", keys, got, want)
+		}
 	}
 }
 

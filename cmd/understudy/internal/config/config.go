@@ -40,6 +40,7 @@ type Config struct {
 	Clients              Clients           `yaml:"clients"`
 	Backchannel          Backchannel       `yaml:"backchannel"`
 	TrustedIssuers       []TrustedIssuer   `yaml:"trusted_issuers" file:"only" doc:"other issuers whose access tokens may say who acts, beside a ticket of the impersonate page; none unless listed"`
+	Upstreams            []Upstream        `yaml:"upstreams" file:"only" doc:"OpenID providers through which people sign in too; the secret of one named corp may be in UNDERSTUDY_UPSTREAM_CORP_CLIENT_SECRET, or in the file that UNDERSTUDY_UPSTREAM_CORP_CLIENT_SECRET_FILE names"`
 	Log                  Log               `yaml:"log"`
 	SupportURL           string            `yaml:"support_url" doc:"where a page sends those who need help"`
 }
@@ -57,6 +58,7 @@ type Signing struct {
 
 // SignIn is how people sign in.
 type SignIn struct {
+	Local        string        `yaml:"local" doc:"enabled, break_glass or disabled: whether people may sign in by a password of ours; by break_glass only behind a step of its own, with an alarm at each use"`
 	SecondFactor string        `yaml:"second_factor" doc:"required or optional: whether a password alone may start an impersonation"`
 	MaxAuthAge   time.Duration `yaml:"max_auth_age" doc:"how long ago who starts an impersonation may have signed in; 0 for any time"`
 }
@@ -113,7 +115,7 @@ func Default() Config {
 	return Config{
 		PublicURL: "http://localhost:8080", Listen: "127.0.0.1:8080", PrivateListen: "127.0.0.1:8081", Database: "understudy.db",
 		Signing:   Signing{Algorithm: tokens.ES256},
-		SignIn:    SignIn{SecondFactor: SecondFactorRequired},
+		SignIn:    SignIn{Local: string(server.LocalEnabled), SecondFactor: SecondFactorRequired},
 		Lifetimes: Lifetimes(server.DefaultLifetimes()),
 		Limits:    Limits(server.DefaultLimits()),
 		Resources: r.Resources, Scopes: r.Scopes, Roles: r.Roles, Clients: Clients{Modes: r.Modes},

@@ -54,6 +54,7 @@ func Load(src Sources) (*Loaded, error) {
 		l.cutPassword(),
 		l.secretFile("database_password", &l.DatabasePassword, l.DatabasePasswordFile),
 		l.trustSecrets(),
+		l.upstreamSecrets(),
 	)
 }
 
@@ -100,15 +101,24 @@ func (l *Loaded) dropDefaultRules(lines map[string]int) {
 	}
 }
 
-// keyLines finds the line of each key by its path, down to the fields of Config.
+// keyLines finds the line of each key and of each item of a list by its path: "log.level", "upstreams[0].issuer".
 func keyLines(doc *yaml.Node) map[string]int {
 	lines := map[string]int{}
-	var walk func(n *yaml.Node, prefix string)
-	walk = func(n *yaml.Node, prefix string) {
-		for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-			path := prefix + n.Content[i].Value
-			lines[path] = n.Content[i].Line
-			walk(n.Content[i+1], path+".")
+	var walk func(n *yaml.Node, path string)
+	walk = func(n *yaml.Node, path string) {
+		switch n.Kind {
+		case yaml.MappingNode:
+			for i := 0; i+1 < len(n.Content); i += 2 {
+				below := strings.TrimPrefix(path+"."+n.Content[i].Value, ".")
+				lines[below] = n.Content[i].Line
+				walk(n.Content[i+1], below)
+			}
+		case yaml.SequenceNode:
+			for i, item := range n.Content {
+				below := fmt.Sprintf("%s[%d]", path, i)
+				lines[below] = item.Line
+				walk(item, below)
+			}
 		}
 	}
 	if len(doc.Content) > 0 {
@@ -127,6 +137,7 @@ func (l *Loaded) env(environ []string) error {
 			byName[f.Env()] = f
 		}
 	}
+	maps.Copy(byName, l.upstreamVariables())
 	var errs []error
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")

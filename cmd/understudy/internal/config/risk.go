@@ -38,6 +38,9 @@ func (c *Config) Risks() []string {
 			out = append(out, readableSecret(fmt.Sprintf("trusted_issuers[%d].introspection.client_secret_file", i), t.Introspection.ClientSecretFile)...)
 		}
 	}
+	for i, u := range c.Upstreams {
+		out = append(out, c.upstreamRisks(fmt.Sprintf("upstreams[%d]", i), u)...)
+	}
 	for _, r := range c.Roles {
 		if r.Impersonate == nil {
 			continue

@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +56,7 @@ func (l *Loaded) trustSecrets() error {
 		}
 		data, err := os.ReadFile(t.Introspection.ClientSecretFile)
 		if err != nil {
-			return &Problem{Where: l.From("trusted_issuers"), What: fmt.Sprintf("trusted_issuers[%d].introspection.client_secret_file: %v", i, err)}
+			return &Problem{Where: l.From(fmt.Sprintf("trusted_issuers[%d].introspection.client_secret_file", i)), What: fmt.Sprintf("trusted_issuers[%d].introspection.client_secret_file: %v", i, err)}
 		}
 		t.Introspection.secret = oauth.Secret(strings.TrimSpace(string(data)))
 	}
@@ -86,7 +88,7 @@ func (c *checker) trusted() {
 	seen := make(map[string]bool)
 	for i, t := range c.l.TrustedIssuers {
 		path := fmt.Sprintf("trusted_issuers[%d]", i)
-		add := func(what, hint string) { c.addAt(c.at("trusted_issuers"), path+": "+what, hint) }
+		add := func(what, hint string) { c.addItem(path, what, hint) }
 		if err := t.rule(c.l.Loopback()).Check(c.l.PublicURL); err != nil {
 			add(strings.TrimPrefix(err.Error(), "upstream: "), "")
 		}
@@ -94,8 +96,17 @@ func (c *checker) trusted() {
 			add("issuer is there twice", "one rule says all of an issuer")
 		}
 		seen[t.Issuer] = true
-		if len(prefixes(t.AllowPrivate)) != len(t.AllowPrivate) {
-			add("allow_private has what is not a network", "such as 10.1.0.0/16 or fd00:1::/32")
-		}
+		c.allowPrivate(path, t.AllowPrivate)
+	}
+}
+
+// allowPrivate judges the networks of an item of a list.
+func (c *checker) allowPrivate(path string, texts []string) {
+	networks := prefixes(texts)
+	if len(networks) != len(texts) {
+		c.addItem(path, "allow_private has what is not a network", "such as 10.1.0.0/16 or fd00:1::/32")
+	}
+	if slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
+		c.addItem(path, "allow_private has everything: its documents could name any service beside this server", "name the provider's own network")
 	}
 }
