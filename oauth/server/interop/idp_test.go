@@ -28,6 +28,7 @@ import (
 
 const (
 	idpClient   = "understudy"
+	idpApp      = "crm" // somebody's app, with the same secret, that keeps the idp's tokens
 	idpSecret   = "a secret: with + and %"
 	idpPassword = "verysecure"
 )
@@ -39,7 +40,8 @@ type idp struct {
 	sendsLogout bool       // it sends logout tokens by itself
 	signing     op.Storage // of the one that does not, to sign one with
 	groups      []string
-	// How its access tokens are asked for and read (way B): with one more scope, and as a resource where it knows such; audience is in aud.
+	// How its access tokens are asked for and read (way B): with one more scope, and as a resource where it knows such; audience is in aud,
+	// "" for the client itself.
 	scope, resource, audience string
 	mark                      upstream.Mark
 }
@@ -87,13 +89,15 @@ func startZitadel(t *testing.T, p places) *idp {
 		`","FirstName":"Sam","LastName":"There","Email":"sam@acme.test","EmailVerified":true}}`), 0o600))
 	people, err := storage.StoreFromFile(users)
 	must(t, err)
-	s := &zitadelStore{storage.NewStorageWithClients(people, map[string]*storage.Client{idpClient: storage.WebClient(idpClient, idpSecret, p.callback)}), p.signedOut}
+	s := &zitadelStore{storage.NewStorageWithClients(people, map[string]*storage.Client{
+		idpClient: storage.WebClient(idpClient, idpSecret, p.callback), idpApp: storage.WebClient(idpApp, idpSecret, callback),
+	}), p.signedOut}
 	listener := httptest.NewUnstartedServer(nil)
 	issuer := "http://" + listener.Listener.Addr().String()
 	listener.Config.Handler = exampleop.SetupServer(issuer, s, slog.New(slog.DiscardHandler), false)
 	listener.Start()
 	t.Cleanup(listener.Close)
-	return &idp{issuer: issuer, signing: s, scope: "profile", audience: idpClient, mark: upstream.Mark{Claim: "may", Value: "impersonate"}}
+	return &idp{issuer: issuer, signing: s, scope: "profile", mark: upstream.Mark{Claim: "may", Value: "impersonate"}}
 }
 
 // startNode is npm's oidc-provider, in a process of its own.
@@ -101,7 +105,7 @@ func startNode(t *testing.T, p places) *idp {
 	t.Helper()
 	needNode(t)
 	told, err := json.Marshal(map[string]string{"client": idpClient, "secret": idpSecret, "password": idpPassword, "redirect": p.callback,
-		"signedOut": p.signedOut, "backchannel": p.backchannel})
+		"app": idpApp, "appRedirect": callback, "signedOut": p.signedOut, "backchannel": p.backchannel})
 	must(t, err)
 	cmd := exec.Command("node", "provider.mjs", string(told))
 	cmd.Dir = modules(t)

@@ -30,12 +30,13 @@ type through struct {
 	app     *oauth2.Config
 }
 
-func signThrough(t *testing.T, start func(*testing.T, places) *idp) *through {
+// signThrough starts one; change, which may be nil, is of its configuration.
+func signThrough(t *testing.T, start func(*testing.T, places) *idp, change func(*idp, *server.Config)) *through {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(nil)
 	t.Cleanup(srv.Close)
 	issuer := "http://" + srv.Listener.Addr().String()
-	h := &through{house: &house{t: t, issuer: issuer}, browser: newVisitor(t, callback, issuer+"/sign-in/signed-out")}
+	h := &through{house: &house{t: t, issuer: issuer}, browser: newVisitor(t, callback, issuer+"/sign-in/signed-out", issuer+"/impersonate?")}
 	h.idp = start(t, places{issuer + "/sign-in/callback/idp", issuer + "/sign-in/signed-out", issuer + "/sign-in/backchannel/idp"})
 	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "test.db"), Migrate: true})
 	must(t, err)
@@ -43,10 +44,14 @@ func signThrough(t *testing.T, start func(*testing.T, places) *idp) *through {
 	h.people(st)
 	box, err := seal.New(make([]byte, seal.KeySize))
 	must(t, err)
-	s, err := server.New(t.Context(), server.Config{
+	c := server.Config{
 		PublicURL: issuer, Store: st, Registry: policy.Default(), Box: box, Logger: slog.New(slog.DiscardHandler), Local: server.LocalDisabled,
 		Upstreams: []server.Upstream{{Provider: upstream.Config{Name: "idp", Issuer: upstream.IssuerConfig{URL: h.idp.issuer}, ClientID: idpClient, ClientSecret: idpSecret}}},
-	})
+	}
+	if change != nil {
+		change(h.idp, &c)
+	}
+	s, err := server.New(t.Context(), c)
 	must(t, err)
 	srv.Config.Handler = s.Handler()
 	srv.Start()
@@ -60,7 +65,7 @@ func (h *through) people(st store.Store) {
 	w := impersonation.Write{Now: time.Now().UTC(), RequestID: oauth.NewID("req")}
 	for _, u := range []directory.User{
 		{ID: "sam", Email: "sam@acme.test", Name: "Sam", Roles: []string{"admin"}, Identities: []oauth.Party{{Issuer: h.idp.issuer, Subject: "sam-there"}}},
-		{ID: "john", Email: "john@acme.test", Name: "John Doe"},
+		{ID: "john", Email: "john@acme.test", Name: "John Doe", Identities: []oauth.Party{{Issuer: h.idp.issuer, Subject: "john-there"}}},
 	} {
 		u.Enabled, u.Created = true, w.Now
 		must(h.t, st.CreateUser(h.t.Context(), store.UserWrite{Write: w, User: u}))
@@ -75,30 +80,55 @@ func (h *through) people(st store.Store) {
 	}
 }
 
-// token is sam's, by a sign-in through the idp.
-func (h *through) token() string {
+// token is sam's, by a sign-in through the idp that the app asks for with more.
+func (h *through) token(more ...oauth2.AuthCodeOption) string {
 	h.t.Helper()
 	verifier := oauth2.GenerateVerifier()
-	q := h.browser.visit(h.app.AuthCodeURL("state-12345", oauth2.S256ChallengeOption(verifier), oauth2.SetAuthURLParam("nonce", "nonce-12345")), sam).Query()
+	more = append(more, oauth2.S256ChallengeOption(verifier), oauth2.SetAuthURLParam("nonce", "nonce-12345"))
+	q := h.browser.visit(h.app.AuthCodeURL("state-12345", more...), sam).Query()
+	if q.Get("code") == "" {
+		h.t.Fatalf("sent back with %v; want a code", q)
+	}
 	token, err := h.app.Exchange(h.t.Context(), q.Get("code"), oauth2.VerifierOption(verifier))
 	must(h.t, err)
 	return token.AccessToken
 }
 
+// handover is a ticket of the page for john, and the verifier that goes with it.
+type handover struct{ ticket, verifier string }
+
+// pageURL is the impersonate page for john, for who has verifier.
+func (h *through) pageURL(verifier string) string {
+	return h.issuer + "/impersonate?" + url.Values{"client_id": {"app"}, "redirect_uri": {callback}, "state": {"state-67890"},
+		"code_challenge": {oauth2.S256ChallengeFromVerifier(verifier)}, "code_challenge_method": {"S256"}, "subject": {"john"}}.Encode()
+}
+
+// press presses the button of the page, signed in.
+func (h *through) press() handover {
+	h.t.Helper()
+	verifier := oauth2.GenerateVerifier()
+	req, err := http.NewRequestWithContext(h.t.Context(), http.MethodPost, h.pageURL(verifier), nil)
+	must(h.t, err)
+	q := h.browser.send(req, fillIn("read")).Query()
+	if q.Get("ticket") == "" {
+		h.t.Fatalf("sent back with %v; want a ticket", q)
+	}
+	return handover{q.Get("ticket"), verifier}
+}
+
+// start spends a handover with an actor's token of this type.
+func (h *through) start(o handover, actor, actorType string) (int, map[string]any) {
+	h.t.Helper()
+	return h.post("/oauth2/token", "app", h.appSecret, url.Values{"grant_type": {grant}, "subject_token": {o.ticket}, "subject_token_type": {ticketType},
+		"actor_token": {actor}, "actor_token_type": {actorType}, "code_verifier": {o.verifier}})
+}
+
 // impersonate starts an impersonation of john by the page, and gives its token and return token.
 func (h *through) impersonate(actor string) (token, back string) {
 	h.t.Helper()
-	verifier := oauth2.GenerateVerifier()
-	request := url.Values{"client_id": {"app"}, "redirect_uri": {callback}, "state": {"state-67890"}, "code_challenge": {oauth2.S256ChallengeFromVerifier(verifier)},
-		"code_challenge_method": {"S256"}, "subject": {"john"}}
-	form := fillIn("read")
-	req, err := http.NewRequestWithContext(h.t.Context(), http.MethodPost, h.issuer+"/impersonate?"+request.Encode(), nil)
-	must(h.t, err)
-	q := h.browser.send(req, form).Query()
-	status, answer := h.post("/oauth2/token", "app", h.appSecret, url.Values{"grant_type": {grant}, "subject_token": {q.Get("ticket")}, "subject_token_type": {ticketType},
-		"actor_token": {actor}, "actor_token_type": {accessToken}, "code_verifier": {verifier}})
+	status, answer := h.start(h.press(), actor, accessToken)
 	if status != http.StatusOK {
-		h.t.Fatalf("start: got %d %v, after %v", status, answer, q)
+		h.t.Fatalf("start: got %d %v", status, answer)
 	}
 	token, _ = answer["access_token"].(string)
 	back, _ = answer["understudy_return_token"].(string)
@@ -130,7 +160,7 @@ func TestSignInThrough(t *testing.T) {
 	for name, start := range idps {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := signThrough(t, start)
+			h := signThrough(t, start, nil)
 			own := h.token()
 			imp, back := h.impersonate(own)
 			if !h.active(own) || !h.active(imp) {

@@ -1,6 +1,7 @@
 package interop_test
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"testing"
@@ -11,22 +12,30 @@ import (
 	"github.com/understudy-id/understudy/oauth/upstream"
 )
 
-// accessToken is one that sam got for an app of the provider's own.
-func (a *abroad) accessToken() string {
-	a.t.Helper()
-	m, err := a.provider.Issuer().Metadata(a.t.Context())
-	must(a.t, err)
-	app := &oauth2.Config{ClientID: idpClient, ClientSecret: idpSecret, RedirectURL: callback, Scopes: []string{"openid", a.idp.scope},
+// accessToken is one that sam, in that browser, got for a client with this redirect URI.
+func (i *idp) accessToken(v *visitor, client, redirect string) string {
+	v.t.Helper()
+	issuer, err := upstream.NewIssuer(upstream.IssuerConfig{URL: i.issuer, Loopback: true})
+	must(v.t, err)
+	m, err := issuer.Metadata(v.t.Context())
+	must(v.t, err)
+	app := &oauth2.Config{ClientID: client, ClientSecret: idpSecret, RedirectURL: redirect, Scopes: []string{"openid", i.scope},
 		Endpoint: oauth2.Endpoint{AuthURL: m.AuthorizationEndpoint, TokenURL: m.TokenEndpoint, AuthStyle: oauth2.AuthStyleInHeader}}
 	verifier := oauth2.GenerateVerifier()
 	var forResource []oauth2.AuthCodeOption
-	if a.idp.resource != "" {
-		forResource = append(forResource, oauth2.SetAuthURLParam("resource", a.idp.resource))
+	if i.resource != "" {
+		forResource = append(forResource, oauth2.SetAuthURLParam("resource", i.resource))
 	}
-	q := a.browser.visit(app.AuthCodeURL("state-12345", append(forResource, oauth2.S256ChallengeOption(verifier))...), sam).Query()
-	token, err := app.Exchange(a.t.Context(), q.Get("code"), append(forResource, oauth2.VerifierOption(verifier))...)
-	must(a.t, err)
+	q := v.visit(app.AuthCodeURL("state-12345", append(forResource, oauth2.S256ChallengeOption(verifier))...), sam).Query()
+	token, err := app.Exchange(v.t.Context(), q.Get("code"), append(forResource, oauth2.VerifierOption(verifier))...)
+	must(v.t, err)
 	return token.AccessToken
+}
+
+// rule is that by which tokens for a client of the idp tell who acts at our client app.
+func (i *idp) rule(client string) upstream.TrustConfig {
+	return upstream.TrustConfig{Issuer: upstream.IssuerConfig{URL: i.issuer, Loopback: true}, Audience: cmp.Or(i.audience, client),
+		Clients: map[string][]string{"app": {client}}, Impersonate: i.mark}
 }
 
 // TestTrustedProviders: an access token of somebody else's provider tells who acts, by the rule for it, and by no other.
@@ -36,9 +45,7 @@ func TestTrustedProviders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := goAbroad(t, start)
-			token := a.accessToken()
-			rule := upstream.TrustConfig{Issuer: upstream.IssuerConfig{URL: a.idp.issuer, Loopback: true}, Audience: a.idp.audience,
-				Clients: map[string][]string{"app": {idpClient}}, Impersonate: a.idp.mark}
+			token, rule := a.idp.accessToken(a.browser, idpClient, callback), a.idp.rule(idpClient)
 			actor, err := read(t, rule, token)
 			if err != nil || actor.Issuer != a.idp.issuer || actor.Subject != "sam-there" || !actor.Impersonates || actor.ID == "" {
 				t.Fatalf("got %+v, %v; want sam, who may impersonate", actor, err)

@@ -1,5 +1,5 @@
-// oidc-provider as an issuer that people sign in at: its configuration is what its documentation shows, with one person, sam, one client,
-// a login form of a few lines, and consent given beforehand. It prints its issuer and runs until its standard input ends.
+// oidc-provider as an issuer that people sign in at: its configuration is what its documentation shows, with one person, sam, us and
+// another app as clients, a login form of a few lines, and consent given beforehand. It prints its issuer and runs until its standard input ends.
 import { createServer } from 'node:http'
 import { exportJWK, generateKeyPair } from 'jose'
 import { Provider } from 'oidc-provider'
@@ -22,7 +22,7 @@ server.listen(0, '127.0.0.1', () => {
     clients: [{
       client_id: told.client, client_secret: told.secret, redirect_uris: [told.redirect], post_logout_redirect_uris: [told.signedOut],
       backchannel_logout_uri: told.backchannel, backchannel_logout_session_required: true,
-    }],
+    }, { client_id: told.app, client_secret: told.secret, redirect_uris: [told.appRedirect] }],
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'groups'] },
     acrValues: ['mfa'],
     fetch: (url, { dispatcher, ...options }) => fetch(url, options), // its own dispatcher refuses loopback, where we are
