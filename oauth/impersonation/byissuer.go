@@ -13,9 +13,10 @@ import (
 // Liveness is how we would hear that somebody who came with a token of another issuer is no longer welcome there.
 type Liveness string
 
-// The kinds of liveness. But with LiveLogout a session lasts no longer than MaxUnheard and than the token that started it.
+// The kinds of liveness. But with LiveSCIM and LiveLogout a session lasts no longer than MaxUnheard and than the token that started it.
 const (
 	LiveNot           Liveness = ""
+	LiveSCIM          Liveness = "scim"          // a SCIM source of that issuer keeps them, and disables them when they leave
 	LiveLogout        Liveness = "backchannel"   // that issuer tells of the end of the sign-in by which they signed in here
 	LiveIntrospection Liveness = "introspection" // we ask that issuer before each start whether the token is still good, and never again: it lengthens nothing
 )
@@ -41,7 +42,7 @@ type ForeignProof struct {
 type byIssuer struct{ byTicket }
 
 func (byIssuer) key(r StartRequest, now time.Time) StartKey {
-	return StartKey{Ticket: r.Ticket.Hash(), Client: r.Client, Now: now}
+	return StartKey{Ticket: r.Ticket.Hash(), Client: r.Client, Provisioned: r.Actor.Foreign.Live == LiveSCIM, Now: now}
 }
 
 func (b byIssuer) asked(s *Service, f Facts, r StartRequest, now time.Time) policy.Request {
@@ -78,20 +79,25 @@ func (byIssuer) bind(session *Session, f Facts, r StartRequest) {
 	if p.ID != "" {
 		session.Once = onceOf(p)
 	}
-	if p.heard(f.Login) != LiveLogout {
+	if live := p.heard(f); live != LiveLogout && live != LiveSCIM {
 		session.Expires = earliest(session.Expires, r.Actor.Expires, session.Started.Add(MaxUnheard))
 	}
 }
 
 func (byIssuer) returns(Session) bool { return false }
 
-// heard is what of Live holds for this very actor. A log-out is heard of only where the login came by a sign-in there that has a name, and
-// then of that one alone.
-func (p ForeignProof) heard(l *Login) Liveness {
-	if p.Live == LiveLogout && (l == nil || l.Upstream != p.Issuer || l.UpstreamSession == "" || p.Session != "" && p.Session != l.UpstreamSession) {
+// heard is what of Live holds for this very actor. A source tells of those alone whom it keeps, by the name that the token has for them.
+func (p ForeignProof) heard(f Facts) Liveness {
+	if p.Live == LiveSCIM && f.Provisioned != p.Party || p.Live == LiveLogout && !p.signedIn(f.Login) {
 		return LiveNot
 	}
 	return p.Live
+}
+
+// signedIn reports whether l came by a sign-in at the issuer of whose end we would hear: one that has a name, and that of the token
+// where it names one.
+func (p ForeignProof) signedIn(l *Login) bool {
+	return l != nil && l.Upstream == p.Issuer && l.UpstreamSession != "" && (p.Session == "" || p.Session == l.UpstreamSession)
 }
 
 // onceOf names the token among those of all issuers: by a hash, since another issuer chose the parts. No iss has a line break.

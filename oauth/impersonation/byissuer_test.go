@@ -247,6 +247,8 @@ func TestIssuerLifetimes(t *testing.T) {
 		session     string    // in the token
 		left, asked time.Duration
 		want        time.Duration
+		source      *store.Source // that keeps ann; nil: none
+		known       string        // her externalId
 	}{
 		"nothing is heard":           {left: time.Hour, asked: 30 * time.Minute, want: 15 * time.Minute},
 		"the token's end":            {left: 3 * time.Minute, asked: 30 * time.Minute, want: 3 * time.Minute},
@@ -258,11 +260,20 @@ func TestIssuerLifetimes(t *testing.T) {
 		"of another sign-in there":   {live: impersonation.LiveLogout, login: [2]string{upstream, sid}, session: "s-2", left: time.Hour, asked: 30 * time.Minute, want: 15 * time.Minute},
 		"of a sign-in without name":  {live: impersonation.LiveLogout, login: [2]string{upstream, ""}, left: time.Hour, asked: 30 * time.Minute, want: 15 * time.Minute},
 		"of a sign-in elsewhere":     {live: impersonation.LiveLogout, login: [2]string{"https://other.test", sid}, left: time.Hour, asked: 30 * time.Minute, want: 15 * time.Minute},
+		"provisioned":                {live: impersonation.LiveSCIM, source: &store.Source{Issuer: corp}, known: "00u1", left: 3 * time.Minute, asked: 30 * time.Minute, want: 30 * time.Minute},
+		"as another there":           {live: impersonation.LiveSCIM, source: &store.Source{Issuer: corp}, known: "00u2", left: time.Hour, asked: 30 * time.Minute, want: 15 * time.Minute},
+		"by another issuer":          {live: impersonation.LiveSCIM, source: &store.Source{Issuer: "https://other.test"}, known: "00u1", left: time.Hour, asked: 30 * time.Minute, want: 15 * time.Minute},
+		"by nobody":                  {live: impersonation.LiveSCIM, left: 3 * time.Minute, asked: 30 * time.Minute, want: 3 * time.Minute},
+		"where that does not count":  {source: &store.Source{Issuer: corp}, known: "00u1", left: time.Hour, asked: 30 * time.Minute, want: 15 * time.Minute},
+		"a log-out, provisioned":     {live: impersonation.LiveLogout, source: &store.Source{Issuer: corp}, known: "00u1", left: time.Hour, asked: 30 * time.Minute, want: 15 * time.Minute},
 		"of a sign-in by a password": {live: impersonation.LiveLogout, left: time.Hour, asked: 30 * time.Minute, want: 15 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := trusting(t)
+			if c.source != nil {
+				h.provisions(*c.source, c.known)
+			}
 			now, secret := h.clock(), oauth.NewSecret()
 			l := impersonation.Login{ID: oauth.NewID("lgn"), User: "ann", AuthTime: now, AMR: []string{"pwd"}, Created: now, LastUsed: now, Expires: now.Add(8 * time.Hour),
 				Upstream: c.login[0], UpstreamSession: c.login[1]}
@@ -280,6 +291,16 @@ func TestIssuerLifetimes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// provisions has ann kept by a source, with a token, as externalID.
+func (h *house) provisions(s store.Source, externalID string) {
+	h.Helper()
+	s.Name = "okta"
+	h.ok(h.store.CreateSource(h.Context(), store.SourceWrite{Write: h.write(), Source: s}))
+	token := store.SourceToken{ID: oauth.NewID("sct"), Source: s.Name, Hash: oauth.NewSecret().Hash(), Created: h.clock()}
+	h.ok(h.store.AddSourceToken(h.Context(), store.SourceTokenWrite{Write: h.write(), Token: token}))
+	h.change("ann", func(u *directory.User) { u.Source, u.ExternalID = s.ID(), externalID })
 }
 
 // A session is over when its issuer is trusted no more, or its actor is no longer that person there.

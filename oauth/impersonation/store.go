@@ -73,6 +73,7 @@ type StartKey struct {
 	SubjectLogin   string // Login.ID of the subject's own token, "" where there is none
 	SubjectJTI     string // of the subject's own token, "" looks for none
 	Consent        bool   // whether to look for the subject's grant at the client
+	Provisioned    bool   // whether to look who the actor is to their SCIM source
 	Most           int    // how far Facts.Elsewhere is counted, 0 for not at all: a limit needs no more
 	Now            time.Time
 }
@@ -90,6 +91,9 @@ type Facts struct {
 	SubjectToken bool
 	// Consent is the subject's grant at the client that is not revoked, if StartKey asks for it and there is one.
 	Consent *Consent
+	// Provisioned is who the actor is at the issuer of the SCIM source that keeps them, by its externalId, if StartKey asks for it: where
+	// the source has an issuer, was not removed, and has a token that lives at StartKey.Now. Zero otherwise.
+	Provisioned oauth.Party
 	// Live are the IDs of the sessions of the same login and client that are not ended, the oldest first.
 	Live []string
 	// Elsewhere counts the living sessions of the actor, but for those in Live, up to StartKey.Most.

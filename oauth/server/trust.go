@@ -23,8 +23,9 @@ type TrustedIssuer struct {
 	// TrustConfig is how its tokens are read. Where the installation requires a second factor and ACR lists any, a token must have one of
 	// those too; where it lists none, the sign-in behind the ticket tells alone. Impersonate must be set.
 	upstream.TrustConfig
-	// Live is how we would hear that an actor is no longer welcome there; "" for not at all. But with
-	// impersonation.LiveLogout, for a sign-in that came through that issuer, sessions last 15 minutes at most, and no longer than the token.
+	// Live is how we would hear that an actor is no longer welcome there; "" for not at all. Where we would not, sessions last 15 minutes at
+	// most, and no longer than the token. impersonation.LiveSCIM holds for whom a source of that issuer keeps, with a token that lives;
+	// impersonation.LiveLogout for who signed in here through that issuer, which must be one of Config.Upstreams.
 	// impersonation.LiveIntrospection wants Introspection, and asks about each token before it starts anything.
 	Live impersonation.Liveness
 }
@@ -49,6 +50,9 @@ func newTrusted(c Config) (trusted, error) {
 		if err == nil && all[t.TrustConfig.Issuer.URL] != nil {
 			err = errors.New("issuer is there twice")
 		}
+		if err == nil && t.Live == impersonation.LiveLogout && !slices.ContainsFunc(c.Upstreams, t.isOf) {
+			err = errors.New("live: backchannel goes with an upstream of the same issuer: nowhere else would its logout tokens arrive")
+		}
 		if err != nil {
 			return nil, fmt.Errorf("server: TrustedIssuers[%d]: %w", i, err)
 		}
@@ -61,18 +65,23 @@ func newTrusted(c Config) (trusted, error) {
 	return all, nil
 }
 
+// isOf reports whether people sign in here through that same issuer.
+func (t TrustedIssuer) isOf(u Upstream) bool {
+	return u.Provider.Issuer.URL == t.TrustConfig.Issuer.URL
+}
+
 // Check reports the first part of the rule that a server at publicURL could not go by, by name. It fetches nothing.
 func (t TrustedIssuer) Check(publicURL string) error {
 	if _, err := upstream.NewTrust(t.TrustConfig); err != nil {
 		return err
 	}
-	switch lives := []impersonation.Liveness{impersonation.LiveNot, impersonation.LiveLogout, impersonation.LiveIntrospection}; {
+	switch lives := []impersonation.Liveness{impersonation.LiveNot, impersonation.LiveSCIM, impersonation.LiveLogout, impersonation.LiveIntrospection}; {
 	case t.TrustConfig.Issuer.URL == publicURL:
 		return errors.New("issuer must be another one: our own tokens count as they are")
 	case t.Impersonate == upstream.Mark{}:
 		return errors.New("impersonate must be set: without it no token starts anything")
 	case !slices.Contains(lives, t.Live):
-		return errors.New("live must be backchannel, introspection or empty")
+		return errors.New("live must be scim, backchannel, introspection or empty")
 	case (t.Live == impersonation.LiveIntrospection) != (t.Introspection != upstream.Introspection{}):
 		return errors.New("introspection goes with live: introspection, and neither alone")
 	}

@@ -628,12 +628,13 @@ func TestTrustedIssuerConfig(t *testing.T) {
 	t.Parallel()
 	b := onSQLite(t).store(t)
 	for want, change := range map[string]func(*server.TrustedIssuer){
-		"audience must":              func(r *server.TrustedIssuer) { r.Audience = "" },
-		"impersonate must":           func(r *server.TrustedIssuer) { r.Impersonate = upstream.Mark{} },
-		"live must":                  func(r *server.TrustedIssuer) { r.Live = "always" },
-		"issuer must be another one": func(r *server.TrustedIssuer) { r.TrustConfig.Issuer.URL = "https://id.acme.test" },
-		"introspection goes with":    func(r *server.TrustedIssuer) { r.Live = impersonation.LiveIntrospection },
-		"issuer is there twice":      nil,
+		"audience must":               func(r *server.TrustedIssuer) { r.Audience = "" },
+		"impersonate must":            func(r *server.TrustedIssuer) { r.Impersonate = upstream.Mark{} },
+		"live must":                   func(r *server.TrustedIssuer) { r.Live = "always" },
+		"issuer must be another one":  func(r *server.TrustedIssuer) { r.TrustConfig.Issuer.URL = "https://id.acme.test" },
+		"introspection goes with":     func(r *server.TrustedIssuer) { r.Live = impersonation.LiveIntrospection },
+		"live: backchannel goes with": func(r *server.TrustedIssuer) { r.Live = impersonation.LiveLogout },
+		"issuer is there twice":       nil,
 	} {
 		rule := (&foreignIssuer{url: "https://corp.test"}).rule()
 		rules := []server.TrustedIssuer{rule}
@@ -671,4 +672,32 @@ func TestForeignTokenIsAskedAbout(t *testing.T) {
 	if r := h.come("app", ticket, corp.token("f-ann", nil)); r.status != http.StatusOK {
 		t.Errorf("yes: got %d %s", r.status, r.body)
 	}
+}
+
+// An actor whom a SCIM source of the issuer keeps is heard of: their session lasts as long as asked for, until the source says that they left.
+func TestForeignActorIsProvisioned(t *testing.T) {
+	onBoth(t, func(t *testing.T, o options) {
+		h := setupTrust(t, o, func(r *server.TrustedIssuer) { r.Live = impersonation.LiveSCIM })
+		h.must(h.store.CreateSource(t.Context(), store.SourceWrite{Write: h.write(), Source: store.Source{Name: "okta", Issuer: h.corp.url}}))
+		token := store.SourceToken{ID: oauth.NewID("sct"), Source: "okta", Hash: oauth.NewSecret().Hash(), Created: h.clock.Now()}
+		h.must(h.store.AddSourceToken(t.Context(), store.SourceTokenWrite{Write: h.write(), Token: token}))
+		h.change("ann", func(u *directory.User) { u.Source, u.ExternalID = "scim:okta", "f-ann" })
+		s := h.begun("read")
+		if seconds := s.reply.json["expires_in"].(float64); seconds <= 15*60 {
+			t.Errorf("lasts %v s; want what the ticket says", seconds)
+		}
+		h.clock.advance(9*time.Minute + 30*time.Second) // beyond the token
+		if !h.active("app", s.token) {
+			t.Error("over with the token")
+		}
+		h.change("ann", func(u *directory.User) { u.Enabled = false })
+		if h.active("app", s.token) {
+			t.Error("active though the actor has left")
+		}
+		h.change("ann", func(u *directory.User) { u.Enabled = true })
+		h.must(h.store.RevokeSourceToken(t.Context(), store.SourceTokenWrite{Write: h.write(), Token: token}))
+		if seconds := h.begun("read").reply.json["expires_in"].(float64); seconds > 540 {
+			t.Errorf("without a token of the source it lasts %v s", seconds)
+		}
+	})
 }

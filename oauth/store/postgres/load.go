@@ -14,7 +14,7 @@ import (
 )
 
 const startKeyColumns = `ticket bytea, client text, actor text, subject text, login text, jti text, now bigint, most bigint, consent boolean,
-	subject_login text, subject_jti text`
+	subject_login text, subject_jti text, provisioned boolean`
 
 // one joins the row of table that condition finds, and NULL where there is none. OFFSET keeps Postgres from turning the look-up into
 // another kind of join, which reads the table once for all: what it believes of a table's size is old, or was made when it was empty.
@@ -31,7 +31,7 @@ var (
 				AND (q.subject_login = '' OR EXISTS (SELECT 1 FROM login o WHERE o.id = q.subject_login AND o.ended_at IS NULL)), ` + consentColumns + `, ` + epochArrays + `,
 			(SELECT array_agg(s.id ORDER BY s.seq) FROM impersonation_session s WHERE s.login = k.login AND s.login <> '' AND s.client = k.client AND s.ended_at IS NULL),
 			(SELECT count(*) FROM (SELECT 1 FROM impersonation_session s WHERE s.actor = k.actor AND s.ended_at IS NULL AND s.expires_at > q.now
-				AND NOT (s.login = k.login AND s.login <> '' AND s.client = k.client) LIMIT q.most) counted)
+				AND NOT (s.login = k.login AND s.login <> '' AND s.client = k.client) LIMIT q.most) counted), o.issuer
 		FROM ` + unnested("q", startKeyColumns, 1) + one("ticket", "t", "hash = q.ticket") + `
 		CROSS JOIN LATERAL (SELECT coalesce(t.client, q.client) AS client, coalesce(t.actor, q.actor) AS actor,
 			coalesce(t.subject, q.subject) AS subject, coalesce(t.login, q.login) AS login) k` +
@@ -39,6 +39,8 @@ var (
 		one("app_user", "a", "id = k.actor") + one("authz_version", "va", "organisation = a.organisation") +
 		one("app_user", "b", "id = k.subject") + one("authz_version", "vb", "organisation = b.organisation") +
 		one("login", "l", "id = k.login") +
+		one("source", "o", "q.provisioned AND name = substr(a.source, 6) AND starts_with(a.source, '"+store.SourceSCIM+"') AND a.external_id <> '' AND issuer <> ''"+
+			" AND removed_at IS NULL AND EXISTS (SELECT 1 FROM source_token i WHERE i.source = name AND i.revoked_at IS NULL AND (i.expires_at IS NULL OR i.expires_at > q.now))") +
 		one("consent", "y", "q.consent AND subject = k.subject AND client = k.client AND revoked_at IS NULL") +
 		epochsJoin("k.client", "k.actor", "k.subject", "a.organisation", "b.organisation")
 
@@ -63,6 +65,7 @@ type startKey struct {
 	most                               int
 	consent                            bool
 	subjectLogin, subjectJTI           string
+	provisioned                        bool
 }
 
 // startRow is a row of selectStart.
@@ -78,16 +81,17 @@ type startRow struct {
 	epochs         epochs
 	live           []string // ids
 	elsewhere      int
+	provisioned    string // the issuer of the source
 }
 
 func (r *startRow) dest(ord *int64) []any {
 	return slices.Concat([]any{ord}, ticketDest(&r.ticket), clientDest(&r.client), userDest(&r.actor), []any{number{&r.na}}, userDest(&r.subject),
-		[]any{number{&r.nb}}, loginDest(&r.login), []any{&r.held, &r.subjectHeld}, consentDest(&r.consent), r.epochs.dest(), []any{&r.live, &r.elsewhere})
+		[]any{number{&r.nb}}, loginDest(&r.login), []any{&r.held, &r.subjectHeld}, consentDest(&r.consent), r.epochs.dest(), []any{&r.live, &r.elsewhere, text(&r.provisioned)})
 }
 
 // LoadStart implements impersonation.Store.
 func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impersonation.Facts, err error) {
-	key := startKey{k.Ticket, k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI, k.Now.Unix(), k.Most, k.Consent, k.SubjectLogin, k.SubjectJTI}
+	key := startKey{k.Ticket, k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI, k.Now.Unix(), k.Most, k.Consent, k.SubjectLogin, k.SubjectJTI, k.Provisioned}
 	if !storable(k.Client, k.Actor, k.Subject, k.Login, k.ActorJTI, k.SubjectLogin, k.SubjectJTI) {
 		return f, nil
 	}
@@ -103,7 +107,7 @@ func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impe
 func (s *Store) readStarts(ctx context.Context, keys []startKey) (map[startKey]*startRow, error) {
 	asked := newTable(startKeyColumns)
 	for _, k := range keys {
-		asked.add(hashed(k.ticket), k.client, k.actor, k.subject, k.login, orNull(k.jti), k.now*1000, k.most, k.consent, k.subjectLogin, orNull(k.subjectJTI))
+		asked.add(hashed(k.ticket), k.client, k.actor, k.subject, k.login, orNull(k.jti), k.now*1000, k.most, k.consent, k.subjectLogin, orNull(k.subjectJTI), k.provisioned)
 	}
 	return readMany(ctx, s, selectStart, args(asked), func(rows pgx.Rows, found map[startKey]*startRow) error {
 		r := new(startRow)
@@ -125,6 +129,9 @@ func (r *startRow) facts(k impersonation.StartKey) (f impersonation.Facts) {
 	f.Login, f.ActorToken, f.Live, f.Elsewhere = found(&r.login), r.held && (k.Login == "" || r.login.ID != ""), r.live, r.elsewhere
 	f.SubjectToken = r.subjectHeld
 	f.Consent = given(&r.consent)
+	if r.provisioned != "" {
+		f.Provisioned = oauth.Party{Issuer: r.provisioned, Subject: r.actor.ExternalID}
+	}
 	f.Guard.Authz = versions(f.Actor, r.na, f.Subject, r.nb)
 	f.Guard.Login, f.Guard.ActorJTI, f.Guard.SubjectLogin, f.Guard.SubjectJTI = k.Login, k.ActorJTI, k.SubjectLogin, k.SubjectJTI
 	f.Guard.Epochs = reach(k.Client, k.Actor, k.Subject, f.Actor, f.Subject)

@@ -19,6 +19,11 @@ const selectHeld = `SELECT EXISTS (SELECT 1 FROM oauth_grant WHERE jti = ? AND r
 const selectSubjectToken = `SELECT EXISTS (SELECT 1 FROM oauth_grant WHERE jti = ?1 AND revoked_at IS NULL)
 	AND (?2 = '' OR EXISTS (SELECT 1 FROM login WHERE id = ?2 AND ended_at IS NULL))`
 
+// selectProvisioned finds who a user is to their source, while it could tell of them.
+const selectProvisioned = `SELECT o.issuer, u.external_id FROM app_user u JOIN source o ON o.name = substr(u.source, 6)
+	WHERE u.id = ?1 AND substr(u.source, 1, 5) = '` + store.SourceSCIM + `' AND u.external_id <> '' AND o.issuer <> '' AND o.removed_at IS NULL
+		AND EXISTS (SELECT 1 FROM source_token k WHERE k.source = o.name AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ?2))`
+
 // LoadStart implements impersonation.Store.
 func (s *Store) LoadStart(ctx context.Context, k impersonation.StartKey) (f impersonation.Facts, err error) {
 	err = s.view(ctx, "reading a start", func(ctx context.Context, c *conn) error {
@@ -59,6 +64,12 @@ func (c *conn) loadStart(ctx context.Context, k impersonation.StartKey) (f imper
 	}
 	if k.Consent {
 		if f.Consent, err = optional(c.consent(ctx, selectOpenConsent, k.Subject, k.Client)); err != nil {
+			return f, err
+		}
+	}
+	if k.Provisioned {
+		dest := []any{&f.Provisioned.Issuer, &f.Provisioned.Subject}
+		if _, err := optional(&f.Provisioned, c.row(ctx, selectProvisioned, []any{k.Actor, k.Now.UnixMilli()}, dest)); err != nil {
 			return f, err
 		}
 	}

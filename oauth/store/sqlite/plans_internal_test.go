@@ -101,7 +101,7 @@ func grown(t *testing.T) *sql.DB {
 
 func hotQueries(t *testing.T) []string {
 	queries := []string{
-		countChanged, countChangedOrOthers, countLive, countOnce, selectHeld, selectSubjectToken, selectRequest, selectSession, selectLive, selectExpired, consumeTicket, selectTicket,
+		countChanged, countChangedOrOthers, countLive, countOnce, selectHeld, selectProvisioned, selectSubjectToken, selectRequest, selectSession, selectLive, selectExpired, consumeTicket, selectTicket,
 		useReturn, stopSession, selectReturn, selectRevoked, selectProof, insertNext, selectUser, selectUserByEmail, walkUsers,
 		walkOwn, countUsers, countOwn, matchUsers, selectPage, selectTerms, selectOrganisations, endUserLogins, revokeUserGrant,
 		selectClient, deleteClientGrants, deleteTickets, selectLogin, selectLoginByCookie, endLogin, revokeLogin, touchLogin,

@@ -72,6 +72,7 @@ var ticketCases = []testCase{
 			k.Error("no token counts as one")
 		}
 	}},
+	{"facts/provisioned", "who an actor is to their source is a fact for as long as it could tell of them", func(k *kit) { k.provisioned() }},
 	{"facts/subject-token", "a subject's own token counts only while its grant is not revoked and its login has not ended", func(k *kit) {
 		login := k.signIn(john)
 		g := k.grantAt(app, func(g *store.Grant) { g.User, g.Login = john, login })
@@ -97,6 +98,52 @@ var ticketCases = []testCase{
 			k.Errorf("a token of a login that has ended counts (%v)", err)
 		}
 	}},
+}
+
+// provisioned changes one thing at a time about ann's source.
+func (k *kit) provisioned() {
+	key := k.key()
+	key.Provisioned = true
+	want := oauth.Party{Issuer: k.okta().Issuer, Subject: "00u1"}
+	k.addSource(k.okta())
+	token := k.addToken("okta", k.now.Add(time.Hour))
+	by := func(source, externalID string) {
+		k.change(ann, func(u *directory.User) { u.Source, u.ExternalID = source, externalID })
+	}
+	check := func(what string, want oauth.Party) {
+		k.Helper()
+		if got := k.load(key).Provisioned; got != want {
+			k.Errorf("%s: got %v, want %v", what, got, want)
+		}
+	}
+	by("scim:okta", want.Subject)
+	check("kept by a source", want)
+	if got := k.load(k.key()).Provisioned; got != (oauth.Party{}) {
+		k.Errorf("nobody asked, and got %v", got)
+	}
+	for _, source := range []string{"", "upstream:okta", "SCIM:okta", "scim:okt", "scim:oktaa", "scim:entra"} {
+		by(source, want.Subject)
+		check("kept by "+source, oauth.Party{})
+	}
+	by("scim:okta", "")
+	check("without an externalId", oauth.Party{})
+	by("scim:okta", want.Subject)
+	now := key.Now
+	key.Now = now.Add(time.Hour)
+	check("once the token's time is up", oauth.Party{})
+	key.Now = now
+	nowhere := k.okta()
+	nowhere.Issuer = ""
+	k.ok(k.store.ChangeSource(k.Context(), k.sourceWrite(audit.KindSourceChange, nowhere)))
+	check("of no issuer", oauth.Party{})
+	k.ok(k.store.ChangeSource(k.Context(), k.sourceWrite(audit.KindSourceChange, k.okta())))
+	check("of an issuer again", want)
+	k.ok(k.store.RevokeSourceToken(k.Context(), store.SourceTokenWrite{Write: k.write(), Token: token}))
+	check("without a token", oauth.Party{})
+	k.addToken("okta", time.Time{})
+	check("with another", want)
+	k.ok(k.store.RemoveSource(k.Context(), k.sourceWrite(audit.KindSourceRemove, k.okta())))
+	check("removed", oauth.Party{})
 }
 
 // kill is w as a kill.
