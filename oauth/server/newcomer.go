@@ -66,6 +66,8 @@ func (s *Server) newcomer(ctx context.Context, g *gate, id *upstream.Identity) (
 		return u, page.UpstreamUnknown, nil
 	case err != nil:
 		return u, "", err
+	case slices.Contains(u.Identities, oauth.Party{Issuer: id.Issuer, Subject: id.Subject}): // since this very sign-in looked for it
+		return u, "", impersonation.ErrChanged
 	case !g.LinkByEmail:
 		return directory.User{}, page.UpstreamTaken, nil
 	}
