@@ -3,6 +3,7 @@ package page_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -84,6 +85,12 @@ func impersonateStates() (all []state) {
 	return all
 }
 
+type otherState struct {
+	name   string
+	write  func(*page.Pages, http.ResponseWriter, *http.Request)
+	status int
+}
+
 // otherStates is the pages that the server's own handlers ask for.
 func otherStates() (all []state) {
 	const link = "otpauth://totp/understudy:ann?secret=JBSWY3DPEHPK3PXPJBSW"
@@ -92,11 +99,7 @@ func otherStates() (all []state) {
 		panic(err)
 	}
 	action := "/sign-in?return_to=%2Fimpersonate%3Fa%3D1"
-	cases := []struct {
-		name   string
-		write  func(*page.Pages, http.ResponseWriter, *http.Request)
-		status int
-	}{
+	cases := []otherState{
 		{"sign-in", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.SignIn(w, r, 200, page.SignInView{Action: action, App: "Billing <b>", RedirectURI: callback})
 		}, 200},
@@ -115,6 +118,12 @@ func otherStates() (all []state) {
 		{"sign-in-upstream", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.SignIn(w, r, 200, page.SignInView{Action: action, App: "Billing portal", Upstreams: []page.UpstreamChoice{{Action: "/sign-in/upstream/corp?return_to=%2F", Label: "Acme <b>"}, {Action: "/sign-in/upstream/partners", Label: "Partners"}}})
 		}, 200},
+		{"sign-in-upstream-alone", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignIn(w, r, 200, page.SignInView{NoPassword: true, App: "Billing portal", Upstreams: []page.UpstreamChoice{{Action: "/sign-in/upstream/corp", Label: hostile.Name}}})
+		}, 200},
+		{"sign-in-upstream-failed", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignIn(w, r, 422, page.SignInView{Action: action, Failed: true, Email: "ann@acme.test", Upstreams: []page.UpstreamChoice{{Action: "/sign-in/upstream/corp", Label: "Acme"}}})
+		}, 422},
 		{"sign-in-emergency-link", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.SignIn(w, r, 200, page.SignInView{NoPassword: true, PasswordURL: "/sign-in?local=1", Upstreams: []page.UpstreamChoice{{Action: "/sign-in/upstream/corp", Label: "Acme"}}})
 		}, 200},
@@ -124,15 +133,15 @@ func otherStates() (all []state) {
 		{"leave", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.Leave(w, r, page.LeaveView{URL: "https://idp.test/auth?a=1&b=2", Label: "Acme <b>"})
 		}, 200},
-		{"upstream-unknown", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
-			p.UpstreamFailed(w, r, page.UpstreamUnknown, hostile.Name, "/sign-in?out=1")
-		}, 403},
-		{"upstream-slow", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
-			p.UpstreamFailed(w, r, page.UpstreamSlow, "Acme", "/sign-in?out=1")
-		}, 504},
-		{"upstream-taken", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
-			p.UpstreamFailed(w, r, page.UpstreamTaken, "Acme", "/sign-in?out=1")
-		}, 403},
+		{"leave-signed-out", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Leave(w, r, page.LeaveView{URL: "https://idp.test/end?a=1&b=2", Label: "Acme <b>", SignedOut: true})
+		}, 200},
+		{"signed-out-here", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignedOut(w, r, page.SignedOutView{SignIn: "/sign-in?out=1", Upstream: hostile.Name})
+		}, 200},
+		{"signed-out-on", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignedOut(w, r, page.SignedOutView{SignIn: "/sign-in?out=1", Upstream: "Acme", On: page.Link{URL: "https://app.test/bye?state=1", Text: "Billing <b>"}})
+		}, 200},
 		{"second-factor", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.SecondFactor(w, r, 200, page.SecondFactorView{Action: action, App: "Billing portal", RedirectURI: callback})
 		}, 200},
@@ -166,6 +175,11 @@ func otherStates() (all []state) {
 		{"error-default", func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
 			p.Error(w, r, page.ErrorView{Status: 503, RetryAfter: 1500 * time.Millisecond})
 		}, 503},
+	}
+	for _, fault := range slices.Sorted(maps.Keys(upstreamFaults)) {
+		cases = append(cases, otherState{"upstream-" + string(fault), func(p *page.Pages, w http.ResponseWriter, r *http.Request) {
+			p.UpstreamFailed(w, r, fault, "Acme <b>", "/sign-in?out=1")
+		}, upstreamFaults[fault]})
 	}
 	for _, c := range cases {
 		all = append(all, state{c.name, c.status, func(t *testing.T) *http.Response {

@@ -288,9 +288,9 @@ var messages = map[string]string{
 	"upstream.expired.title":  "This page was open too long",
 	"upstream.expired":        "Nothing was stored. Start again.",
 	"upstream.weak.title":     "%s did not ask for your second factor",
-	"upstream.weak":           "What you want to do needs a sign-in by more than one factor. Nothing was stored.",
+	"upstream.weak":           "What you want to do needs a sign-in by more than one factor. Set one up there, then try again. Nothing was stored.",
 	"upstream.stale.title":    "%s did not ask you to sign in again",
-	"upstream.stale":          "What you want to do needs a fresh sign-in. Nothing was stored.",
+	"upstream.stale":          "What you want to do needs a fresh sign-in. Sign out there, then try again. Nothing was stored.",
 	"upstream.unknown.title":  "You have no account here",
 	"upstream.unknown":        "%s knows you, understudy does not. Ask who administers understudy to add you.",
 	"upstream.disabled.title": "Your account is disabled",
@@ -305,6 +305,7 @@ var messages = map[string]string{
 
 	"signedout.title":  "You are signed out",
 	"signedout.text":   "You are signed out of understudy. Impersonations that you had started have ended. Apps may keep a sign-in of their own.",
+	"signedout.still":  "You may still be signed in at %s. To be sure, sign out there too, or close the browser.",
 	"signedout.signin": "Sign in again",
 }
 

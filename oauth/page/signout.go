@@ -22,6 +22,10 @@ func (p *Pages) SignOut(w http.ResponseWriter, r *http.Request, v SignOutView) {
 // SignedOutView says that one is signed out.
 type SignedOutView struct {
 	SignIn string // link to sign in again; "" shows none
+	// Upstream is the provider at which they may still be signed in; "" for none.
+	Upstream string
+	// On leads on to the app that signed them out; zero where nobody waits. Its text is the app's name.
+	On Link
 }
 
 // SignedOut writes the page after signing out.

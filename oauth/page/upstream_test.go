@@ -9,6 +9,12 @@ import (
 	"github.com/understudy-id/understudy/oauth/page"
 )
 
+// upstreamFaults are all, with their statuses.
+var upstreamFaults = map[page.UpstreamFault]int{
+	page.UpstreamDown: 502, page.UpstreamSlow: 504, page.UpstreamLied: 502, page.UpstreamRefused: 400, page.UpstreamExpired: 400, page.UpstreamWeak: 403,
+	page.UpstreamStale: 403, page.UpstreamUnknown: 403, page.UpstreamDisabled: 403, page.UpstreamTaken: 403, page.UpstreamNoEmail: 403, page.UpstreamNoPlace: 403,
+}
+
 // TestUpstreamFaults: each has words of its own and a status that says whose fault it is, and leads back to sign-in.
 func TestUpstreamFaults(t *testing.T) {
 	t.Parallel()
@@ -17,10 +23,8 @@ func TestUpstreamFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]page.UpstreamFault{}
-	for fault, status := range map[page.UpstreamFault]int{
-		page.UpstreamDown: 502, page.UpstreamSlow: 504, page.UpstreamLied: 502, page.UpstreamRefused: 400, page.UpstreamExpired: 400, page.UpstreamWeak: 403,
-		page.UpstreamStale: 403, page.UpstreamUnknown: 403, page.UpstreamDisabled: 403, page.UpstreamTaken: 403, page.UpstreamNoEmail: 403, page.UpstreamNoPlace: 403,
-	} {
+	for fault, status := range upstreamFaults {
+
 		w := httptest.NewRecorder()
 		p.UpstreamFailed(w, httptest.NewRequest(http.MethodGet, "/", nil), fault, "Acme", "/sign-in?out=1")
 		_, title, _ := strings.Cut(w.Body.String(), "<h1>")

@@ -19,6 +19,9 @@ import (
 // signed in the cookie says, and the pages speak one language.
 var logoutParameters = []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state"}
 
+// signInAgain is the sign-in page for who has just signed out: it goes nowhere by itself.
+const signInAgain = "/sign-in?out=1"
+
 // logout is a request to sign out, by an app or by a page of ours.
 type logout struct {
 	client *client // nil where nobody is named
@@ -136,7 +139,7 @@ func (s *Server) showSignOut(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.errorPage(w, r, err)
 	case login == nil:
-		s.pages.SignedOut(w, r, page.SignedOutView{SignIn: "/sign-in"})
+		s.pages.SignedOut(w, r, page.SignedOutView{SignIn: signInAgain})
 	default:
 		s.pages.Home(w, r, page.Who{User: user, Login: *login})
 	}
@@ -160,7 +163,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
 }
 
 // leave ends a login, if there is one, its tokens, and every impersonation that stands on it, in one write. If the store fails,
-// the cookie stays, so that the person can try again.
+// the cookie stays, so that the person can try again. What follows, at an upstream and at the app, takes nothing of that back.
 func (s *Server) leave(w http.ResponseWriter, r *http.Request, login *impersonation.Login, l logout) {
 	if login != nil {
 		if err := s.endLogin(r.Context(), *login); err != nil {
@@ -171,11 +174,14 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request, login *impersonat
 	w.Header().Set("Clear-Site-Data", `"cache"`)
 	s.setCookie(w, loginCookie, "", -1)
 	s.setCookie(w, pendingCookie, "", -1)
-	if l.back != "" {
+	switch {
+	case login != nil && login.Upstream != "":
+		s.leaveUpstream(w, r, *login, l)
+	case l.back != "":
 		seeOther(w, l.back)
-		return
+	default:
+		s.pages.SignedOut(w, r, page.SignedOutView{SignIn: signInAgain})
 	}
-	s.pages.SignedOut(w, r, page.SignedOutView{SignIn: "/sign-in"})
 }
 
 func (s *Server) endLogin(ctx context.Context, login impersonation.Login) error {

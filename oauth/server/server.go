@@ -156,6 +156,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /sign-in/upstream/{name}", s.backFromUpstream)
 	mux.HandleFunc("GET /sign-in/callback/{name}", s.fromUpstream)
 	mux.HandleFunc("POST /sign-in/backchannel/{name}", s.upstreamLogout)
+	mux.HandleFunc("GET /sign-in/signed-out", s.leftUpstream)
 	mux.HandleFunc("GET /sign-in/second-factor", s.showEnrol)
 	mux.Handle("POST /sign-in/second-factor", form(s.enrol))
 	mux.HandleFunc("GET /sign-in/acting", s.showActing)
