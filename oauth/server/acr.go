@@ -40,14 +40,22 @@ func parseACR(asked string) ([]string, error) {
 // acrFor is the acr with which login answers a request for one of asked. It is one that was asked for (OpenID Connect Core
 // §5.5.1.1), and the strongest of those that the login has. errSignIn if it has none and another sign-in of user would, else
 // errUnmet.
-func acrFor(asked []string, login *impersonation.Login, user directory.User) (string, error) {
+func (s *Server) acrFor(asked []string, login *impersonation.Login, user directory.User) (string, error) {
 	switch {
 	case len(asked) == 0, slices.Contains(asked, login.ACR):
 		return login.ACR, nil
 	case slices.Contains(asked, oauth.ACRPassword) && login.ACR == oauth.ACRMFA:
 		return oauth.ACRPassword, nil
-	case slices.Contains(asked, oauth.ACRPassword), user.SecondFactor:
+	case slices.Contains(asked, oauth.ACRPassword), s.hasSecondFactor(login, user):
 		return "", errSignIn
 	}
 	return "", errUnmet
+}
+
+// hasSecondFactor reports whether user could sign in by one in the way they took.
+func (s *Server) hasSecondFactor(login *impersonation.Login, user directory.User) bool {
+	if g := s.gateOf(login.Upstream); g != nil {
+		return len(g.MFA) > 0
+	}
+	return user.SecondFactor
 }

@@ -104,8 +104,9 @@ func (s *Server) signInFor(a *authRequest, login *impersonation.Login, user dire
 		if a.since(login) { // they signed in for this very request, as somebody else
 			return "", errLogin
 		}
+		a.other = true
 	default:
-		acr, err = acrFor(a.acr, login, user)
+		acr, err = s.acrFor(a.acr, login, user)
 	}
 	if errors.Is(err, errSignIn) && a.form.Get("prompt") == "none" {
 		return "", errLogin

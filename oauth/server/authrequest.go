@@ -40,6 +40,7 @@ type authRequest struct {
 	maxAge    time.Duration // negative: any
 	hint      hint
 	acr       []string // those of acr_values that are given here, nil for any
+	other     bool     // somebody is signed in, and hint names somebody else
 }
 
 // readAuthRequest finds out which client asks, and whether its redirect_uri may ever be sent to. An error is for a page of ours.
@@ -206,10 +207,16 @@ func (s *Server) parseAuthRequest(ctx context.Context, f url.Values) (*fosite.Au
 	return out, nil
 }
 
-// since reports whether login began after the request was pushed: that sign-in was for this request. Of a request in the URL
-// nobody knows.
+// since reports whether somebody signed in after the request was pushed: that was for this request. Of a request in the URL nobody
+// knows. An upstream opens a login here without a sign-in there, so what counts is when that was; it has whole seconds.
 func (a *authRequest) since(login *impersonation.Login) bool {
-	return a.pushed != nil && login.Created.After(a.pushed.Created)
+	if a.pushed == nil {
+		return false
+	}
+	if login.Upstream != "" {
+		return !login.AuthTime.Before(a.pushed.Created.Truncate(time.Second))
+	}
+	return login.Created.After(a.pushed.Created)
 }
 
 // fresh reports whether login is recent enough for max_age and prompt.

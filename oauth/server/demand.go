@@ -40,7 +40,7 @@ func demandOf(q url.Values) (demand, error) {
 // demand is what a asks of the sign-in.
 func (a *authRequest) demand() demand {
 	d := demand{maxAge: a.maxAge, mfa: len(a.acr) > 0 && !slices.Contains(a.acr, oauth.ACRPassword)}
-	if a.form.Get("prompt") == "login" {
+	if a.form.Get("prompt") == "login" || a.other { // an upstream would give whom it has, over and over
 		d.maxAge = 0
 	}
 	return d
@@ -49,13 +49,7 @@ func (a *authRequest) demand() demand {
 // stepUpURL is where a sign-in becomes good enough to impersonate by, before coming back to returnTo; "" if signing in again cannot help.
 func (s *Server) stepUpURL(who page.Who, returnTo string) string {
 	d := demand{mfa: s.rules.Options().RequireSecondFactor}
-	if who.Login.Upstream == "" {
-		if !who.User.SecondFactor { // by password alone it would lead back to where they are
-			return ""
-		}
-		return s.signInURL(returnTo, d)
-	}
-	if g := s.gateOf(who.Login.Upstream); g == nil || d.mfa && len(g.MFA) == 0 {
+	if !s.hasSecondFactor(&who.Login, who.User) && (d.mfa || who.Login.Upstream == "") { // by password alone it would lead back to where they are
 		return ""
 	}
 	return s.signInURL(returnTo, d)
