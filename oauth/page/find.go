@@ -11,8 +11,10 @@ import (
 const (
 	// maxRows is how many users one page shows.
 	maxRows = 50
-	// maxReads is how often one search may go back to the directory, to fill a page whose users were left out.
-	maxReads = 4
+	// maxReads is how often one search may go on reading the directory where users were left out, and widePage is how many it reads then:
+	// 850 at most, in a few milliseconds.
+	maxReads = 5
+	widePage = 200
 )
 
 // findPage is what find.html reads.
@@ -59,7 +61,7 @@ func (v *visit) fill(page *findPage) bool {
 		v.p.fail(v.w, v.r, "recording a search", err)
 		return false
 	}
-	users, next, err := v.searchAllowed()
+	hits, err := v.searchAllowed()
 	if errors.Is(err, ErrCursor) {
 		v.p.fail(v.w, v.r, "reading the directory", err)
 		return false
@@ -68,49 +70,66 @@ func (v *visit) fill(page *findPage) bool {
 		v.directoryFailed(err)
 		return false
 	}
-	for _, u := range users {
+	for _, u := range hits.users {
 		page.Rows = append(page.Rows, row{
 			Name: displayName(u.Name, u.Email), Email: u.Email, Organisation: u.Organisation,
 			Choose: v.link("q", v.search, "subject", v.nameOf(u)),
 		})
 	}
-	if next != "" {
-		page.Next = v.link("q", v.search, "after", next)
+	if hits.next != "" {
+		page.Next = v.link("q", v.search, "after", hits.next)
 	}
-	page.Status = v.found(len(users), next != "")
+	page.Status = v.found(hits)
 	return true
 }
 
-// searchAllowed reads the directory until a page is full of users who can be impersonated, or for maxReads times.
-// Who cannot be is left out and not counted, so that the list does not tell that they exist.
-func (v *visit) searchAllowed() (users []directory.User, next string, err error) {
+// hits are the users of one page.
+type hits struct {
+	users []directory.User
+	next  string // the cursor behind them; "" where there is nobody
+	more  bool   // there is somebody behind next; otherwise nobody has looked that far
+}
+
+// searchAllowed reads the directory until it has a page of users who can be impersonated and one more, or maxReads times. Who cannot be is left out and
+// not counted, and no next page is promised for their sake, so that the list does not tell that they exist. Where even that many reads do not settle it, it
+// tells that there are hundreds, all in the actor's own reach: users of another organisation are not in the answer of the directory to begin with.
+func (v *visit) searchAllowed() (hits, error) {
+	var h hits
 	q := directory.Query{
-		Organisation: v.who.User.Organisation, AnyOrganisation: v.p.cfg.AnyOrganisation(v.actor), Text: v.search, After: v.after,
+		Organisation: v.who.User.Organisation, AnyOrganisation: v.p.cfg.AnyOrganisation(v.actor), Text: v.search, After: v.after, Limit: maxRows,
 	}
+	last := q // ends at the last of h.users
 	for range maxReads {
-		q.Limit = maxRows - len(users)
 		page, next, err := v.p.cfg.Directory.Search(v.r.Context(), q)
 		if err != nil {
-			return nil, "", err
+			return hits{}, err
 		}
-		for _, u := range page {
-			if v.offersFor(u).any() {
-				users = append(users, u)
+		for i, u := range page {
+			if !v.offersFor(u).any() {
+				continue
 			}
+			if h.more = len(h.users) == maxRows; h.more {
+				_, h.next, err = v.p.cfg.Directory.Search(v.r.Context(), last)
+				return h, err
+			}
+			h.users, last = append(h.users, u), q
+			last.Limit = i + 1
 		}
-		if next == "" || len(users) >= maxRows {
-			return users, next, nil
+		if h.next = next; next == "" {
+			return h, nil
 		}
-		q.After = next
+		q.After, q.Limit = next, widePage
 	}
-	return users, q.After, nil
+	return h, nil
 }
 
 // found says in words how many there are.
-func (v *visit) found(n int, more bool) string {
-	switch {
-	case more:
+func (v *visit) found(h hits) string {
+	switch n := len(h.users); {
+	case h.more:
 		return text("find.more", n, v.search)
+	case h.next != "":
+		return text("find.many", v.search)
 	case n > 0:
 		return plural(n, "find.one", "find.some", v.search)
 	case v.after != "":

@@ -64,6 +64,59 @@ func TestSearchPages(t *testing.T) {
 	}
 }
 
+// TestSearchTellsNotOfWhoIsLeftOut: a list is the same, to the byte, whether or not there are people whom its reader may not have, before, among and behind
+// those whom they may. Only hundreds in a row make it say that it has not looked at all, and then the next page goes on.
+func TestSearchTellsNotOfWhoIsLeftOut(t *testing.T) {
+	t.Parallel()
+	shown := func(n int, before, among, behind int) string {
+		b := setup(t)
+		b.users.all = nil
+		add := func(kind string, n int, protected bool) {
+			for i := range n {
+				u := user(fmt.Sprintf("usr_%s%03d", kind, i), fmt.Sprintf("Person %s%03d", kind, i), fmt.Sprintf("%s%03d@acme.test", kind, i))
+				u.Protected = protected
+				b.users.all = append(b.users.all, u)
+			}
+		}
+		add("a", before, true)
+		add("b", n, false)
+		add("c", among, true)
+		add("d", n, false)
+		add("e", behind, true)
+		return body(t, b.serve(t, get("q", "person")))
+	}
+	for _, n := range []int{0, 1, 24, 25, 26} {
+		want := shown(n, 0, 0, 0)
+		for _, left := range [][3]int{{300, 0, 0}, {0, 300, 0}, {0, 0, 300}, {0, 0, 1}, {200, 200, 200}} {
+			if got := shown(n, left[0], left[1], left[2]); got != want {
+				t.Errorf("twice %d, and %v others (-without +with):\n%s", n, left, cmp.Diff(want, got))
+			}
+		}
+	}
+	if text := shown(25, 0, 0, 0); !strings.Contains(text, "50 users match") || nextLink.MatchString(text) {
+		t.Error("a page that is just full says that there are more, or not how many")
+	}
+	if text := shown(26, 0, 0, 0); !strings.Contains(text, "These are 50 users") || !nextLink.MatchString(text) {
+		t.Error("a page that is more than full does not say so")
+	}
+	b := setup(t)
+	b.users.all = nil
+	for i := range 1000 {
+		u := user(fmt.Sprintf("usr_%04d", i), fmt.Sprintf("Person %04d", i), fmt.Sprintf("p%04d@acme.test", i))
+		u.Protected = i < 990
+		b.users.all = append(b.users.all, u)
+	}
+	text := body(t, b.serve(t, get("q", "person")))
+	next := nextLink.FindStringSubmatch(text)
+	if len(b.users.seen) != 5 || !strings.Contains(text, "Too many match") || next == nil {
+		t.Fatalf("%d reads, next page %v: %s", len(b.users.seen), next, text)
+	}
+	r := httptest.NewRequest(http.MethodGet, html.UnescapeString(next[1]), nil)
+	if text := body(t, b.serve(t, r)); !strings.Contains(text, "10 users match") || strings.Count(text, `role="rowheader"`) != 10 {
+		t.Errorf("the next page: %s", text)
+	}
+}
+
 func TestSearchScope(t *testing.T) {
 	t.Parallel()
 	for _, anywhere := range []bool{false, true} {

@@ -30,6 +30,7 @@ var messages = map[string]string{
 	"find.one":          "1 user matches “%s”.",
 	"find.some":         "%d users match “%s”.",
 	"find.more":         "These are %d users who match “%s”. There are more: refine your search, or go to the next page.",
+	"find.many":         "Too many match “%s” to look through them all. Refine your search, or go to the next page.",
 	"find.nomore":       "No further users match “%s”.",
 	"find.caption":      "Matching users",
 	"find.name":         "Name",
