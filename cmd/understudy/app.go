@@ -118,13 +118,13 @@ func (a *app) withStore(ctx context.Context, f func(store.Store) error) error {
 	return errors.Join(f(st), st.Close())
 }
 
-// withTrail runs f on the database for who may have no other right than to read the trail, nor the sealing key.
-func (a *app) withTrail(ctx context.Context, f func(store.Store) error) error {
-	_, st, err := a.openIf(ctx, (*config.Loaded).CheckDatabase, false)
+// withTrail runs f on the database for who may have no other right than to read the trail, nor the sealing key. issuer is that of our users.
+func (a *app) withTrail(ctx context.Context, f func(st store.Store, issuer string) error) error {
+	l, st, err := a.openIf(ctx, (*config.Loaded).CheckDatabase, false)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(st), st.Close())
+	return errors.Join(f(st, l.PublicURL), st.Close())
 }
 
 // withAdmin runs f for the operator who runs the command.

@@ -47,7 +47,7 @@ func (a *app) auditList() *cobra.Command {
 		if q.Until, err = parseTime("until", until); err != nil {
 			return err
 		}
-		return a.withTrail(ctx, func(st store.Store) error { return a.listEntries(ctx, st, q) })
+		return a.withTrail(ctx, func(st store.Store, issuer string) error { return a.listEntries(ctx, st, issuer, q) })
 	})
 	return cmd
 }
@@ -80,7 +80,7 @@ func parseTime(flag, text string) (time.Time, error) {
 	return time.Time{}, misuse{withHint(fmt.Errorf("--%s %q is not a time", flag, text), "such as 2026-08-01 or 2026-08-01T12:00:00Z")}
 }
 
-func (a *app) listEntries(ctx context.Context, st store.Store, q store.EntryQuery) (err error) {
+func (a *app) listEntries(ctx context.Context, st store.Store, issuer string, q store.EntryQuery) (err error) {
 	who := newPeople(st)
 	if q.Person, err = who.id(ctx, q.Person); err != nil {
 		return err
@@ -97,8 +97,8 @@ func (a *app) listEntries(ctx context.Context, st store.Store, q store.EntryQuer
 	for _, e := range page {
 		o := entryJSON(e)
 		out = append(out, o)
-		actor, err1 := today(ctx, who, o.Actor)
-		subject, err2 := today(ctx, who, o.Subject)
+		actor, err1 := today(ctx, who, issuer, o.Actor)
+		subject, err2 := today(ctx, who, issuer, o.Subject)
 		if err := errors.Join(err1, err2); err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ func (a *app) listEntries(ctx context.Context, st store.Store, q store.EntryQuer
 func (a *app) auditShow() *cobra.Command {
 	return &cobra.Command{Use: "show ID", Short: "Show an entry whole, with its canonical bytes", Args: cobra.ExactArgs(1),
 		RunE: a.does(func(ctx context.Context, args []string) error {
-			return a.withTrail(ctx, func(st store.Store) error {
+			return a.withTrail(ctx, func(st store.Store, _ string) error {
 				e, err := st.Entry(ctx, args[0])
 				if errors.Is(err, store.ErrNotFound) {
 					return withHint(fmt.Errorf("there is no entry %q", args[0]), "understudy audit ls lists entries, with their IDs last")
@@ -177,15 +177,16 @@ func (p party) String() string {
 	switch {
 	case p.Email != "":
 		return p.Email
-	case p.Issuer == "cli":
-		return "cli:" + p.Subject
+	case p.Issuer == "cli", p.Issuer == "scim":
+		return p.Issuer + ":" + p.Subject
 	}
 	return p.Subject
 }
 
-// today is p for a column, with the address that the user has now if the entry has none.
-func today(ctx context.Context, who *people, p party) (string, error) {
-	if p.Email != "" || p.Issuer == "cli" || p.Subject == "" {
+// today is p for a column, with the address that the user has now if the entry has none. Only who is of the issuer is a user: the name of
+// an operator or of a source may be somebody's ID.
+func today(ctx context.Context, who *people, issuer string, p party) (string, error) {
+	if p.Email != "" || p.Issuer != issuer {
 		return p.String(), nil
 	}
 	found, err := who.get(ctx, p.Subject)

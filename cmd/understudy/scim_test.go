@@ -3,7 +3,10 @@ package main_test
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/store"
 )
@@ -39,6 +42,16 @@ func testProvisionedUser(t *testing.T, dir string) {
 		if err != nil || strings.Contains(string(out), "hint: john@acme.test is kept by scim:okta: ") != c.hint {
 			t.Errorf("%v: got %v and\n%s\nwant a hint: %v", c.args, err, out, c.hint)
 		}
+	}
+	w := store.UserWrite{User: directory.User{ID: "okta", Email: "eve@acme.test", Organisation: "acme", Enabled: true}}
+	e := audit.New(audit.KindUserChange, time.Now())
+	e.Actor, e.Subject = oauth.Party{Issuer: "scim", Subject: "okta"}, oauth.Party{Issuer: "https://else.test", Subject: "okta"}
+	w.Entries = []audit.Entry{e}
+	if err := opened(t, dir).CreateUser(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	if out := runs(t, dir, "audit", "ls", "--kind", "user.change"); !strings.Contains(out, " scim:okta  okta ") || strings.Contains(out, "eve@acme.test") {
+		t.Errorf("audit ls: got\n%s\nwant the source and nobody whose ID is its name", out)
 	}
 	if out := runs(t, dir, "scim", "rm", "okta", "--disable-users"); !strings.Contains(out, "disabled 1 users") {
 		t.Errorf("scim rm: got %s", out)

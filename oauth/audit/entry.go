@@ -70,7 +70,7 @@ type Entry struct {
 	// Time is UTC, in whole milliseconds.
 	Time time.Time
 	Kind Kind
-	// Actor is who did it: a person, or for the command line the operator, whose Issuer is "cli".
+	// Actor is who did it: a person, or for the command line the operator, whose Issuer is "cli", or a source of SCIM, whose is "scim".
 	Actor oauth.Party
 	// Subject is to whom; zero where there is nobody.
 	Subject oauth.Party

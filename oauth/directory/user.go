@@ -45,8 +45,8 @@ func NormalEmail(email string) (string, error) {
 // Validate reports the first field of u that breaks a rule, and the rule. An e-mail address must be in the form that
 // NormalEmail gives. Times are not looked at.
 func (u User) Validate() error {
-	if !validID(u.ID) {
-		return fmt.Errorf("id: must be 1 to %d printable ASCII characters without space, and not begin with %s", MaxID, oauth.ClientPrefix)
+	if !validID(u.ID) || u.ID == "cli" || strings.HasPrefix(u.ID, "scim:") { // who else ends sessions: impersonation.EndWrite.EndedBy
+		return fmt.Errorf("id: must be 1 to %d printable ASCII characters without space, neither cli nor beginning with %s or scim:", MaxID, oauth.ClientPrefix)
 	}
 	if normal, err := NormalEmail(u.Email); err != nil {
 		return fmt.Errorf("email: %w", err)

@@ -76,6 +76,8 @@ func TestValidate(t *testing.T) {
 		{"long id", func(u *directory.User) { u.ID = long }, "id:"},
 		{"id with a space", func(u *directory.User) { u.ID = "a b" }, "id:"},
 		{"id of a client", func(u *directory.User) { u.ID = "client:app" }, "id:"},
+		{"id of the command line", func(u *directory.User) { u.ID = "cli" }, "id:"},
+		{"id of a source", func(u *directory.User) { u.ID = "scim:okta" }, "id:"},
 		{"id that is not ASCII", func(u *directory.User) { u.ID = "é" }, "id:"},
 		{"no e-mail", func(u *directory.User) { u.Email = "" }, "email:"},
 		{"e-mail in upper case", func(u *directory.User) { u.Email = "John@acme.test" }, "email:"},

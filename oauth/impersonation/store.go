@@ -212,7 +212,7 @@ type Session struct {
 	LoginExpires   time.Time
 	Ended          time.Time // zero: alive
 	EndReason      EndReason
-	EndedBy        string // user ID, or "cli", or "" for the clock
+	EndedBy        string // as EndWrite.EndedBy tells
 
 	// Before is the actor's token at the start, which a stop gives back.
 	Before ActorToken
@@ -353,6 +353,18 @@ type EndWrite struct {
 	Kill bool
 	// KeepReturn leaves return tokens usable (expiry: the banner's way back still works). Otherwise they are void.
 	KeepReturn bool
+}
+
+// EndedBy is who brings the end, as a session keeps it: a user ID, "cli" for the command line, "scim:" and the name of a source, or "" for
+// the clock. No user's ID is like the others (directory.User.Validate).
+func (w EndWrite) EndedBy() string {
+	switch w.By.Issuer {
+	case "", w.Issuer:
+		return w.By.Subject
+	case "cli":
+		return "cli"
+	}
+	return w.By.Issuer + ":" + w.By.Subject
 }
 
 // Ended is a session that an End ended.

@@ -147,6 +147,11 @@ func auditStates() (all []state) {
 		{"story-live", auditor, getAudit("session", "imp_other"), 200},
 		{"story-late", auditor, getAudit("session", "imp_late"), 200},
 		{"story-operator", nil, getAudit("session", "imp_operator"), 200},
+		{"story-source", func(b *bench) {
+			s := &b.trail.sessions[3] // a source may be called as somebody's ID is
+			s.EndReason, s.EndedBy = impersonation.EndDisabled, "scim:usr_marta"
+			b.trail.add(audit.KindEnd, "imp_operator", "reason", "disabled").Actor = oauth.Party{Issuer: "scim", Subject: "usr_marta"}
+		}, getAudit("session", "imp_operator"), 200},
 		{"story-hostile", func(b *bench) {
 			b.client.Name, b.trail.all = bad, b.trail.all[10:]
 			s := &b.trail.sessions[0]

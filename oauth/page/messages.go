@@ -108,6 +108,7 @@ var messages = map[string]string{
 	"why.ended":          "The page was of a session that is over",
 	"audit.person":       "%s (%s)",
 	"audit.cli":          "the command line (%s)",
+	"audit.source":       "the directory source %s",
 	"audit.ticket":       "Ticket number %s",
 	"audit.reason":       "“%s”",
 	"audit.query":        "Searched for “%s”",

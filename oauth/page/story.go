@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth/audit"
@@ -90,10 +91,13 @@ func (v *reading) ending(s impersonation.Session, page *storyPage) (err error) {
 		reason = impersonation.EndExpired
 	}
 	page.End = word("end.", string(reason))
-	switch s.EndedBy {
-	case "", s.Actor:
-	case "cli":
+	source, ofSource := strings.CutPrefix(s.EndedBy, "scim:")
+	switch {
+	case s.EndedBy == "", s.EndedBy == s.Actor:
+	case s.EndedBy == "cli":
 		page.By = markup("story.operator")
+	case ofSource:
+		page.By = markup("audit.source", source)
 	default:
 		page.By, err = v.today(s.EndedBy)
 	}

@@ -73,6 +73,8 @@ func (v *reading) side(e audit.Entry, p oauth.Party, role string) (template.HTML
 		return "", nil
 	case p.Issuer == "cli":
 		return markup("audit.cli", p.Subject), nil
+	case p.Issuer == "scim":
+		return markup("audit.source", p.Subject), nil
 	case name == "" && email == "" && p.Issuer == v.p.cfg.Issuer:
 		return v.today(p.Subject)
 	}

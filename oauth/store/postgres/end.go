@@ -149,10 +149,10 @@ func (t *tx) endLive(ctx context.Context, q endQueries, w impersonation.EndWrite
 		t.entries = append(t.entries, impersonation.EndEntry(w, s))
 		t.events = append(t.events, impersonation.EndEvent(w, s))
 		s.Ended = time.UnixMilli(w.Now.UnixMilli()).UTC() // as it will be read back
-		s.EndReason, s.EndedBy = w.Reason, endedBy(w)
+		s.EndReason, s.EndedBy = w.Reason, w.EndedBy()
 		ended, ids = append(ended, impersonation.Ended{Session: s}), append(ids, s.ID)
 	}
-	_, err = exec(ctx, t, endSessions, ids, w.Now.UnixMilli(), string(w.Reason), endedBy(w))
+	_, err = exec(ctx, t, endSessions, ids, w.Now.UnixMilli(), string(w.Reason), w.EndedBy())
 	return ended, err
 }
 
@@ -169,14 +169,6 @@ func queriesFor(w impersonation.EndWrite) (endQueries, error) {
 		return q, fmt.Errorf("%w: a kill of one %s", errRefused, w.Scope)
 	}
 	return q, nil
-}
-
-// endedBy is Session.EndedBy: a user ID, "cli", or "" for the clock.
-func endedBy(w impersonation.EndWrite) string {
-	if w.By.Issuer == "cli" {
-		return "cli"
-	}
-	return w.By.Subject
 }
 
 // switchOn sets the state of a kill, and then ends what a client has of its own.

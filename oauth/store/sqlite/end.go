@@ -143,7 +143,7 @@ func (c *conn) endLive(ctx context.Context, q endQueries, w impersonation.EndWri
 	ended := make([]impersonation.Ended, 0, len(live))
 	ids := make([]string, 0, len(live))
 	for _, s := range live {
-		if _, err := c.exec(ctx, endSession, w.Now.UnixMilli(), string(w.Reason), endedBy(w), s.ID); err != nil {
+		if _, err := c.exec(ctx, endSession, w.Now.UnixMilli(), string(w.Reason), w.EndedBy(), s.ID); err != nil {
 			return nil, err
 		}
 		if err := c.addEntry(ctx, impersonation.EndEntry(w, s)); err != nil {
@@ -154,7 +154,7 @@ func (c *conn) endLive(ctx context.Context, q endQueries, w impersonation.EndWri
 		}
 		ids = append(ids, s.ID)
 		at{&s.Ended}.Scan(w.Now.UnixMilli()) // as it will be read back
-		s.EndReason, s.EndedBy = w.Reason, endedBy(w)
+		s.EndReason, s.EndedBy = w.Reason, w.EndedBy()
 		ended = append(ended, impersonation.Ended{Session: s})
 	}
 	return ended, c.noticeSessions(ctx, w.Now, ids...)
@@ -173,14 +173,6 @@ func queriesFor(w impersonation.EndWrite) (endQueries, error) {
 		return q, fmt.Errorf("%w: a kill of one %s", errRefused, w.Scope)
 	}
 	return q, nil
-}
-
-// endedBy is Session.EndedBy: a user ID, "cli", or "" for the clock.
-func endedBy(w impersonation.EndWrite) string {
-	if w.By.Issuer == "cli" {
-		return "cli"
-	}
-	return w.By.Subject
 }
 
 // switchOn sets the state of a kill, and then ends what a client has of its own.

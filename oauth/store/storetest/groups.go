@@ -355,7 +355,7 @@ var groupCases = []testCase{
 			c, err := k.store.ChangeGroup(k.Context(), w)
 			k.ok(err)
 			g = c.Group
-			if s := k.stored(start.Session.ID); s.EndReason != impersonation.EndChanged || s.EndedBy != "okta" || len(c.Ended) != 1 || c.Ended[0].Session.ID != s.ID {
+			if s := k.stored(start.Session.ID); s.EndReason != impersonation.EndChanged || s.EndedBy != "scim:okta" || len(c.Ended) != 1 || c.Ended[0].Session.ID != s.ID {
 				k.Errorf("%s: session ended by %q since %q, and %d were named", name, s.EndedBy, s.EndReason, len(c.Ended))
 			}
 			if n := len(k.entries(store.EntryQuery{Kind: audit.KindEnd, Session: start.Session.ID})); n != 1 {
