@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -457,6 +459,31 @@ func testUpstreamAtOnce(t *testing.T, o options) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// lateStore finds nobody by their identity, as often as misses says.
+type lateStore struct {
+	store.Store
+	misses *atomic.Int32
+}
+
+func (s lateStore) ByIdentity(ctx context.Context, p oauth.Party) (directory.User, error) {
+	if s.misses.Add(-1) >= 0 {
+		return directory.User{}, directory.ErrNotFound
+	}
+	return s.Store.ByIdentity(ctx, p)
+}
+
+// TestUpstreamBetween: who was added by another tab after this one looked for them is not told that their own address is somebody else's.
+func TestUpstreamBetween(t *testing.T) {
+	t.Parallel()
+	var misses atomic.Int32
+	h := setupAbroad(t, options{wrap: func(st store.Store) store.Store { return lateStore{st, &misses} }}, nil)
+	h.through(jar{}, "")
+	misses.Store(1)
+	if r := h.through(jar{}, ""); r.status != http.StatusSeeOther {
+		t.Errorf("got %d, want 303\n%s", r.status, r.body)
 	}
 }
 
