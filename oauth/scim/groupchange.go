@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/understudy-id/understudy/oauth/directory"
@@ -12,6 +13,7 @@ type groupChange struct {
 	name, externalID *string
 	members          *[]string
 	add, remove      []string
+	moves            map[string]bool // of a PATCH, by id: whether the last word on them is that they come
 }
 
 // readGroup reads a whole group, but for an externalId that is left out.
@@ -39,6 +41,7 @@ func (c *call) readGroup() (g groupChange, err error) {
 
 // foldOperations makes one change of all operations of a PATCH, so that nobody has to read the members.
 func foldOperations(ops []operation) (g groupChange, err error) {
+	g.moves = map[string]bool{}
 	for _, o := range ops {
 		switch o.path.chain[0].name {
 		case "displayName":
@@ -50,6 +53,13 @@ func foldOperations(ops []operation) (g groupChange, err error) {
 		}
 		if err != nil {
 			return g, err
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(g.moves)) {
+		if g.moves[id] {
+			g.add = append(g.add, id)
+		} else {
+			g.remove = append(g.remove, id)
 		}
 	}
 	return g, nil
@@ -98,11 +108,12 @@ func (g *groupChange) changeMembers(o operation) error {
 	case err != nil:
 		return err
 	case o.op == "remove" && o.path.where == nil && o.value == nil, o.op == "replace":
-		g.members, g.add, g.remove = &ids, nil, nil
-	case o.op == "remove":
-		g.add, g.remove = without(g.add, ids), append(without(g.remove, ids), ids...)
+		g.members = &ids
+		clear(g.moves)
 	default:
-		g.add, g.remove = append(without(g.add, ids), ids...), without(g.remove, ids)
+		for _, id := range ids {
+			g.moves[id] = o.op == "add"
+		}
 	}
 	return nil
 }
@@ -150,13 +161,4 @@ func memberIDs(v any) []string {
 		out = append(out, m.(map[string]any)["value"].(string))
 	}
 	return out
-}
-
-// without is list without what is in gone.
-func without(list, gone []string) []string {
-	set := make(map[string]bool, len(gone))
-	for _, id := range gone {
-		set[id] = true
-	}
-	return slices.DeleteFunc(list, func(id string) bool { return set[id] })
 }

@@ -42,7 +42,8 @@ func TestPowerful(t *testing.T) {
 			h.want(h.do("okta", "PUT", path, userBody("eve-"+name+"@acme.test")), http.StatusForbidden)
 			h.want(h.do("okta", "DELETE", path, ""), http.StatusForbidden)
 			h.changeSource("okta", func(s *store.Source) { s.Organisation = "initech" })
-			h.want(h.patch("okta", path, title), http.StatusForbidden)
+			h.want(h.do("okta", "PUT", path, userBody(name+"@acme.test")), http.StatusForbidden)
+			h.want(h.patch("okta", path, title), http.StatusOK)
 			h.changeSource("okta", func(s *store.Source) { s.Organisation, s.MayGrant = "acme", true })
 			for _, op := range []string{address, identity, enable} {
 				h.want(h.patch("okta", path, op), http.StatusOK)

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// maxOperations bounds a PATCH: Entra sends one for each member that leaves a group.
+// maxOperations bounds a PATCH: Entra sends one for each member that leaves a group. What a value without a path names is as many.
 const maxOperations = 1000
 
 // operation is one change of a PATCH (RFC 7644 §3.5.2). Without a path it is about the whole resource.
@@ -29,7 +29,7 @@ func readPatch(t *resourceType, body object) ([]operation, error) {
 	}
 	list, _ := body["operations"].([]any)
 	if len(list) < 1 || len(list) > maxOperations {
-		return nil, valueFault("Operations", fmt.Sprintf("must be an array of 1 to %d", maxOperations))
+		return nil, tooManyOperations()
 	}
 	var out []operation
 	for i, item := range list {
@@ -37,9 +37,15 @@ func readPatch(t *resourceType, body object) ([]operation, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, ops...)
+		if out = append(out, ops...); len(out) > maxOperations {
+			return nil, tooManyOperations()
+		}
 	}
 	return out, nil
+}
+
+func tooManyOperations() error {
+	return valueFault("Operations", fmt.Sprintf("must be an array of 1 to %d, and each attribute in a value without a path is one", maxOperations))
 }
 
 func readOperation(t *resourceType, at string, item any) ([]operation, error) {
@@ -93,6 +99,9 @@ func readWhole(t *resourceType, op, at string, value any) ([]operation, error) {
 	o, ok := value.(object)
 	if !ok {
 		return nil, valueFault(at+".value", "must be an object, where there is no path")
+	}
+	if len(o) > maxOperations {
+		return nil, tooManyOperations()
 	}
 	var out []operation
 	for _, name := range slices.Sorted(maps.Keys(o)) { // "name" before "name.givenname"

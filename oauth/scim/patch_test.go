@@ -96,7 +96,16 @@ func TestPatchRefuses(t *testing.T) {
 	for i := range many {
 		many[i] = `{"op":"remove","path":"title"}`
 	}
+	members := make([]string, 1001)
+	for i := range members {
+		members[i] = fmt.Sprintf(`"emails[type ne \"%d\"].display":"x"`, i)
+	}
+	split := func(n int) string {
+		return patchOf(`{"op":"add","value":{` + strings.Join(members[:n], ",") + `}},{"op":"add","value":{` + strings.Join(members[n:], ",") + `}}`)
+	}
 	for _, tt := range []struct{ name, patch, want string }{
+		{"too many in a value without a path", patchOf(`{"op":"add","value":{` + strings.Join(members, ",") + `}}`), "invalidValue"},
+		{"too many in two values without a path", split(500), "invalidValue"},
 		{"another version", strings.Replace(patchOf(`{"op":"remove","path":"title"}`), "2.0:PatchOp", "3.0:PatchOp", 1), "invalidSyntax"},
 		{"no schemas", `{"Operations":[{"op":"remove","path":"title"}]}`, "invalidSyntax"},
 		{"no operations", patchOf(""), "invalidValue"},

@@ -27,8 +27,12 @@ func (h *Handler) userResource(u directory.User) map[string]any {
 	return r
 }
 
-// fill makes u what the source says it is. Whether u is enabled stays as it is unless r says.
-func fill(u *directory.User, r map[string]any, s store.Source) (err error) {
+// fill makes u what the source says it is, in those attributes that are touched; nil means all. Whether u is enabled stays as it is
+// unless r says.
+func fill(u *directory.User, r map[string]any, s store.Source, touched map[string]bool) (err error) {
+	touches := func(names ...string) bool {
+		return touched == nil || slices.ContainsFunc(names, func(name string) bool { return touched[name] })
+	}
 	u.UserName, _ = r["userName"].(string)
 	if u.UserName == "" {
 		return valueFault("userName", "must be given")
@@ -37,14 +41,22 @@ func fill(u *directory.User, r map[string]any, s store.Source) (err error) {
 	if active, ok := r["active"].(bool); ok {
 		u.Enabled = active
 	}
-	if u.Email, err = address(r); err != nil {
-		return err
+	if touches("emails", "userName") {
+		if u.Email, err = address(r); err != nil {
+			return err
+		}
 	}
-	u.Name = fullName(r)
-	if u.Organisation, err = organisation(r, s); err != nil {
-		return err
+	if touches("displayName", "name", "userName") {
+		u.Name = fullName(r)
 	}
-	u.Identities = identities(*u, s)
+	if touches(organisationFrom(s)) {
+		if u.Organisation, err = organisation(r, s); err != nil {
+			return err
+		}
+	}
+	if touches("externalId") {
+		u.Identities = identities(*u, s)
+	}
 	if err := flatten(u, r); err != nil {
 		return err
 	}
@@ -52,6 +64,14 @@ func fill(u *directory.User, r map[string]any, s store.Source) (err error) {
 		return invalidUser(err)
 	}
 	return nil
+}
+
+// organisationFrom names the attribute of the resource that says the organisation, "" if none does.
+func organisationFrom(s store.Source) string {
+	if c := users.find(s.OrganisationAttribute); s.Organisation == "" && len(c) > 0 {
+		return c[0].name
+	}
+	return ""
 }
 
 // address is the one that counts: the primary of the emails, else the first, and without any the userName.

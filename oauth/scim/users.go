@@ -100,7 +100,7 @@ func (h *Handler) createUser(c *call) (*answer, error) {
 	}
 	now := h.clock()
 	u := directory.User{ID: directory.NewID(), Source: c.source.ID(), Enabled: true, Created: now.Truncate(time.Second), Updated: now}
-	if err := fill(&u, r, c.source); err != nil {
+	if err := fill(&u, r, c.source, nil); err != nil {
 		return nil, err
 	}
 	if err := h.store.CreateUser(c.r.Context(), store.UserWrite{Write: h.write(c, now, h.added(c, u, now)), User: u}); err != nil {
@@ -116,19 +116,18 @@ func (h *Handler) putUser(c *call) (*answer, error) {
 		return nil, err
 	}
 	r, err := users.readResource(body)
-	if err != nil {
-		return nil, err
-	}
 	_, said := body["externalid"]
-	return h.changeUser(c, func(u directory.User) (map[string]any, error) {
-		if said || u.ExternalID == "" {
-			return r, nil
+	return h.changeUser(c, wish{off: putsOff(body), change: func(u *directory.User) error {
+		if err != nil {
+			return err
 		}
-		// What a PUT leaves out may stay as it is (RFC 7644 §3.5.1), and Okta's leaves this out: it tells it once, when it makes the user.
 		whole := maps.Clone(r)
-		whole["externalId"] = u.ExternalID
-		return whole, nil
-	})
+		if !said && u.ExternalID != "" {
+			// What a PUT leaves out may stay as it is (RFC 7644 §3.5.1), and Okta's leaves this out: it tells it once, when it makes the user.
+			whole["externalId"] = u.ExternalID
+		}
+		return fill(u, whole, c.source, nil)
+	}})
 }
 
 func (h *Handler) patchUser(c *call) (*answer, error) {
@@ -137,27 +136,33 @@ func (h *Handler) patchUser(c *call) (*answer, error) {
 		return nil, err
 	}
 	ops, err := readPatch(users, body)
-	if err != nil {
-		return nil, err
-	}
-	return h.changeUser(c, func(u directory.User) (map[string]any, error) {
-		r := h.userResource(u)
-		for _, op := range ops {
-			if err := op.apply(r); err != nil {
-				return nil, err
-			}
+	return h.changeUser(c, wish{off: patchesOff(body), change: func(u *directory.User) error {
+		if err != nil {
+			return err
 		}
-		if r["active"] == nil {
-			return nil, &fault{Status: http.StatusBadRequest, Type: "mutability", Detail: "active: cannot be removed; send false."}
-		}
-		return r, nil
-	})
+		return h.applyAll(u, ops, c.source)
+	}})
 }
 
-// changeUser writes what change makes of a user, and begins anew if somebody else wrote in between. If-Match is asked each time.
-func (h *Handler) changeUser(c *call, change func(directory.User) (map[string]any, error)) (*answer, error) {
+// applyAll makes of u what ops say, and of what they are not about nothing: that may be as it is for other reasons than the source's.
+func (h *Handler) applyAll(u *directory.User, ops []operation, s store.Source) error {
+	r, touched := h.userResource(*u), map[string]bool{}
+	for _, op := range ops {
+		if err := op.apply(r); err != nil {
+			return err
+		}
+		touched[op.path.chain[0].name] = true
+	}
+	if r["active"] == nil {
+		return &fault{Status: http.StatusBadRequest, Type: "mutability", Detail: "active: cannot be removed; send false."}
+	}
+	return fill(u, r, s, touched)
+}
+
+// changeUser writes what a source wishes of a user, and begins anew if somebody else wrote in between. If-Match is asked each time.
+func (h *Handler) changeUser(c *call, w wish) (*answer, error) {
 	for range tries {
-		u, err := h.changeUserOnce(c, change)
+		u, err := h.changeUserOnce(c, w)
 		if errors.Is(err, impersonation.ErrChanged) {
 			continue
 		}
@@ -169,7 +174,7 @@ func (h *Handler) changeUser(c *call, change func(directory.User) (map[string]an
 	return nil, errBusy
 }
 
-func (h *Handler) changeUserOnce(c *call, change func(directory.User) (map[string]any, error)) (directory.User, error) {
+func (h *Handler) changeUserOnce(c *call, w wish) (directory.User, error) {
 	was, err := h.ownUser(c)
 	if err != nil {
 		return was, err
@@ -177,22 +182,26 @@ func (h *Handler) changeUserOnce(c *call, change func(directory.User) (map[strin
 	if err := c.mayChange(was.Updated); err != nil {
 		return was, err
 	}
-	r, err := change(was)
-	if err != nil {
-		return was, err
-	}
 	u := was
-	if err := fill(&u, r, c.source); err != nil || same(was, u) {
-		return was, err
+	if err = w.change(&u); err == nil {
+		err = h.guard(was, u, c.source)
 	}
-	if err := h.guard(was, u, c.source); err != nil {
-		return was, err
+	if err == nil {
+		err = h.saveUser(c, was, &u)
 	}
-	return u, h.saveUser(c, was, &u)
+	if w.off && was.Enabled && refuses(err) { // the rest is left out, as the answer shows; that they are out is not
+		u = was
+		u.Enabled = false
+		err = h.saveUser(c, was, &u)
+	}
+	return u, err
 }
 
-// saveUser writes u, with all that ends by it.
+// saveUser writes u, with all that ends by it, unless nothing changed.
 func (h *Handler) saveUser(c *call, was directory.User, u *directory.User) error {
+	if same(was, *u) {
+		return nil
+	}
 	now := h.clock()
 	if u.Updated = now; !now.After(was.Updated) {
 		u.Updated = was.Updated.Add(time.Millisecond) // the store's resolution: any two versions differ
@@ -233,7 +242,12 @@ func (h *Handler) deleteUserOnce(c *call) error {
 		return err
 	}
 	if !c.source.MayGrant && h.powerful(u) {
-		return forbidden("The user is protected or has rights: the source may disable them, and not delete them.")
+		out := u
+		out.Enabled = false
+		if err := h.saveUser(c, u, &out); err != nil {
+			return err
+		}
+		return forbidden("The user is protected or has rights: the source may disable them, which is done, and not delete them.")
 	}
 	now := h.clock()
 	return h.store.DeleteUser(c.r.Context(), store.UserWrite{
