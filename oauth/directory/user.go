@@ -57,11 +57,11 @@ func (u User) Validate() error {
 		return fmt.Errorf("name: must be at most %d characters, none of control", MaxName)
 	}
 	if u.Organisation != "" && !ValidLabel(u.Organisation) {
-		return fmt.Errorf("organisation: must be at most %d bytes, without control characters", maxLabel)
+		return errors.New("organisation: " + RuleLabel)
 	}
 	for _, l := range []struct{ name, is string }{{"source", u.Source}, {"user_name", u.UserName}, {"external_id", u.ExternalID}} {
 		if l.is != "" && !ValidLabel(l.is) {
-			return fmt.Errorf("%s: must be at most %d bytes, without control characters", l.name, maxLabel)
+			return errors.New(l.name + ": " + RuleLabel)
 		}
 	}
 	if err := u.validateIdentities(); err != nil {
@@ -91,17 +91,17 @@ func (u User) validateIdentities() error {
 func (u User) validateLists() error {
 	for _, g := range u.Groups {
 		if !ValidLabel(g) {
-			return fmt.Errorf("groups: each must be 1 to %d bytes, without control characters", maxLabel)
+			return errors.New("groups: each " + RuleLabel)
 		}
 	}
 	for _, r := range u.Roles {
 		if !ValidLabel(r) {
-			return fmt.Errorf("roles: each must be 1 to %d bytes, without control characters", maxLabel)
+			return errors.New("roles: each " + RuleLabel)
 		}
 	}
 	for name, value := range u.Attributes {
 		if !ValidLabel(name) || !clean(value) || len(value) > maxValue {
-			return fmt.Errorf("attributes: a name must be 1 to %d bytes, a value at most %d, without control characters", maxLabel, maxValue)
+			return fmt.Errorf("attributes: a name %s, a value must be at most %d bytes, without control characters", RuleLabel, maxValue)
 		}
 	}
 	return nil
@@ -121,10 +121,13 @@ func printable(s string) bool {
 }
 
 // RuleLabel is the rule of ValidLabel.
-const RuleLabel = "must be 1 to 255 bytes, without control characters"
+const RuleLabel = "must be 1 to 255 bytes, without control characters, and without space around it"
 
-// ValidLabel reports whether s can be the name of a group, a role or an organisation, or what a source calls somebody.
-func ValidLabel(s string) bool { return s != "" && len(s) <= maxLabel && clean(s) }
+// ValidLabel reports whether s can be the name of a group, a role or an organisation, or what a source calls somebody. Two that
+// differ by space around them would look like one, and be two organisations.
+func ValidLabel(s string) bool {
+	return s != "" && len(s) <= maxLabel && clean(s) && strings.TrimSpace(s) == s
+}
 
 // clean reports whether s is UTF-8 that looks like what it is. Beside control characters it refuses line separators and
 // those that turn the direction of writing: with them a name could read as another one on the banner and in a report.
