@@ -168,7 +168,7 @@ func testProvisionedDelete(t *testing.T, o options) {
 	p.scim(404, "PATCH", "Users/"+id, `{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[`+on+`]}`)
 }
 
-// TestProvisionedName: what decides nothing ends nothing.
+// TestProvisionedName: what decides nothing ends nothing, nor does a first identity. Another identity than before, or none any more, ends all.
 func TestProvisionedName(t *testing.T) { onBoth(t, testProvisionedName) }
 
 func testProvisionedName(t *testing.T, o options) {
@@ -178,8 +178,25 @@ func testProvisionedName(t *testing.T, o options) {
 	l := p.live(id)
 	p.patch(200, "Users/"+id, `{"op":"replace","value":{"displayName":"Sam Roe","title":"Boss","emails":[{"value":"roe@acme.test"}],"active":true}}`)
 	p.wantLife(l, true)
-	p.patch(200, "Users/"+id, `{"op":"replace","path":"externalId","value":"00u2"}`)
-	p.wantLife(l, false)
+	for _, takes := range []string{`{"op":"replace","path":"externalId","value":"00u2"}`, `{"op":"remove","path":"externalId"}`} {
+		p.patch(200, "Users/"+id, takes)
+		p.wantLife(l, false)
+		p.withdraw(p.consented(id))
+		l = p.live(id)
+	}
+	p.patch(200, "Users/"+id, `{"op":"add","path":"externalId","value":"00u3"}`)
+	p.wantLife(l, true)
+	if u, err := p.store.Get(t.Context(), id); err != nil || len(u.Identities) != 1 || u.Identities[0].Subject != "00u3" {
+		t.Errorf("got %v, %v, want the identity that was added", u.Identities, err)
+	}
+}
+
+// consented is the consent that live gave, which is over with nothing but the user.
+func (p provisioner) consented(id string) string {
+	p.t.Helper()
+	c, err := p.store.LivingConsent(p.t.Context(), id, "bot", p.clock.Now())
+	p.must(err)
+	return c.ID
 }
 
 // TestProvisionedGroup: who leaves a group that confers a role loses what stood on it, and nothing else.

@@ -334,14 +334,20 @@ func (h *house) edit(id string, change func(*directory.User)) {
 	h.must(h.store.UpdateUser(ctx, store.UserWrite{Write: h.write(), User: u}))
 }
 
-// TestUpstreamLinkIsRecorded: what a sign-in changes about somebody is in the trail, with who they are elsewhere.
+// TestUpstreamLinkIsRecorded: what a sign-in changes about somebody is in the trail, with who they are elsewhere. It takes nothing from them, so nothing
+// of theirs ends.
 func TestUpstreamLinkIsRecorded(t *testing.T) {
 	t.Parallel()
 	h := setupAbroad(t, options{}, func(u *server.Upstream) { u.LinkByEmail = true })
 	claims := sam()
 	claims["email"] = "john@acme.test"
 	h.idp.says(claims)
+	cookie, _ := h.login("john")
+	as := h.start("ann", "app", "john", "read")
 	h.through(jar{}, "")
+	if !h.alive(cookie) || !h.active("app", as.token) {
+		t.Error("a sign-in or an impersonation of john is over")
+	}
 	page, _, err := h.store.Entries(t.Context(), store.EntryQuery{Kind: audit.KindUserLink})
 	h.must(err)
 	if len(page) != 1 || page[0].Entry.Subject != (oauth.Party{Issuer: h.issuer, Subject: "john"}) || page[0].Entry.Fields["identity_subject"] != "sam-there" ||
