@@ -57,9 +57,9 @@ func mapped(have []string, names map[string]string, said []string) []string {
 	return out
 }
 
-// email is the address that the upstream vouches for, as it is kept here; "" for none.
+// email is the address that the upstream vouches for, as it is kept here; "" for none. One that it says nobody verified is trusted nowhere.
 func (g *gate) email(id *upstream.Identity) string {
-	if !id.EmailVerified && !g.TrustEmail {
+	if id.EmailUnverified || !id.EmailVerified && !g.TrustEmail {
 		return ""
 	}
 	email, err := directory.NormalEmail(id.Email)

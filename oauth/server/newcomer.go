@@ -43,7 +43,7 @@ func (s *Server) personOnce(ctx context.Context, g *gate, id *upstream.Identity)
 		return u, "", err
 	case !u.Enabled: // no sign-in brings anybody back whom somebody here has disabled
 		return u, page.UpstreamDisabled, nil
-	case u.Source != g.source():
+	case !g.keeps(u, id):
 		return u, "", nil
 	}
 	return s.takeOver(ctx, g, u, id)
@@ -71,7 +71,7 @@ func (s *Server) newcomer(ctx context.Context, g *gate, id *upstream.Identity) (
 	case !g.LinkByEmail:
 		return directory.User{}, page.UpstreamTaken, nil
 	}
-	linkable, err := s.linkable(ctx, g, u)
+	linkable, err := s.linkable(ctx, g, u, id)
 	if err != nil || !linkable {
 		return directory.User{}, page.UpstreamTaken, err
 	}
@@ -79,11 +79,10 @@ func (s *Server) newcomer(ctx context.Context, g *gate, id *upstream.Identity) (
 }
 
 // linkable reports whether an address is enough to become u. It is not where more than u's own data could be had by it; nor where a
-// password shows that they sign in here already, since who administers the upstream would then be them without ever knowing it.
-func (s *Server) linkable(ctx context.Context, g *gate, u directory.User) (bool, error) {
-	elsewhere := strings.HasPrefix(u.Source, "upstream:") && u.Source != g.source()
-	linked := slices.ContainsFunc(u.Identities, func(p oauth.Party) bool { return p.Issuer == g.Provider.Issuer.URL })
-	if !u.Enabled || u.Protected || elsewhere || linked || s.hasRights(u) {
+// password, an identity or somebody who keeps them shows that they come in another way already, since who administers the upstream would then
+// be them without ever knowing it.
+func (s *Server) linkable(ctx context.Context, g *gate, u directory.User, id *upstream.Identity) (bool, error) {
+	if !u.Enabled || u.Protected || u.Source != "" || len(u.Identities) > 0 || !g.places(u, id) || s.hasRights(u) {
 		return false, nil
 	}
 	cred, err := s.store.Credentials(ctx, u.ID)

@@ -24,10 +24,11 @@ type Upstream struct {
 	// CreateUsers adds whom nobody knows, at their first sign-in. Without it somebody must have added and linked them.
 	CreateUsers bool
 	// LinkByEmail links whom nobody knows to the user with the verified address that the upstream gives, once: to one who has no identity
-	// there, no password or second factor here, no right over others, is not protected, and is kept by no other upstream. Whoever could make the
-	// upstream give that address would be them.
+	// anywhere, no password or second factor here, no right over others, is not protected, is of the organisation that the upstream gives, if it
+	// gives one, and whom nobody keeps but by hand. Whoever could make the upstream give that address would be them.
 	LinkByEmail bool
-	// TrustEmail takes each address for a verified one, for an upstream that never says email_verified.
+	// TrustEmail takes an address for a verified one, for an upstream that never says email_verified; one that says false is believed. It
+	// cannot be set with LinkByEmail.
 	TrustEmail bool
 	// Organisation is that of every user that the upstream keeps. "" takes it from Provider.OrganisationClaim, and refuses who has none; if that
 	// is "" too, they are the operator's own staff.
@@ -66,6 +67,20 @@ func (g *gate) label() string { return cmp.Or(g.Provider.Label, g.Provider.Name)
 
 // source is that of the users that the upstream keeps.
 func (g *gate) source() string { return "upstream:" + g.name() }
+
+// keeps reports whether what id says of u, whose identity it is, is taken over: who was added as somebody else was so by another issuer, which
+// had the name before.
+func (g *gate) keeps(u directory.User, id *upstream.Identity) bool {
+	return u.Source == g.source() && u.ExternalID == id.Subject
+}
+
+// places reports whether u is where the upstream puts id. One that puts nobody anywhere leaves them where they are.
+func (g *gate) places(u directory.User, id *upstream.Identity) bool {
+	if g.Provider.OrganisationClaim != "" {
+		return id.Organisation != "" && id.Organisation == u.Organisation
+	}
+	return g.Organisation == "" || g.Organisation == u.Organisation
+}
 
 var upstreamName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
@@ -130,6 +145,8 @@ func (u Upstream) Check(publicURL string, roles policy.Registry) error {
 		return errors.New("protected needs groups_claim or roles_claim")
 	case u.Organisation != "" && p.OrganisationClaim != "":
 		return errors.New("organisation and organisation_claim cannot both be set")
+	case u.LinkByEmail && u.TrustEmail: // whoever may type an address there would be whose it is here
+		return errors.New("link_by_email and trust_email cannot both be set")
 	case u.Organisation != "" && !directory.ValidLabel(u.Organisation):
 		return errors.New("organisation " + directory.RuleLabel)
 	case slices.Contains(u.MFA, ""):

@@ -259,6 +259,7 @@ func testUpstreamNewcomer(t *testing.T, o options) {
 		{"an address that is not verified", nil, nil, say(map[string]any{"email_verified": false}), "", "no verified e-mail address"},
 		{"an address of which nothing is said", nil, nil, say(map[string]any{"email_verified": nil}), "", "no verified e-mail address"},
 		{"an address that is trusted", func(u *server.Upstream) { u.TrustEmail = true }, nil, say(map[string]any{"email_verified": nil}), "new", ""},
+		{"an address that is trusted and denied", func(u *server.Upstream) { u.TrustEmail = true }, nil, say(map[string]any{"email_verified": false}), "", "no verified e-mail address"},
 		{"no address", func(u *server.Upstream) { u.TrustEmail = true }, nil, say(map[string]any{"email": nil}), "", "no verified e-mail address"},
 		{"somebody's address", nil, nil, say(map[string]any{"email": "JOHN@acme.test"}), "", "in use here"},
 		{"linked by the address", func(u *server.Upstream) { u.LinkByEmail, u.CreateUsers = true, false }, nil, say(map[string]any{"email": "JOHN@acme.test"}), "john", ""},
@@ -280,6 +281,28 @@ func testUpstreamNewcomer(t *testing.T, o options) {
 		{"not to whom another upstream keeps", func(u *server.Upstream) { u.LinkByEmail = true }, func(h *abroad) {
 			h.edit("john", func(u *directory.User) { u.Source = "upstream:other" })
 		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
+		{"not to who has an identity elsewhere", func(u *server.Upstream) { u.LinkByEmail = true }, func(h *abroad) {
+			h.edit("john", func(u *directory.User) {
+				u.Identities = []oauth.Party{{Issuer: "https://other.test", Subject: "john-there"}}
+			})
+		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
+		{"not to whom SCIM keeps", func(u *server.Upstream) { u.LinkByEmail = true }, func(h *abroad) {
+			h.edit("john", func(u *directory.User) { u.Source, u.UserName = "scim:okta", "john" })
+		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
+		{"not to whom an upstream of this name kept", func(u *server.Upstream) { u.LinkByEmail = true }, func(h *abroad) {
+			h.edit("john", func(u *directory.User) { u.Source, u.ExternalID = "upstream:corp", "john-there" })
+		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
+		{"not in another organisation", func(u *server.Upstream) { u.LinkByEmail, u.Organisation = true, "globex" }, nil,
+			say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
+		{"in their organisation", func(u *server.Upstream) { u.LinkByEmail, u.Organisation = true, "acme" }, nil,
+			say(map[string]any{"email": "john@acme.test"}), "john", ""},
+		{"not in another organisation, as claimed", func(u *server.Upstream) { u.LinkByEmail, u.Provider.OrganisationClaim = true, "org" }, nil,
+			say(map[string]any{"email": "john@acme.test", "org": "globex"}), "", "in use here"},
+		{"not where no organisation is claimed", func(u *server.Upstream) { u.LinkByEmail, u.Provider.OrganisationClaim = true, "org" }, func(h *abroad) {
+			h.edit("john", func(u *directory.User) { u.Organisation = "" })
+		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
+		{"in their organisation, as claimed", func(u *server.Upstream) { u.LinkByEmail, u.Provider.OrganisationClaim = true, "org" }, nil,
+			say(map[string]any{"email": "john@acme.test", "org": "acme"}), "john", ""},
 		{"by identity", func(u *server.Upstream) { u.CreateUsers = false }, func(h *abroad) {
 			h.edit("eve", func(u *directory.User) { u.Identities = []oauth.Party{{Issuer: h.idp.url, Subject: "sam-there"}} })
 		}, say(map[string]any{"email": "john@acme.test"}), "eve", ""},
@@ -545,6 +568,29 @@ func TestUpstreamDown(t *testing.T) {
 	}
 }
 
+// TestUpstreamRenamed: whoever gets the name of an upstream gets none of its users, also where one is linked to both.
+func TestUpstreamRenamed(t *testing.T) { onBoth(t, testUpstreamRenamed) }
+
+func testUpstreamRenamed(t *testing.T, o options) {
+	h := setupAbroad(t, o, func(u *server.Upstream) { u.Roles = map[string]string{"helpdesk": "support"} })
+	h.edit("john", func(u *directory.User) { // added by what was called corp before
+		u.Source, u.ExternalID = "upstream:corp", "john-there"
+		u.Identities = []oauth.Party{{Issuer: "https://before.test", Subject: "john-there"}, {Issuer: h.idp.url, Subject: "sam-there"}}
+	})
+	claims := sam()
+	claims["name"], claims["roles"] = "Not John", []string{"helpdesk"}
+	h.idp.says(claims)
+	j := jar{}
+	if r := h.through(j, ""); r.status != http.StatusSeeOther || j["__Host-op"] == "" {
+		t.Fatalf("got %d", r.status)
+	}
+	u, err := h.store.Get(t.Context(), "john")
+	h.must(err)
+	if u.Name != "John Doe" || u.Email != "john@acme.test" || len(u.Roles) > 0 || u.Organisation != "acme" {
+		t.Errorf("got %+v, want john as he was", u)
+	}
+}
+
 // TestUpstreamConfig: upstreams that could not be told apart, and a server that nobody could sign in to, do not start.
 func TestUpstreamConfig(t *testing.T) {
 	t.Parallel()
@@ -552,13 +598,16 @@ func TestUpstreamConfig(t *testing.T) {
 	corp := func(name, issuer string) server.Upstream {
 		return (&abroadIDP{url: issuer}).upstream(name)
 	}
+	trusting := corp("corp", "https://corp.test")
+	trusting.LinkByEmail, trusting.TrustEmail = true, true
 	for want, c := range map[string]server.Config{
-		"Upstreams[0]: name must":                    {Upstreams: []server.Upstream{corp("../corp", "https://corp.test")}},
-		"Upstreams[0]: issuer is this server":        {Upstreams: []server.Upstream{corp("corp", "https://id.acme.test")}},
-		"Upstreams[1]: another has the same name or": {Upstreams: []server.Upstream{corp("corp", "https://corp.test"), corp("corp", "https://other.test")}},
-		"Upstreams[1]: another has the same":         {Upstreams: []server.Upstream{corp("corp", "https://corp.test"), corp("other", "https://corp.test")}},
-		"Local is disabled and there are no":         {Local: server.LocalDisabled},
-		`Local "never" must be`:                      {Local: "never"},
+		"Upstreams[0]: name must":                     {Upstreams: []server.Upstream{corp("../corp", "https://corp.test")}},
+		"Upstreams[0]: issuer is this server":         {Upstreams: []server.Upstream{corp("corp", "https://id.acme.test")}},
+		"Upstreams[1]: another has the same name or":  {Upstreams: []server.Upstream{corp("corp", "https://corp.test"), corp("corp", "https://other.test")}},
+		"Upstreams[1]: another has the same":          {Upstreams: []server.Upstream{corp("corp", "https://corp.test"), corp("other", "https://corp.test")}},
+		"Upstreams[0]: link_by_email and trust_email": {Upstreams: []server.Upstream{trusting}},
+		"Local is disabled and there are no":          {Local: server.LocalDisabled},
+		`Local "never" must be`:                       {Local: "never"},
 	} {
 		c.PublicURL, c.Store, c.Box, c.Registry = "https://id.acme.test", b, newBox(t), policy.Default()
 		if _, err := server.New(t.Context(), c); err == nil || !strings.HasPrefix(err.Error(), "server: "+want) {

@@ -96,7 +96,7 @@ func TestEmailVerifiedText(t *testing.T) {
 	f := newFake(t)
 	for text, want := range map[string]bool{"true": true, "false": false} {
 		r := request()
-		if got, err := f.redeem(f.provider(nil), r, f.idToken(r, map[string]any{"email_verified": text})); err != nil || got.EmailVerified != want {
+		if got, err := f.redeem(f.provider(nil), r, f.idToken(r, map[string]any{"email_verified": text})); err != nil || got.EmailVerified != want || got.EmailUnverified == want {
 			t.Errorf("%q: got %+v, %v; want %t", text, got, err, want)
 		}
 		f.userinfo(map[string]any{"sub": "ann-there", "email": "ann@acme.test", "email_verified": text})

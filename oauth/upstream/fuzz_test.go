@@ -105,7 +105,7 @@ func fuzzIDToken(t *testing.T, p *upstream.Provider, body []byte) {
 		fuzzError(t, err, upstream.ErrDocument, upstream.ErrAnswer)
 		return
 	}
-	if id.Issuer != fuzzIssuer || id.Subject == "" || len(id.Subject) > 255 || id.EmailVerified && id.Email == "" || len(id.Groups) > 1000 {
+	if id.Issuer != fuzzIssuer || id.Subject == "" || len(id.Subject) > 255 || id.EmailVerified && (id.Email == "" || id.EmailUnverified) || len(id.Groups) > 1000 {
 		t.Errorf("taken: %+v", id)
 	}
 	if second != "" && second != id.Subject {

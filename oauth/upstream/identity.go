@@ -23,9 +23,10 @@ type Identity struct {
 	oauth.Party // the issuer, and their sub there: 1 to 255 printable ASCII characters
 	// Session is the sid, by which a logout token will name this sign-in; "" for none. At most 256 bytes.
 	Session string
-	// Email is the address, at most 320 bytes, "" for none; the issuer vouches for it only where EmailVerified.
-	Email         string
-	EmailVerified bool
+	// Email is the address, at most 320 bytes, "" for none; the issuer vouches for it only where EmailVerified. EmailUnverified is where it says
+	// itself that it does not; neither is set where it says nothing.
+	Email                          string
+	EmailVerified, EmailUnverified bool
 	// Name and Organisation are of at most 256 bytes, "" for none.
 	Name, Organisation string
 	// Groups and Roles are what the configured claims say: at most 1000 entries of 1 to 256 bytes.
@@ -96,13 +97,23 @@ func (o *object) add(other *object, names []string) {
 		switch {
 		case !other.has(name):
 		case name == "email" || name == "email_verified":
-			if other.has("email") {
+			switch {
+			case o.unverified(): // what is denied once nothing else makes good
+			case other.has("email"):
 				o.members["email"], o.members["email_verified"] = other.members["email"], other.members["email_verified"]
+			case other.unverified():
+				o.members["email_verified"] = other.members["email_verified"]
 			}
 		default:
 			o.members[name] = other.members[name]
 		}
 	}
+}
+
+// unverified reports whether o says so of the address.
+func (o *object) unverified() bool {
+	said := string(o.members["email_verified"])
+	return said == "false" || said == `"false"`
 }
 
 // undistributed refuses claims that stand elsewhere (OpenID Connect Core §5.6.2): to read them as none would take rights away.
@@ -140,6 +151,6 @@ func (p *Provider) identity(c *object, idToken string) (*Identity, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
-	id.EmailVerified = id.EmailVerified && id.Email != ""
+	id.EmailVerified, id.EmailUnverified = id.EmailVerified && id.Email != "", c.unverified()
 	return id, nil
 }

@@ -45,6 +45,19 @@ func TestUserinfo(t *testing.T) {
 	if got, err = f.redeem(p, r, f.idToken(r, map[string]any{"email": nil})); err != nil || got.Email != "bob@there.test" || got.EmailVerified {
 		t.Errorf("another address than was verified: got %+v, %v", got, err)
 	}
+	// A denial counts, wherever it stands.
+	for name, c := range map[string]struct{ info, token map[string]any }{
+		"there":                    {map[string]any{"email": "bob@there.test", "email_verified": false}, map[string]any{"email_verified": nil}},
+		"there, in text":           {map[string]any{"email": "bob@there.test", "email_verified": "false"}, none},
+		"there, without":           {map[string]any{"email_verified": false}, map[string]any{"email_verified": nil}},
+		"here, without an address": {map[string]any{"email": "bob@there.test", "email_verified": true}, map[string]any{"email": nil, "email_verified": false}},
+		"here":                     {map[string]any{"email": "bob@there.test", "email_verified": true}, map[string]any{"email_verified": false}},
+	} {
+		f.userinfo(with(c.info, map[string]any{"sub": "ann-there"}))
+		if got, err = f.redeem(p, r, f.idToken(r, c.token)); err != nil || got.EmailVerified || !got.EmailUnverified {
+			t.Errorf("denied %s: got %+v, %v", name, got, err)
+		}
+	}
 	for name, c := range map[string]struct {
 		info map[string]any
 		want error

@@ -106,8 +106,6 @@ func (c *Config) upstreamRisks(path string, u Upstream) []string {
 	var out []string
 	add := func(what string) { out = append(out, fmt.Sprintf("%s (%s): %s", path, u.Name, what)) }
 	switch {
-	case u.LinkByEmail && u.TrustEmail:
-		add("link_by_email with trust_email: whoever gets any account there may type a user's address, and is that user")
 	case u.LinkByEmail && u.CreateUsers:
 		add("create_users with link_by_email: whoever gets an account there comes in, and by a user's address as that user")
 	case u.LinkByEmail:
