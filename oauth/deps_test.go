@@ -41,7 +41,7 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/upstream", "oauth oauth/tokens oauth/internal/outbound", "github.com/coreos/go-oidc/v3 golang.org/x/oauth2"},
 
 	{"oauth/page", "oauth oauth/audit oauth/directory oauth/impersonation oauth/internal/form oauth/policy", ""},
-	{"oauth/admin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store oauth/tokens " +
+	{"oauth/admin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/scim oauth/store oauth/tokens " +
 		"oauth/internal/password oauth/internal/seal oauth/internal/totp", ""},
 	{"oauth/scim", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store", ""},
 	{"oauth/server", "oauth oauth/audit oauth/directory oauth/impersonation oauth/page oauth/policy oauth/scim oauth/store oauth/tokenexchange oauth/tokens oauth/upstream " +

@@ -13,6 +13,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/scim"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
@@ -20,7 +21,7 @@ import (
 type SourceSettings struct {
 	// Organisation is at most 255 bytes.
 	Organisation string
-	// OrganisationAttribute is at most 255 letters, digits and "$-_.:", and not for a source with an Organisation.
+	// OrganisationAttribute is an attribute of a user that scim.IsText has, and not for a source with an Organisation.
 	OrganisationAttribute string
 	// Issuer is an https URL, exactly as the iss claim has it, or "".
 	Issuer             string
@@ -145,20 +146,17 @@ func setSource(e *audit.Entry, prefix string, s store.Source) {
 	e.Set(prefix+"may_staff", strconv.FormatBool(s.MayStaff))
 }
 
-var (
-	sourceName    = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
-	attributePath = regexp.MustCompile(`^[A-Za-z0-9$_.:-]{1,255}$`)
-)
+var sourceName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 
 func (a *Admin) checkSource(s store.Source) error {
 	u := directory.User{ID: "x", Email: "x@x", Organisation: s.Organisation}
 	switch {
 	case !sourceName.MatchString(s.Name):
 		return invalid("name", `must be 1 to 32 of a-z, 0-9 and "-"`)
-	case s.OrganisationAttribute != "" && !attributePath.MatchString(s.OrganisationAttribute):
-		return invalid("organisation_attribute", `must be 1 to 255 letters, digits and "$-_.:", as a SCIM attribute is named (RFC 7644 §3.10)`)
 	case s.OrganisationAttribute != "" && s.Organisation != "":
 		return invalid("organisation_attribute", "is not looked at beside an organisation: give one of the two")
+	case s.OrganisationAttribute != "" && !scim.IsText(s.OrganisationAttribute):
+		return invalid("organisation_attribute", "must be an attribute of SCIM's users with one text, such as userType or urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:organization")
 	case s.Organisation == "" && s.OrganisationAttribute == "" && !s.MayStaff:
 		return invalid("organisation", "must be given, or the attribute that tells it, or the right to have staff: who has no organisation is the operator's own")
 	}

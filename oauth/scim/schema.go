@@ -181,6 +181,13 @@ func (t *resourceType) find(path string) chain {
 	return found
 }
 
+// IsText reports whether path, as RFC 7644 §3.10 writes it, leads to an attribute of a user that is kept and is one text, such as
+// userType, so that it can tell an organisation.
+func IsText(path string) bool {
+	c := users.find(path)
+	return c != nil && c.last().kind == text && !slices.ContainsFunc(c, func(a *attribute) bool { return a.multi || a.readOnly })
+}
+
 // ineffective reports whether the path begins with an attribute that is taken and forgotten.
 func (t *resourceType) ineffective(path string) bool {
 	name, _, _ := strings.Cut(strings.ToLower(path), ".")

@@ -118,11 +118,10 @@ func organisation(r map[string]any, s store.Source) (string, error) {
 	}
 	said := ""
 	if s.OrganisationAttribute != "" {
-		c := users.find(s.OrganisationAttribute)
-		if c == nil || c.last().kind == composed || c.last().multi { // else whoever should have one would be staff
+		if !IsText(s.OrganisationAttribute) { // else whoever should have one would be staff
 			return "", fmt.Errorf("scim: source %s takes the organisation from an attribute that is not kept", s.Name)
 		}
-		for _, v := range c.lookUp(r) {
+		for _, v := range users.find(s.OrganisationAttribute).lookUp(r) {
 			said, _ = v.(string)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/scim"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
@@ -338,4 +339,19 @@ func TestMethods(t *testing.T) {
 	h.want(h.do("okta", "GET", "Schemas/urn:acme", ""), http.StatusNotFound)
 	h.want(h.do("okta", "GET", "ResourceTypes/User", ""), http.StatusOK)
 	h.want(h.do("okta", "GET", "ResourceTypes/Robot", ""), http.StatusNotFound)
+}
+
+// TestIsText: what tells an organisation is one text that is kept.
+func TestIsText(t *testing.T) {
+	t.Parallel()
+	const enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+	for path, want := range map[string]bool{
+		"userType": true, "USERTYPE": true, "name.familyName": true, enterprise + ":organization": true, enterprise + ":manager.value": true,
+		"": false, "fooo": false, "userType.x": false, "name": false, enterprise: false, enterprise + ":fooo": false, "urn:x:User:organization": false,
+		"emails": false, "emails.value": false, "active": false, "id": false, "meta.version": false, "roles": false, "password": false, "userType ": false,
+	} {
+		if got := scim.IsText(path); got != want {
+			t.Errorf("%q: got %v, want %v", path, got, want)
+		}
+	}
 }
