@@ -106,6 +106,14 @@ func clean(s string) string {
 	}, s)
 }
 
+// users counts them in words.
+func users(n int) string {
+	if n == 1 {
+		return "1 user"
+	}
+	return fmt.Sprintf("%d users", n)
+}
+
 func yesNo(b bool) string {
 	if b {
 		return "yes"

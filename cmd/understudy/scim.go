@@ -82,16 +82,38 @@ func put[T any](set bool, to *T, from T) {
 }
 
 func (a *app) scimRemove() *cobra.Command {
-	var disable bool
+	var disable, yes bool
 	cmd := &cobra.Command{Use: "rm NAME", Short: "Remove a source: its tokens end, its users stay", Args: cobra.ExactArgs(1),
 		Long: "Remove a source. Its tokens end at once and for good. Its users and groups stay as they are, with their logins and impersonations:\n" +
 			"nobody sends them any more. --disable-users disables them one after another, which ends all that; after an\n" +
 			"interruption the same command goes on."}
 	cmd.Flags().BoolVar(&disable, "disable-users", false, "also disable all of its users, and end what they are in")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask, with --disable-users")
 	cmd.RunE = a.does(func(ctx context.Context, args []string) error {
-		return a.withAdmin(ctx, false, func(ad *admin.Admin) error { return a.removeSource(ctx, ad, args[0], disable) })
+		return a.withAdmin(ctx, false, func(ad *admin.Admin) error {
+			if disable && !yes {
+				if err := a.confirmDisabling(ctx, ad.Store, args[0]); err != nil {
+					return err
+				}
+			}
+			return a.removeSource(ctx, ad, args[0], disable)
+		})
 	})
 	return cmd
+}
+
+// confirmDisabling asks with the number of those who will be out.
+func (a *app) confirmDisabling(ctx context.Context, st store.Store, name string) error {
+	s, err := st.Source(ctx, name)
+	if err != nil {
+		return noSource(name, err)
+	}
+	active := true
+	_, n, err := st.UsersOf(ctx, store.UserQuery{Source: s.ID(), Active: &active})
+	if err != nil {
+		return fmt.Errorf("counting users of source %s: %w", name, err)
+	}
+	return a.confirm(ctx, fmt.Sprintf("Remove source %s and disable %s? Type yes: ", name, users(n)))
 }
 
 func (a *app) removeSource(ctx context.Context, ad *admin.Admin, name string, disable bool) error {
@@ -110,7 +132,7 @@ func (a *app) removeSource(ctx context.Context, ad *admin.Admin, name string, di
 		return noSource(name, err)
 	}
 	out["disabled"] = n
-	return a.say(out, "removed source %s and disabled %d users; their logins and impersonations ended", name, n)
+	return a.say(out, "removed source %s and disabled %s; their logins and impersonations ended", name, users(n))
 }
 
 // noSource says which source there is none of.

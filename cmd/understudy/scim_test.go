@@ -53,7 +53,7 @@ func testProvisionedUser(t *testing.T, dir string) {
 	if out := runs(t, dir, "audit", "ls", "--kind", "user.change"); !strings.Contains(out, " scim:okta  okta ") || strings.Contains(out, "eve@acme.test") {
 		t.Errorf("audit ls: got\n%s\nwant the source and nobody whose ID is its name", out)
 	}
-	if out := runs(t, dir, "scim", "rm", "okta", "--disable-users"); !strings.Contains(out, "disabled 1 users") {
+	if out := runs(t, dir, "scim", "rm", "okta", "--disable-users", "--yes"); !strings.Contains(out, "disabled 1 user;") {
 		t.Errorf("scim rm: got %s", out)
 	}
 }

@@ -83,23 +83,31 @@ func echo(t *testing.T, tty *os.File) bool {
 	return s.Lflag&unix.ECHO != 0
 }
 
-// Who is asked whether to remove a user, and says anything but yes, keeps them.
+// Who is asked whether to remove a user, or all users of a source, and says anything but yes, keeps them.
 func TestRemoveAsks(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	runs(t, dir, "user", "add", "--email", "ann@acme.test", "--name", "Ann", "--id", "ann")
+	runs(t, dir, "scim", "add", "okta", "--organisation", "acme")
+	person, source := []string{"user", "rm", "ann"}, []string{"scim", "rm", "okta", "--disable-users"}
 	for _, tt := range []struct {
-		answer, want string
-		code         int
-	}{{"y\n", "not removed", 1}, {"yes\n", "removed ann@acme.test (ann)", 0}} {
+		args                   []string
+		question, answer, want string
+		code                   int
+	}{
+		{person, "Remove Ann, ann@acme.test (ann)? Type yes: ", "y\n", "not removed", 1},
+		{person, "Remove Ann, ann@acme.test (ann)? Type yes: ", "yes\n", "removed ann@acme.test (ann)", 0},
+		{source, "Remove source okta and disable 0 users? Type yes: ", "\n", "not removed", 1},
+		{source, "Remove source okta and disable 0 users? Type yes: ", "yes\n", "removed source okta and disabled 0 users", 0},
+	} {
 		master, tty := terminals(t)
-		cmd := understudy(t, dir, "user", "rm", "ann")
+		cmd := understudy(t, dir, tt.args...)
 		cmd.Stdin = tty
 		if _, err := master.WriteString(tt.answer); err != nil {
 			t.Fatal(err)
 		}
 		out, err := cmd.CombinedOutput()
-		if cmd.ProcessState.ExitCode() != tt.code || !strings.Contains(string(out), "Remove Ann, ann@acme.test (ann)? Type yes: ") || !strings.Contains(string(out), tt.want) {
+		if cmd.ProcessState.ExitCode() != tt.code || !strings.Contains(string(out), tt.question) || !strings.Contains(string(out), tt.want) {
 			t.Errorf("%q: got %v, %s, want exit code %d and %q", tt.answer, err, out, tt.code, tt.want)
 		}
 	}

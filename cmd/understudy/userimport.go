@@ -112,14 +112,14 @@ func (a *app) importUsers(ctx context.Context, ad *admin.Admin, name string, fil
 		did = "nothing was written, but all is well:"
 	}
 	return a.say(importOut{name, c.DryRun, done.Rows, done.Added, done.Changed, done.Same, took.Seconds()},
-		"%s %d users: %d added, %d changed, %d as they were, in %s", did, done.Rows, done.Added, done.Changed, done.Same, took.Round(10*time.Millisecond))
+		"%s %s: %d added, %d changed, %d as they were, in %s", did, users(done.Rows), done.Added, done.Changed, done.Same, took.Round(10*time.Millisecond))
 }
 
 // importHint says what became of an import that stopped.
 func importHint(ctx context.Context, err error, done admin.Imported) error {
 	written, then := "nothing was imported", "the same command tries again"
 	if done.Rows > 0 {
-		written = fmt.Sprintf("%d users are imported, up to line %d, and none behind it", done.Rows, done.Line)
+		written = fmt.Sprintf("%s imported, up to line %d, and none behind it", users(done.Rows), done.Line)
 		then = "the same command goes on there"
 	}
 	rows := new(admin.ImportError)
