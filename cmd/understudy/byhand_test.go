@@ -93,14 +93,14 @@ func wantAll(t *testing.T, out []byte, wants []string) {
 	}
 }
 
-// block is the shell between the marks, which the README promises to be at most 20 lines.
+// block is the shell or the YAML between the marks, which the README promises to be at most 20 lines.
 func block(t *testing.T, name, mark string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := regexp.MustCompile("(?s)<!-- " + mark + ": begin -->\n```sh\n(.*?)```\n<!-- " + mark + ": end -->").FindSubmatch(text)
+	m := regexp.MustCompile("(?s)<!-- " + mark + ": begin -->\n```(?:sh|yaml)\n(.*?)```\n<!-- " + mark + ": end -->").FindSubmatch(text)
 	if m == nil {
 		t.Fatalf("README.md has no block between its marks %q", mark)
 	}
