@@ -15,7 +15,7 @@ type UpstreamChoice struct {
 
 // LeaveView is the page from which the browser goes on to another site by itself.
 type LeaveView struct {
-	URL   string // absolute, http or https
+	URL   string // absolute, http or https; or path and query on this origin, where what comes after leads on
 	Label string // whose site it is
 	// SignedOut says that one is signed out here, and goes there to be signed out too.
 	SignedOut bool

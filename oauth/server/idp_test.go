@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -81,9 +82,33 @@ func (p *abroadIDP) serve(w http.ResponseWriter, r *http.Request) {
 		p.json(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: p.key.Public(), KeyID: "k1", Algorithm: "ES256", Use: "sig"}}})
 	case "/token":
 		p.token(w, r)
+	case "/auth":
+		p.asks(w, r, "redirect_uri", "Sign in there", func(q url.Values) url.Values {
+			return p.visit(&url.URL{Scheme: "http", Host: r.Host, Path: "/auth", RawQuery: q.Encode()})
+		})
+	case "/end":
+		p.asks(w, r, "post_logout_redirect_uri", "Sign out there", func(q url.Values) url.Values { return url.Values{"state": q["state"]} })
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// asks shows a browser a form, and sends it on to the URL in the parameter back. Its form-action names that URL's origin and no further one.
+func (p *abroadIDP) asks(w http.ResponseWriter, r *http.Request, back, title string, answer func(url.Values) url.Values) {
+	q := r.URL.Query()
+	to, err := url.Parse(q.Get(back))
+	if err != nil || to.Host == "" {
+		http.Error(w, back, http.StatusBadRequest)
+		return
+	}
+	if r.Method == http.MethodPost {
+		to.RawQuery = answer(q).Encode()
+		http.Redirect(w, r, to.String(), http.StatusSeeOther)
+		return
+	}
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; form-action 'self' "+to.Scheme+"://"+to.Host)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	fmt.Fprintf(w, `<!doctype html><title>%[1]s</title><h1>%[1]s</h1><form method="post"><button>Yes</button></form>`, title)
 }
 
 func (p *abroadIDP) json(w http.ResponseWriter, v any) {

@@ -10,6 +10,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/page"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
@@ -49,8 +50,19 @@ func (s *Server) openLogin(w http.ResponseWriter, r *http.Request, o opening) bo
 	}
 	s.setCookie(w, loginCookie, string(cookie), 0)
 	s.setCookie(w, pendingCookie, "", -1)
-	seeOther(w, o.returnTo)
+	s.goOn(w, r, o)
 	return true
+}
+
+// goOn leads to where they were going. On the way from an upstream to an app that is no redirect: a form there ends here, and Chromium would
+// hold the redirect to the app to its form-action, in which there are we and no app of ours.
+func (s *Server) goOn(w http.ResponseWriter, r *http.Request, o opening) {
+	app, _ := s.destination(r.Context(), o.returnTo)
+	if o.login.Upstream == "" || app == "" || !strings.HasPrefix(o.returnTo, "/oauth2/auth?") {
+		seeOther(w, o.returnTo)
+		return
+	}
+	s.pages.Leave(w, r, page.LeaveView{URL: o.returnTo, Label: app})
 }
 
 func (s *Server) loginWrite(r *http.Request, o opening) store.LoginWrite {
