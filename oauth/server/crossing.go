@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/page"
 	"github.com/understudy-id/understudy/oauth/upstream"
 )
 
@@ -58,6 +59,13 @@ func (c crossing) request(g *gate) upstream.AuthRequest {
 		r.Prompt = "login" // some know only the one, some only the other
 	}
 	return r
+}
+
+// reused reports whether fault comes of a sign-in, at said, that the upstream had from before: many give that, whatever acr_values ask for,
+// and some look at prompt and not at max_age. They may be asked for a fresh one, once.
+func (c crossing) reused(fault page.UpstreamFault, said time.Time) bool {
+	before := said.Before(c.Began.Truncate(time.Second)) // auth_time has whole seconds
+	return c.MaxAge != 0 && before && (fault == page.UpstreamWeak || fault == page.UpstreamStale && !said.IsZero())
 }
 
 func (c crossing) returnTo() string { return safeReturn(inflated(c.Return)) }

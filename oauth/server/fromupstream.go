@@ -170,6 +170,10 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request, g *gate, c cross
 	defer cancel()
 	r = r.WithContext(ctx)
 	o, fault := s.openingOf(g, c, id)
+	if c.reused(fault, id.AuthTime) {
+		s.cross(w, r, g, signInPage{returnTo: c.returnTo(), demand: demand{mfa: c.MFA}})
+		return
+	}
 	if fault == "" {
 		o.user, fault, err = s.personOf(ctx, g, id)
 	}
