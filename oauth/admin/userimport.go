@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/directory"
@@ -107,7 +108,8 @@ type ImportProgress struct {
 	Of   int // all rows; zero while they are not known
 }
 
-// Imported counts rows. Of an import that stopped it counts those that are written, and no others.
+// Imported counts rows. Of an import that stopped it counts those that are written, and no others, unless the store went away in the middle of a
+// write: then nobody knows of the next 200.
 type Imported struct {
 	Rows, Added, Changed int
 	Same                 int // as they were already, not written
@@ -216,10 +218,20 @@ func (i importer) put(ctx context.Context, plans []plan) error {
 	if len(writes) == 0 {
 		return nil
 	}
+	ctx, done := unhurried(ctx)
+	defer done()
 	if err := i.Store.PutUsers(ctx, writes); err != nil {
 		return fmt.Errorf("importing users: %w", err)
 	}
 	return nil
+}
+
+// unhurried ends 5 s after ctx: a write that was begun is let end, since one that is cut off may have been done or not, but a store that hangs
+// is not waited for.
+func unhurried(ctx context.Context) (_ context.Context, done func()) {
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(5*time.Second, cancel) })
+	return late, func() { stop(); cancel() }
 }
 
 func (n *Imported) count(p plan) {

@@ -275,6 +275,54 @@ func TestImportGoesOn(t *testing.T) {
 	}
 }
 
+// slow is a store whose batches take a while: whoever waits for one is told.
+type slow struct {
+	store.Store
+	begun chan struct{}
+	end   chan struct{}
+}
+
+func (s slow) PutUsers(ctx context.Context, writes []store.UserWrite) error {
+	s.begun <- struct{}{}
+	<-s.end
+	return s.Store.PutUsers(ctx, writes)
+}
+
+// What is interrupted in the middle of a batch ends behind it, and counts it.
+func TestImportEndsItsBatch(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	s := slow{b.st, make(chan struct{}), make(chan struct{})}
+	b.Store = s
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-s.begun
+		cancel()
+		close(s.end)
+	}()
+	got, err := b.Import(ctx, rows(crowd(500)...), admin.ImportConfig{})
+	if !errors.Is(err, context.Canceled) || got != (admin.Imported{Rows: 200, Added: 200, Line: 200}) {
+		t.Errorf("got %+v, %v, want the 200 of the first batch", got, err)
+	}
+	for id, want := range map[string]bool{"u199": true, "u200": false} {
+		if _, err := b.st.Get(t.Context(), id); (err == nil) != want {
+			t.Errorf("%s: got %v, want them there: %t", id, err, want)
+		}
+	}
+}
+
+func TestImportProgress(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var got []admin.ImportProgress
+	b.imports(admin.ImportConfig{Progress: func(p admin.ImportProgress) { got = append(got, p) }}, crowd(450)...)
+	const checking, importing = admin.ImportChecking, admin.ImportImporting
+	want := []admin.ImportProgress{{checking, 200, 0}, {checking, 400, 0}, {checking, 450, 0}, {importing, 200, 450}, {importing, 400, 450}, {importing, 450, 450}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // Who takes an address between the check and the write stops the import before the row that wants it.
 func TestImportConflict(t *testing.T) {
 	t.Parallel()
