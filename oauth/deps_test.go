@@ -43,7 +43,7 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/page", "oauth oauth/audit oauth/directory oauth/impersonation oauth/internal/form oauth/policy", ""},
 	{"oauth/admin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/scim oauth/store oauth/tokens " +
 		"oauth/internal/password oauth/internal/seal oauth/internal/totp", ""},
-	{"oauth/scim", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store", ""},
+	{"oauth/scim", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store oauth/internal/pace", ""},
 	{"oauth/server", "oauth oauth/audit oauth/directory oauth/impersonation oauth/page oauth/policy oauth/scim oauth/store oauth/tokenexchange oauth/tokens oauth/upstream " +
 		"oauth/internal/actions oauth/internal/form oauth/internal/outbound oauth/internal/pace oauth/internal/password oauth/internal/seal oauth/internal/totp oauth/internal/vouch",
 		"github.com/ory/fosite golang.org/x/sync golang.org/x/time"},

@@ -22,7 +22,9 @@ type fault struct {
 	RetryAfter time.Duration // whole seconds, 0 for none
 }
 
-func (f *fault) Error() string { return strconv.Itoa(f.Status) + " " + f.Type + ": " + f.Detail }
+func (f *fault) Error() string {
+	return strings.TrimSpace(strconv.Itoa(f.Status)+" "+f.Type) + ": " + f.Detail
+}
 
 func syntaxFault(detail string) error {
 	return &fault{Status: http.StatusBadRequest, Type: "invalidSyntax", Detail: detail}
@@ -81,11 +83,28 @@ func invalidUser(err error) error {
 	return valueFault(field, rule)
 }
 
-func (h *Handler) writeFault(w http.ResponseWriter, r *http.Request, err error) {
-	f := toFault(err)
-	if f.Status >= 500 && !errors.Is(r.Context().Err(), context.Canceled) {
-		h.log.ErrorContext(r.Context(), "answering a SCIM error", "request_id", h.requestID(r.Context()), "path", r.URL.Path, "status", f.Status, "error", err)
+// warningsPerMinute is how many lines a source has for what was refused to it: enough to see what is wrong, few enough for a directory of
+// which every user is.
+const warningsPerMinute = 20
+
+// tellFault writes the line of a fault: what is ours to mend, or what the source's operator must, who sees no more than that it failed.
+// source is "" for whoever is not known.
+func (h *Handler) tellFault(r *http.Request, source string, f *fault, err error) {
+	ctx := r.Context()
+	ours := f.Status >= 500 && f.Status != http.StatusNotImplemented
+	switch {
+	case ours && !errors.Is(ctx.Err(), context.Canceled):
+		h.log.ErrorContext(ctx, "answering a SCIM error", "request_id", h.requestID(ctx), "source", source, "path", r.URL.Path, "status", f.Status, "error", err)
+	case !ours && h.warnings.Spend(source, h.now()) == 0:
+		h.log.WarnContext(ctx, "refused a SCIM request", "request_id", h.requestID(ctx), "source", source, "method", r.Method, "path", r.URL.Path,
+			"status", f.Status, "scimType", f.Type, "detail", f.Detail)
 	}
+}
+
+// writeFault answers with err; source is whose request it is, "" if that is not known.
+func (h *Handler) writeFault(w http.ResponseWriter, r *http.Request, source string, err error) {
+	f := toFault(err)
+	h.tellFault(r, source, f, err)
 	if f.Challenge != "" {
 		w.Header().Set("WWW-Authenticate", f.Challenge)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/internal/pace"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
 )
@@ -72,7 +73,8 @@ type Handler struct {
 	log       *slog.Logger
 	now       func() time.Time
 	mux       *http.ServeMux
-	most      int // members in one answer
+	most      int          // members in one answer
+	warnings  *pace.Limits // of lines, by source
 }
 
 // New makes a handler.
@@ -80,7 +82,7 @@ func New(c Config) (*Handler, error) {
 	if c.Issuer == "" || c.Store == nil {
 		return nil, errors.New("scim: Issuer and Store must be set")
 	}
-	h := &Handler{issuer: c.Issuer, store: c.Store, registry: c.Registry, failed: c.Failed, requestID: c.RequestID, log: c.Logger, now: c.Now, mux: http.NewServeMux(), most: maxAnswered}
+	h := &Handler{issuer: c.Issuer, store: c.Store, registry: c.Registry, failed: c.Failed, requestID: c.RequestID, log: c.Logger, now: c.Now, mux: http.NewServeMux(), most: maxAnswered, warnings: pace.New(warningsPerMinute)}
 	if h.failed == nil {
 		h.failed = func(*http.Request) time.Duration { return 0 }
 	}
@@ -146,12 +148,12 @@ func (h *Handler) answering(run func(*call) (*answer, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		source, token, err := h.authenticate(r)
 		if err != nil {
-			h.writeFault(w, r, err)
+			h.writeFault(w, r, "", err)
 			return
 		}
 		a, err := run(&call{w: w, r: r, source: source, token: token.ID})
 		if err != nil {
-			h.writeFault(w, r, err)
+			h.writeFault(w, r, source.Name, err)
 			return
 		}
 		a.write(w, r)
