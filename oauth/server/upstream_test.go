@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -614,4 +615,23 @@ func TestUpstreamConfig(t *testing.T) {
 			t.Errorf("got %v; want %q", err, want)
 		}
 	}
+}
+
+// TestUpstreamReplicas: who left from one server may come back to another, and is back once on all of them.
+func TestUpstreamReplicas(t *testing.T) { onBoth(t, testUpstreamReplicas) }
+
+func testUpstreamReplicas(t *testing.T, o options) {
+	h := setupAbroad(t, o, nil)
+	o.upstreams = []server.Upstream{h.idp.upstream("corp")}
+	other := &abroad{h.replica(o), h.idp}
+	j := jar{}
+	way := h.idp.visit(h.out(j, "return_to=%2Faudit"))
+	copied := maps.Clone(j)
+	if r := other.back(j, way); r.status != http.StatusSeeOther || r.location.String() != "/audit" {
+		t.Fatalf("got %d to %v, want 303 to /audit\n%s", r.status, r.location, r.body)
+	}
+	if r := h.get("/audit", j.header()); r.status == http.StatusSeeOther {
+		t.Errorf("the first server does not know the login: sent to %v", r.location)
+	}
+	h.failed(copied, h.back(copied, way), 400, "This page was open too long")
 }
