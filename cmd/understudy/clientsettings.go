@@ -23,7 +23,7 @@ func settingsFlags(cmd *cobra.Command, s *store.Settings, jwks *string) {
 	f.BoolVar(&s.Refresh, "refresh", false, "it gets a refresh token at each sign-in")
 	f.StringVar((*string)(&s.Service), "service", "", "it may act for itself, as this `kind`: service or ai_agent")
 	f.BoolVar(&s.UserID, "user-id-start", false, "it may impersonate by a bare user id, look only, without the page")
-	f.Var((*subjectIssuer)(&s.SubjectIssuer), "subject-issuer", "it knows people by their sub at this other `issuer` (URL, byte by byte), or by their IDs here: local (default)")
+	f.Var((*subjectIssuer)(&s.SubjectIssuer), "subject-issuer", "it knows people by their sub at this other `issuer` (URL, byte by byte), or by their IDs here: local (default). All clients of a --resource must have the same")
 	f.StringArrayVar(&s.PostLogoutRedirectURIs, "post-logout-redirect-uri", nil, "where people come back to after signing out (`URI`); repeat for more")
 	f.StringVar(&s.BackchannelLogoutURI, "backchannel-logout-uri", "", "where it hears that a sign-in or an impersonation is over (`URI`)")
 }

@@ -79,6 +79,9 @@ func (a *Admin) AddClient(ctx context.Context, n NewClient) (oauth.Secret, error
 	}
 	w := a.write(audit.KindClientAdd, directory.User{}, func(e *audit.Entry) { setClient(e, c) })
 	if err := a.Store.CreateClient(ctx, store.ClientWrite{Write: w, Client: c}); err != nil {
+		if clash := clashing(err); clash != nil {
+			return "", clash
+		}
 		return "", fmt.Errorf("adding client %s: %w", c.ID, err)
 	}
 	a.log(ctx, "added client "+c.ID, slog.String("client", c.ID))

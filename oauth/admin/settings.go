@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -119,6 +120,15 @@ func (a *Admin) checkSubjectIssuer(s store.Settings) error {
 	}
 }
 
+// clashing is the *InvalidError of a *store.NamingError, nil of any other: one sub under our own iss would be two people at the resource.
+func clashing(err error) error {
+	var clash *store.NamingError
+	if !errors.As(err, &clash) {
+		return nil
+	}
+	return invalid("subject_issuer", "client %q has another one and may ask for %q too: clients that know people by different names must not share one; give it others (--resource)", clash.Client, clash.Resource)
+}
+
 // ClientChange is what to change of a client. A nil field stays as it is.
 type ClientChange struct {
 	// Exchange allows or takes away the token-exchange grant.
@@ -160,6 +170,9 @@ func (a *Admin) ChangeClient(ctx context.Context, id string, change ClientChange
 	w := store.ClientChange{EndWrite: a.end(impersonation.ScopeClient, id, impersonation.EndChanged), Client: c, Was: was.Settings, Ends: narrows(was, c)}
 	w.Write = a.write(audit.KindClientChange, directory.User{}, func(e *audit.Entry) { setClient(e, c) })
 	if err := a.Store.ChangeClient(ctx, w); err != nil {
+		if clash := clashing(err); clash != nil {
+			return false, clash
+		}
 		return false, fmt.Errorf("changing client %s: %w", id, err)
 	}
 	a.log(ctx, "changed client "+id, slog.String("client", id), slog.Bool("ended_sessions", w.Ends))

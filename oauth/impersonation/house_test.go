@@ -47,7 +47,9 @@ func setupWith(t *testing.T, wrap func(policy.Decider) policy.Decider) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { st.Close() })
-	rules, err := policy.New(policy.Default(), policy.Options{})
+	r := policy.Default()
+	r.Resources = append(r.Resources, policy.Resource{URI: namedResource, AcceptsAct: true})
+	rules, err := policy.New(r, policy.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +75,9 @@ func setupWith(t *testing.T, wrap func(policy.Decider) policy.Decider) *house {
 	}
 	return h
 }
+
+// namedResource is for a client that knows people by other names.
+const namedResource = "urn:understudy:resource:named"
 
 func (h *house) clock() time.Time {
 	h.mu.Lock()

@@ -45,7 +45,7 @@ func TestNamedRight(t *testing.T) {
 		h.ok(h.store.UpdateUser(t.Context(), store.UserWrite{Write: h.write(), User: u}))
 	}
 	h.ok(h.store.CreateClient(t.Context(), store.ClientWrite{Write: h.write(), Client: store.Client{
-		Client:   policy.Client{ID: "mapped", Exchange: true, Resources: []string{policy.DefaultResource}, Scopes: []string{"openid"}},
+		Client:   policy.Client{ID: "mapped", Exchange: true, Resources: []string{namedResource}, Scopes: []string{"openid"}},
 		Settings: store.Settings{UserID: true, SubjectIssuer: idp},
 	}}))
 	named := func(sub string) oauth.Party { return oauth.Party{Issuer: idp, Subject: sub} }

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,22 +11,32 @@ import (
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/tokenexchange"
 )
 
 const idp = "https://idp.example/"
 
+// namedResource is the resource of those who know people by their names at idp, apartResource one of a single client.
+const (
+	namedResource = "urn:understudy:resource:named"
+	apartResource = "urn:understudy:resource:apart"
+)
+
 // mapped is a client that knows people by their names at idp.
 func mapped(c *store.Client) {
 	c.Settings.SubjectIssuer, c.Settings.UserID, c.Settings.Refresh = idp, true, true
-	c.Serves = []string{resource}
+	c.Resources, c.Serves = []string{namedResource}, []string{namedResource}
 }
 
 // namesHouse has the client mapped beside app. At idp ann is A-1, sue is called ann, and john and eve have each other's IDs; at another
 // issuer zoe has john's. Bea has no name anywhere.
 func namesHouse(t *testing.T, o options) *house {
 	t.Helper()
+	r := policy.Default()
+	r.Resources = append(r.Resources, policy.Resource{URI: namedResource, AcceptsAct: true}, policy.Resource{URI: apartResource, AcceptsAct: true})
+	o.registry = &r
 	h := setup(t, o)
 	h.addClientAs("mapped", mapped)
 	for id, sub := range map[string]string{"ann": "A-1", "sue": "ann", "john": "eve", "eve": "john"} {
@@ -35,6 +46,27 @@ func namesHouse(t *testing.T, o options) *house {
 		u.Identities = []oauth.Party{{Issuer: strings.TrimSuffix(idp, "/"), Subject: "john"}}
 	})
 	return h
+}
+
+// TestOneResourceOneNaming: john is eve at idp. A client that would tell so at the resource where eve is eve is not registered: one sub
+// under one iss would be two people there.
+func TestOneResourceOneNaming(t *testing.T) { onBoth(t, testOneResourceOneNaming) }
+
+func testOneResourceOneNaming(t *testing.T, o options) {
+	h := namesHouse(t, o)
+	c, err := h.store.Client(t.Context(), "mapped")
+	h.must(err)
+	c.ID, c.Resources = "sly", []string{namedResource, resource}
+	if err := h.store.CreateClient(t.Context(), store.ClientWrite{Write: h.write(), Client: c}); !errors.Is(err, store.ErrNaming) {
+		t.Errorf("got %v, want ErrNaming", err)
+	}
+	john, _ := h.login("john")
+	eve, _ := h.login("eve")
+	_, a := claims(t, h.token(john, "mapped", "openid app:read"))
+	_, b := claims(t, h.token(eve, "app", "openid app:read"))
+	if a["sub"] != b["sub"] || a["iss"] != b["iss"] || a["aud"] == b["aud"] {
+		t.Errorf("john is %v %v at %v, eve %v %v at %v; want one name at two resources", a["iss"], a["sub"], a["aud"], b["iss"], b["sub"], b["aud"])
+	}
 }
 
 // partyOf reads {iss, sub} of an answer.
@@ -67,7 +99,7 @@ func testNamesOfAClient(t *testing.T, o options) {
 			t.Errorf("%s: ann's tokens say %v and %v; want sub %s", client, own, id, name["ann"])
 		}
 		for token, want := range map[string]string{s.actor: name["ann"], s.token: name["john"]} {
-			seen, info := h.seen("app", token), h.userinfo(token)
+			seen, info := h.seen(client, token), h.userinfo(token)
 			if seen.str("sub") != want || info.str("sub") != want || seen.str("iss") != h.issuer {
 				t.Errorf("%s: introspection says %s, userinfo %s; want sub %s", client, seen.body, info.body, want)
 			}
@@ -265,8 +297,9 @@ func renamed(sub string) func(*directory.User) {
 func TestChangedSubjectIssuer(t *testing.T) { onBoth(t, testChangedSubjectIssuer) }
 
 func testChangedSubjectIssuer(t *testing.T, o options) {
-	for client, to := range map[string]string{"mapped": "", "app": idp} {
+	for client, to := range map[string]string{"mapped": "", "apart": idp} {
 		h := namesHouse(t, o)
+		h.addClientAs("apart", func(c *store.Client) { c.Resources, c.Serves = []string{apartResource}, []string{apartResource} })
 		s := h.start("ann", client, "john", "read")
 		code := h.code(s.cookie, client, "openid")
 		c, err := h.store.Client(t.Context(), client)

@@ -133,10 +133,10 @@ type Clients interface {
 	Client(ctx context.Context, id string) (Client, error)
 	// ListClients gives all, by id.
 	ListClients(ctx context.Context) ([]Client, error)
-	// CreateClient adds one. ErrExists.
+	// CreateClient adds one. ErrExists, or a *NamingError.
 	CreateClient(ctx context.Context, w ClientWrite) error
 	// ChangeClient replaces the settings of one, and whether it may exchange. ErrNotFound, and impersonation.ErrChanged if its settings
-	// are no longer w.Was. Every start that was decided before fails with ErrChanged.
+	// are no longer w.Was, or a *NamingError. Every start that was decided before fails with ErrChanged.
 	ChangeClient(ctx context.Context, w ClientChange) error
 	// DeleteClient removes one with its grants and tickets, and ends its sessions. ErrNotFound. The id is not free again.
 	DeleteClient(ctx context.Context, id string, end impersonation.EndWrite) error

@@ -17,6 +17,8 @@ const (
 	insertClient  = `INSERT INTO client (id, name, public, exchange, scopes, resources, serves, redirect_uris, secret_hash, settings, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 
+	// lockClients keeps out whoever else writes a client, and nobody who reads one or locks it for a start.
+	lockClients  = `LOCK TABLE client IN SHARE ROW EXCLUSIVE MODE`
 	changeClient = `UPDATE client SET exchange = $1, secret_hash = $2, settings = $3 WHERE id = $4 AND settings = $5 AND deleted_at IS NULL`
 	knowsClient  = `SELECT EXISTS (SELECT 1 FROM client WHERE id = $1 AND deleted_at IS NULL)`
 
@@ -51,15 +53,29 @@ func (s *Store) readClients(ctx context.Context, ids []string) (map[string]store
 // ListClients implements store.Clients.
 func (s *Store) ListClients(ctx context.Context) (out []store.Client, err error) {
 	err = s.single(ctx, "listing clients", func(ctx context.Context, q querier) error {
-		out = nil
-		return each(ctx, q, selectClients, nil, func(r pgx.Rows) error {
-			var one store.Client
-			err := r.Scan(clientDest(&one)...)
-			out = append(out, one)
-			return err
-		})
+		out, err = clients(ctx, q)
+		return err
 	})
 	return out, err
+}
+
+func clients(ctx context.Context, q querier) (out []store.Client, err error) {
+	err = each(ctx, q, selectClients, nil, func(r pgx.Rows) error {
+		var one store.Client
+		err := r.Scan(clientDest(&one)...)
+		out = append(out, one)
+		return err
+	})
+	return out, err
+}
+
+// checkNaming is asked once the client id is written, under lockClients.
+func checkNaming(ctx context.Context, t *tx, id string) error {
+	all, err := clients(ctx, t)
+	if err != nil {
+		return err
+	}
+	return store.CheckNaming(id, all)
 }
 
 // CreateClient implements store.Clients.
@@ -69,10 +85,16 @@ func (s *Store) CreateClient(ctx context.Context, w store.ClientWrite) error {
 	}
 	return s.update(ctx, "creating a client", func(ctx context.Context, t *tx) error {
 		n := w.Client
+		if _, err := exec(ctx, t, lockClients); err != nil {
+			return err
+		}
 		t.record(w.Entries, w.Events)
 		_, err := exec(ctx, t, insertClient, n.ID, n.Name, n.Public, n.Exchange, list(n.Scopes), list(n.Resources), list(n.Serves),
 			list(n.RedirectURIs), hashed(n.SecretHash), store.EncodeSettings(n.Settings), ms(n.Created))
-		return exists(err)
+		if err != nil {
+			return exists(err)
+		}
+		return checkNaming(ctx, t, n.ID)
 	})
 }
 
@@ -80,12 +102,18 @@ func (s *Store) CreateClient(ctx context.Context, w store.ClientWrite) error {
 func (s *Store) ChangeClient(ctx context.Context, w store.ClientChange) error {
 	w.Scope, w.ID, w.Kill = impersonation.ScopeClient, w.Client.ID, false
 	return s.update(ctx, "changing a client", func(ctx context.Context, t *tx) error {
+		if _, err := exec(ctx, t, lockClients); err != nil {
+			return err
+		}
 		n, err := exec(ctx, t, changeClient, w.Client.Exchange, hashed(w.Client.SecretHash), store.EncodeSettings(w.Client.Settings), w.ID, store.EncodeSettings(w.Was))
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			return unchanged(ctx, t, w.ID)
+		}
+		if err := checkNaming(ctx, t, w.ID); err != nil {
+			return err
 		}
 		// A start that was decided before must find something changed.
 		if _, err := exec(ctx, t, bumpEpoch, string(w.Scope), w.ID); err != nil {

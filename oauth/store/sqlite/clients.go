@@ -48,14 +48,29 @@ func (s *Store) Client(ctx context.Context, id string) (out store.Client, err er
 // ListClients implements store.Clients.
 func (s *Store) ListClients(ctx context.Context) (out []store.Client, err error) {
 	err = s.view(ctx, "listing clients", func(ctx context.Context, c *conn) error {
-		return c.each(ctx, selectClients, nil, func(r *sql.Rows) error {
-			var one store.Client
-			err := r.Scan(clientDest(&one)...)
-			out = append(out, one)
-			return err
-		})
+		out, err = c.clients(ctx)
+		return err
 	})
 	return out, err
+}
+
+func (c *conn) clients(ctx context.Context) (out []store.Client, err error) {
+	err = c.each(ctx, selectClients, nil, func(r *sql.Rows) error {
+		var one store.Client
+		err := r.Scan(clientDest(&one)...)
+		out = append(out, one)
+		return err
+	})
+	return out, err
+}
+
+// checkNaming is asked once the client id is written. There is one writer, so no other is being written.
+func (c *conn) checkNaming(ctx context.Context, id string) error {
+	all, err := c.clients(ctx)
+	if err != nil {
+		return err
+	}
+	return store.CheckNaming(id, all)
 }
 
 // CreateClient implements store.Clients.
@@ -68,6 +83,9 @@ func (s *Store) CreateClient(ctx context.Context, w store.ClientWrite) error {
 		if _, err := c.exec(ctx, insertClient, n.ID, n.Name, n.Public, n.Exchange, list(n.Scopes), list(n.Resources), list(n.Serves),
 			list(n.RedirectURIs), hashed(n.SecretHash), store.EncodeSettings(n.Settings), ms(n.Created)); err != nil {
 			return exists(err)
+		}
+		if err := c.checkNaming(ctx, n.ID); err != nil {
+			return err
 		}
 		return c.record(ctx, w.Entries, w.Events)
 	})
@@ -87,6 +105,9 @@ func (s *Store) ChangeClient(ctx context.Context, w store.ClientChange) error {
 				return store.ErrNotFound
 			}
 			return errors.Join(err, impersonation.ErrChanged)
+		}
+		if err := c.checkNaming(ctx, w.ID); err != nil {
+			return err
 		}
 		// A start that was decided before must find something changed.
 		if _, err := c.exec(ctx, bumpEpoch, string(w.Scope), w.ID); err != nil {

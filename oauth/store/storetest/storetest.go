@@ -34,7 +34,7 @@ type testCase struct {
 // Run holds a store to its contract, each case on a fresh store from open. It closes none of them.
 func Run(t *testing.T, open func(*testing.T) store.Store) {
 	t.Helper()
-	for _, c := range slices.Concat(ticketCases, startCases, stopCases, endCases, liveCases, userCases, batchCases, searchCases, clientCases, consentCases,
+	for _, c := range slices.Concat(ticketCases, startCases, stopCases, endCases, liveCases, userCases, batchCases, searchCases, clientCases, namingCases, consentCases,
 		loginCases, upstreamCases, attemptCases, grantCases, clientGrantCases, refreshCases, pushedCases, noticeCases, keyCases, trailCases, valueCases, sourceCases, groupCases) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
