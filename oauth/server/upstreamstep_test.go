@@ -84,6 +84,9 @@ func TestUpstreamStepUp(t *testing.T) {
 			}
 			h.idp.says(says)
 			r = h.back(j, h.idp.visit(to))
+			if c.words != "" && r.status == http.StatusOK { // it had that sign-in from before, and is asked for a fresh one
+				r = h.back(j, h.idp.visit(h.leaves(r)))
+			}
 			if c.words != "" {
 				if r.status != http.StatusForbidden || !strings.Contains(r.body, c.words) || h.loginOf(j) != before {
 					t.Errorf("got %d\n%s", r.status, r.body)
