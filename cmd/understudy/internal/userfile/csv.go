@@ -67,6 +67,9 @@ func csvRows(r io.Reader, yield func(admin.Row, error) bool) {
 func columns(header []string) ([]string, error) {
 	var out []string
 	for n, name := range header {
+		if err := checkText(name, "", 1); err != nil { // before ToLower, which mends it
+			return nil, err
+		}
 		if n == 0 {
 			name = strings.TrimPrefix(name, byteOrderMark)
 		}
@@ -120,6 +123,9 @@ func csvRow(columns, cells []string, line int) (admin.Row, error) {
 	var p oauth.Party
 	for n, name := range columns {
 		cell := strings.Clone(cells[n])
+		if err := checkText(cell, name, line); err != nil {
+			return row, err
+		}
 		var err error
 		switch name {
 		case "id":

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/admin"
@@ -57,6 +58,9 @@ func jsonRows(r io.Reader, yield func(admin.Row, error) bool) {
 }
 
 func jsonRow(text []byte, line int) (admin.Row, error) {
+	if !utf8.Valid(text) { // which encoding/json would mend
+		return admin.Row{}, broken(line, "", rule8)
+	}
 	var o object
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
@@ -65,6 +69,9 @@ func jsonRow(text []byte, line int) (admin.Row, error) {
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return admin.Row{}, broken(line, "", "must be a JSON object, one on each line")
+	}
+	if err := checkMembers(text, line); err != nil {
+		return admin.Row{}, err
 	}
 	row := admin.Row{Line: line, ID: o.ID, Email: o.Email, Name: o.Name, Organisation: o.Organisation, Groups: o.Groups, Roles: o.Roles,
 		Attributes: o.Attributes, Enabled: o.Enabled, Protected: o.Protected}
