@@ -72,6 +72,8 @@
 //   - §2.1: several resource or audience values are allowed there. Here one token has one audience
 //     (RFC 9700 §2.3); more than one answers invalid_target.
 //   - §2.1: subject_token may be a ticket, a return token or a bare user id, types of our own (§3 allows that).
+//   - §2.1: an actor_token of another issuer is taken only beside a ticket, as actor_token_type jwt, where that issuer is trusted by a
+//     rule; the token that is issued then names the subject at that issuer too, by sub_id (RFC 9493).
 //   - §2.2.1: a refresh token may be issued there; never here: an impersonation does not slide, and what a stop gives back is for
 //     what was left. Refresh tokens come of sign-ins alone, at clients that are registered for them.
 //   - §4.1: act may nest there. Here its depth is 1 and a token that carries it is terminal: it is

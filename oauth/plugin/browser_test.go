@@ -1,7 +1,6 @@
 package plugin_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -12,15 +11,10 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 
-	"github.com/ory/fosite"
-
 	"github.com/understudy-id/understudy/oauth"
-	"github.com/understudy-id/understudy/oauth/store/sqlite"
 )
 
 const (
@@ -29,42 +23,6 @@ const (
 	callback = "https://shop.example/callback"
 	state    = "state-of-the-shop"
 )
-
-// openStore opens an empty store in a directory of its own, which goes when it is closed.
-func openStore() *tempStore {
-	dir, err := os.MkdirTemp("", "plugin")
-	if err != nil {
-		panic(err)
-	}
-	st, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(dir, "test.db"), Migrate: true})
-	if err != nil {
-		panic(err)
-	}
-	return &tempStore{st, dir}
-}
-
-type tempStore struct {
-	*sqlite.Store
-	dir string
-}
-
-func (s *tempStore) Close() error {
-	defer os.RemoveAll(s.dir)
-	return s.Store.Close()
-}
-
-// register adds a confidential client that may exchange.
-func (p *provider) register(id, redirectURI string) {
-	hash, err := (&fosite.BCrypt{Config: p.config}).Hash(context.Background(), []byte(secret))
-	if err != nil {
-		panic(err)
-	}
-	p.Clients[id] = &fosite.DefaultClient{
-		ID: id, Secret: hash, RedirectURIs: []string{redirectURI}, ResponseTypes: []string{"code"},
-		GrantTypes: []string{"authorization_code", oauth.GrantTypeTokenExchange}, Scopes: []string{"orders:read", "orders:write", "impersonate"},
-		Audience: []string{"https://api.acme.example"},
-	}
-}
 
 // browser is a person at a browser, and the relying app "shop" that they are at.
 type browser struct {

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +24,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/plugin"
 	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/store/sqlite"
 )
 
 // provider is somebody's identity provider: fosite over a storage, users and sign-ins of their own. What impersonation adds is join, two lines in
@@ -295,4 +298,40 @@ func Example() {
 	// Ann's is active: u-1, orders:read impersonate
 	// with act it starts nothing: invalid_request
 	// after the sign-out it is inactive
+}
+
+// openStore opens an empty store in a directory of its own, which goes when it is closed.
+func openStore() *tempStore {
+	dir, err := os.MkdirTemp("", "plugin")
+	if err != nil {
+		panic(err)
+	}
+	st, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(dir, "test.db"), Migrate: true})
+	if err != nil {
+		panic(err)
+	}
+	return &tempStore{st, dir}
+}
+
+type tempStore struct {
+	*sqlite.Store
+	dir string
+}
+
+func (s *tempStore) Close() error {
+	defer os.RemoveAll(s.dir)
+	return s.Store.Close()
+}
+
+// register adds a confidential client that may exchange.
+func (p *provider) register(id, redirectURI string) {
+	hash, err := (&fosite.BCrypt{Config: p.config}).Hash(context.Background(), []byte(secret))
+	if err != nil {
+		panic(err)
+	}
+	p.Clients[id] = &fosite.DefaultClient{
+		ID: id, Secret: hash, RedirectURIs: []string{redirectURI}, ResponseTypes: []string{"code"},
+		GrantTypes: []string{"authorization_code", oauth.GrantTypeTokenExchange}, Scopes: []string{"orders:read", "orders:write", "impersonate"},
+		Audience: []string{"https://api.acme.example"},
+	}
 }
