@@ -30,7 +30,7 @@ func TestImportIsCut(t *testing.T) {
 			}
 			whole(t, db, from+there)
 			if signal == syscall.SIGINT {
-				want := fmt.Sprintf("^understudy: interrupted\nhint: %d users are imported, up to line %d, and none behind it: the same command goes on there\n$", there, there+1)
+				want := fmt.Sprintf("^understudy: interrupted\nhint: %d users imported, up to line %d, and none behind it: the same command goes on there\n$", there, there+1)
 				if code != 1 || !regexp.MustCompile(want).MatchString(said) {
 					t.Errorf("got %d\n%s\nwant 1 and %q", code, said, want)
 				}

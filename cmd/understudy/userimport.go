@@ -131,7 +131,7 @@ func importHint(ctx context.Context, err error, done admin.Imported) error {
 	case ctx.Err() != nil:
 		err = errors.New("interrupted")
 	case errors.Is(err, store.ErrUnavailable) && done.Rows > 0: // it may have gone away in the middle of a write
-		written = fmt.Sprintf("%d users are imported, up to line %d, and perhaps some behind it", done.Rows, done.Line)
+		written = fmt.Sprintf("%s imported, up to line %d, and perhaps some behind it", users(done.Rows), done.Line)
 	case errors.Is(err, store.ErrUnavailable):
 	default:
 		then = "look at the file"
