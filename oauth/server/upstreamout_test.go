@@ -98,6 +98,7 @@ func TestUpstreamSignOutByApp(t *testing.T) {
 	}
 	j, state := leave()
 	copied := jar{"__Host-op-out": j["__Host-op-out"]}
+	forged := jar{"__Host-op-out": "A" + j["__Host-op-out"][1:]}
 	if got := home(jar{}, state); got != "" {
 		t.Errorf("another browser is sent to %q", got)
 	}
@@ -110,13 +111,12 @@ func TestUpstreamSignOutByApp(t *testing.T) {
 	if got := home(j, state); got != loggedOut+"&state=a+b%26c" || len(j) > 0 {
 		t.Errorf("back at %q with %v; want the app's page with its state, and no cookie", got, j)
 	}
+	if got := home(forged, state); got != "" {
+		t.Errorf("a forged cookie leads to %q", got)
+	}
 	h.clock.advance(10 * time.Minute)
 	if got := home(copied, state); got != "" {
 		t.Errorf("too late leads to %q", got)
-	}
-	forged := jar{"__Host-op-out": "A" + copied["__Host-op-out"][1:]}
-	if got := home(forged, state); got != "" {
-		t.Errorf("a forged cookie leads to %q", got)
 	}
 
 	j = h.asAnn()
