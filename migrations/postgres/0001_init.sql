@@ -268,7 +268,10 @@ CREATE TABLE impersonation_session (
     once              text   NOT NULL COLLATE "C" DEFAULT '', -- what can start only once, beside a ticket
     token_sub         text   NOT NULL COLLATE "C" DEFAULT '', -- the sub of its token, where that is not subject
     act_iss           text   NOT NULL COLLATE "C" DEFAULT '', -- the act of its token, where that is not actor at our issuer
-    act_sub           text   NOT NULL COLLATE "C" DEFAULT ''
+    act_sub           text   NOT NULL COLLATE "C" DEFAULT '',
+    foreign_token     bytea CHECK (foreign_token IS NULL OR ended_at IS NULL), -- the actor's, sealed, of the issuer who is asked about it
+    heard_at          bigint, -- when that issuer last said that it is good; NULL where nobody is asked
+    ask_at            bigint -- when to ask again
 );
 
 -- With seq, so that a page of the newest is read in its order and ends with the page.
@@ -281,6 +284,8 @@ CREATE INDEX session_by_client ON impersonation_session (client, seq);
 CREATE INDEX session_live ON impersonation_session (login, client) WHERE ended_at IS NULL;
 CREATE INDEX session_expiring ON impersonation_session (expires_at) WHERE end_reason = '';
 CREATE INDEX session_idling ON impersonation_session (last_active_at) WHERE end_reason = '';
+CREATE INDEX session_unheard ON impersonation_session (heard_at) WHERE end_reason = '' AND heard_at IS NOT NULL;
+CREATE INDEX session_asking ON impersonation_session (act_iss, ask_at) WHERE ask_at IS NOT NULL;
 
 -- What people let others do in their name. One that is not revoked may be over.
 CREATE TABLE consent (

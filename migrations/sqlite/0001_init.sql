@@ -262,7 +262,10 @@ CREATE TABLE impersonation_session (
     once              TEXT NOT NULL DEFAULT '', -- what can start only once, beside a ticket
     token_sub         TEXT NOT NULL DEFAULT '', -- the sub of its token, where that is not subject
     act_iss           TEXT NOT NULL DEFAULT '', -- the act of its token, where that is not actor at our issuer
-    act_sub           TEXT NOT NULL DEFAULT ''
+    act_sub           TEXT NOT NULL DEFAULT '',
+    foreign_token     BLOB CHECK (foreign_token IS NULL OR ended_at IS NULL), -- the actor's, sealed, of the issuer who is asked about it
+    heard_at          INTEGER, -- when that issuer last said that it is good; NULL where nobody is asked
+    ask_at            INTEGER -- when to ask again
 ) STRICT;
 
 CREATE INDEX session_by_actor ON impersonation_session (actor);
@@ -274,6 +277,8 @@ CREATE INDEX session_by_client ON impersonation_session (client);
 CREATE INDEX session_live ON impersonation_session (login, client) WHERE ended_at IS NULL;
 CREATE INDEX session_expiring ON impersonation_session (expires_at) WHERE ended_at IS NULL;
 CREATE INDEX session_idling ON impersonation_session (last_active_at) WHERE ended_at IS NULL;
+CREATE INDEX session_unheard ON impersonation_session (heard_at) WHERE ended_at IS NULL AND heard_at IS NOT NULL;
+CREATE INDEX session_asking ON impersonation_session (act_iss, ask_at) WHERE ask_at IS NOT NULL;
 
 -- What people let others do in their name. One that is not revoked may be over.
 CREATE TABLE consent (

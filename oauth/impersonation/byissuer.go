@@ -13,12 +13,20 @@ import (
 // Liveness is how we would hear that somebody who came with a token of another issuer is no longer welcome there.
 type Liveness string
 
-// The kinds of liveness. But with LiveSCIM and LiveLogout a session lasts no longer than MaxUnheard and than the token that started it.
+// The kinds of liveness. With LiveNot a session lasts no longer than MaxUnheard, and with that and LiveIntrospection no longer than the
+// token that started it.
 const (
 	LiveNot           Liveness = ""
 	LiveSCIM          Liveness = "scim"          // a SCIM source of that issuer keeps them, and disables them when they leave
 	LiveLogout        Liveness = "backchannel"   // that issuer tells of the end of the sign-in by which they signed in here
-	LiveIntrospection Liveness = "introspection" // we ask that issuer before each start whether the token is still good, and never again: it lengthens nothing
+	LiveIntrospection Liveness = "introspection" // we ask that issuer whether the token is still good, before the start and while the session lasts
+)
+
+// AskEvery is how often an issuer is asked about the token of a living session, and MaxSilence after how long without a yes the session
+// ends: two answers may be lost.
+const (
+	AskEvery   = 30 * time.Second
+	MaxSilence = 90 * time.Second
 )
 
 // MaxUnheard is how long a session lasts at most whose actor's issuer we would not hear from: as long as one at an app whose resource
@@ -35,6 +43,9 @@ type ForeignProof struct {
 	Session string
 	// Live is what the issuer's rule promises. LiveIntrospection counts once the issuer was asked, and said yes.
 	Live Liveness
+	// Seal gives the token, sealed for the session of that ID, so that it can be asked about again. Nil: it cannot, and LiveIntrospection
+	// lengthens nothing.
+	Seal func(session string) []byte
 }
 
 // byIssuer is the way from the page of who comes with a token of another issuer in place of one of ours. Who the token names is who the
@@ -79,19 +90,35 @@ func (byIssuer) bind(session *Session, f Facts, r StartRequest) {
 	if p.ID != "" {
 		session.Once = onceOf(p)
 	}
-	if live := p.heard(f); live != LiveLogout && live != LiveSCIM {
+	switch p.heard(f) {
+	case LiveNot:
 		session.Expires = earliest(session.Expires, r.Actor.Expires, session.Started.Add(MaxUnheard))
+	case LiveIntrospection:
+		session.Expires, session.Heard = earliest(session.Expires, r.Actor.Expires), session.Started
 	}
+}
+
+// asking has the issuer asked about the token for as long as the session lives, where it is to be.
+func (p ForeignProof) asking(w *StartWrite) {
+	if !w.Session.Heard.IsZero() {
+		w.ForeignToken, w.AskAt = p.Seal(w.Session.ID), w.Session.Heard.Add(AskEvery)
+	}
+}
+
+// silent reports whether the issuer of the actor's token was to be asked, and has said for too long nothing that counts.
+func (s Session) silent(now time.Time) bool {
+	return !s.Heard.IsZero() && !now.Before(s.Heard.Add(MaxSilence))
 }
 
 func (byIssuer) returns(Session) bool { return false }
 
 // heard is what of Live holds for this very actor. A source tells of those alone whom it keeps, by the name that the token has for them.
 func (p ForeignProof) heard(f Facts) Liveness {
-	if p.Live == LiveSCIM && f.Provisioned != p.Party || p.Live == LiveLogout && !p.signedIn(f.Login) {
-		return LiveNot
+	switch {
+	case p.Live == LiveSCIM && f.Provisioned == p.Party, p.Live == LiveLogout && p.signedIn(f.Login), p.Live == LiveIntrospection && p.Seal != nil:
+		return p.Live
 	}
-	return p.Live
+	return LiveNot
 }
 
 // signedIn reports whether l came by a sign-in at the issuer of whose end we would hear: one that has a name, and that of the token

@@ -249,11 +249,13 @@ func TestIssuerLifetimes(t *testing.T) {
 		want        time.Duration
 		source      *store.Source // that keeps ann; nil: none
 		known       string        // her externalId
+		unkept      bool          // the token is not kept
 	}{
 		"nothing is heard":           {left: time.Hour, asked: 30 * time.Minute, want: 15 * time.Minute},
 		"the token's end":            {left: 3 * time.Minute, asked: 30 * time.Minute, want: 3 * time.Minute},
 		"shorter as asked":           {left: time.Hour, asked: 5 * time.Minute, want: 5 * time.Minute},
-		"introspected":               {live: impersonation.LiveIntrospection, left: time.Hour, asked: 30 * time.Minute, want: 15 * time.Minute},
+		"introspected":               {live: impersonation.LiveIntrospection, left: time.Hour, asked: 30 * time.Minute, want: 30 * time.Minute},
+		"introspected but not again": {live: impersonation.LiveIntrospection, unkept: true, left: time.Hour, asked: 30 * time.Minute, want: 15 * time.Minute},
 		"introspected to its end":    {live: impersonation.LiveIntrospection, left: 5 * time.Minute, asked: 30 * time.Minute, want: 5 * time.Minute},
 		"log-outs are told":          {live: impersonation.LiveLogout, login: [2]string{upstream, sid}, left: 3 * time.Minute, asked: 30 * time.Minute, want: 30 * time.Minute},
 		"of that very sign-in":       {live: impersonation.LiveLogout, login: [2]string{upstream, sid}, session: sid, left: 3 * time.Minute, asked: 30 * time.Minute, want: 30 * time.Minute},
@@ -284,10 +286,65 @@ func TestIssuerLifetimes(t *testing.T) {
 			h.ok(err)
 			r := redeem(ticket, h.foreign())
 			r.Actor.Expires, r.Actor.Foreign.Live, r.Actor.Foreign.Session = now.Add(c.left), c.live, c.session
+			if !c.unkept {
+				r.Actor.Foreign.Seal = kept
+			}
 			started, err := h.Start(t.Context(), r)
 			h.ok(err)
 			if got := started.Session.Expires.Sub(now); got != c.want {
 				t.Errorf("lasts %s; want %s", got, c.want)
+			}
+			asked, err := h.store.LeaseAsked(t.Context(), corp, now.Add(impersonation.AskEvery), now.Add(time.Hour), 10)
+			h.ok(err)
+			if ask := c.live == impersonation.LiveIntrospection && !c.unkept; ask != (len(asked) == 1 && string(asked[0].Token) == "token of "+started.Session.ID) {
+				t.Errorf("asked about: %v; want %t", asked, ask)
+			}
+		})
+	}
+}
+
+// kept stands for a seal.
+func kept(session string) []byte { return []byte("token of " + session) }
+
+// A session whose actor's issuer is to be asked goes on for as long as that is heard from, and no longer, whoever looks first.
+func TestIssuerIsSilent(t *testing.T) {
+	t.Parallel()
+	for name, look := range map[string]func(h *house, sid string) bool{
+		"asked about": func(h *house, sid string) bool {
+			live, err := h.Alive(h.Context(), sid)
+			h.ok(err)
+			return live != nil
+		},
+		"swept": func(h *house, sid string) bool {
+			_, err := h.Sweep(h.Context())
+			h.ok(err)
+			s, err := h.store.Session(h.Context(), sid)
+			h.ok(err)
+			return s.Ended.IsZero()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := trusting(t)
+			started, err := h.Start(t.Context(), h.comes(func(p *impersonation.ActorProof) {
+				p.Foreign.Live, p.Foreign.Seal = impersonation.LiveIntrospection, kept
+			}))
+			h.ok(err)
+			sid := started.Session.ID
+			h.advance(impersonation.MaxSilence - time.Second)
+			h.ok(h.store.Heard(t.Context(), sid, h.clock(), h.clock().Add(impersonation.AskEvery)))
+			h.advance(impersonation.MaxSilence - time.Second)
+			if !look(h, sid) {
+				t.Fatal("over though the issuer said yes")
+			}
+			h.advance(time.Second)
+			if look(h, sid) {
+				t.Error("goes on though the issuer says nothing")
+			}
+			s, err := h.store.Session(t.Context(), sid)
+			h.ok(err)
+			if ends := h.entries(audit.KindEnd); s.EndReason != impersonation.EndIssuer || len(ends) != 1 || ends[0].Fields["reason"] != "issuer" {
+				t.Errorf("ended by %q; on record: %v", s.EndReason, ends)
 			}
 		})
 	}

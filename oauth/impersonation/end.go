@@ -96,7 +96,7 @@ func (s *Service) deadBecause(ctx context.Context, l Live, now time.Time) EndRea
 		return EndDisabled
 	case !session.ActorKind.Machine() && !l.Login.Alive(now, s.life.LoginIdle):
 		return EndSignedOut
-	case session.Via == policy.ViaIssuer && !s.trusts(session.TokenActor.Issuer, session.Client):
+	case session.silent(now), session.Via == policy.ViaIssuer && !s.trusts(session.TokenActor.Issuer, session.Client):
 		return EndIssuer
 	case session.Consent != "" && !l.Consent.Lives(now):
 		return EndConsent
@@ -151,7 +151,8 @@ const (
 	sweepMost  = 10_000
 )
 
-// Sweep ends the sessions whose time is up or in which nothing happened for too long, and answers how many. Call it every
+// Sweep ends the sessions whose time is up, in which nothing happened for too long, or for whose actor an issuer did not speak for too
+// long, and answers how many. Call it every
 // second or so; they are inactive before it comes round.
 func (s *Service) Sweep(ctx context.Context) (int, error) {
 	for total := 0; ; {
@@ -164,7 +165,7 @@ func (s *Service) Sweep(ctx context.Context) (int, error) {
 
 func (s *Service) sweepSome(ctx context.Context) (int, error) {
 	now := s.clock()
-	due, err := s.store.Expired(ctx, now, now.Add(-s.life.Idle), sweepBatch)
+	due, err := s.store.Expired(ctx, now, now.Add(-s.life.Idle), now.Add(-MaxSilence), sweepBatch)
 	if err != nil {
 		return 0, err
 	}
@@ -184,11 +185,14 @@ func (s *Service) sweepSome(ctx context.Context) (int, error) {
 	return len(due), nil
 }
 
-// endDue ends a session whose time is up or in which nothing happened for too long.
+// endDue ends a session that Sweep found.
 func (s *Service) endDue(ctx context.Context, session Session, now time.Time) error {
 	reason := EndIdle
-	if !now.Before(session.Expires) {
+	switch {
+	case !now.Before(session.Expires):
 		reason = EndExpired
+	case session.silent(now):
+		reason = EndIssuer
 	}
 	return s.endDead(ctx, session, reason)
 }

@@ -186,6 +186,7 @@ func (s *Service) plan(way door, f Facts, r StartRequest, asked policy.Request, 
 	if f.Ticket != nil {
 		w.Ticket = f.Ticket.Hash
 	}
+	r.Actor.Foreign.asking(&w)
 	started := &Started{
 		Delegation: s.delegation(session, *f.Actor), JTI: session.JTI, Started: now, Actor: *f.Actor, Subject: *f.Subject, Session: session,
 	}

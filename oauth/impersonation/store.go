@@ -53,8 +53,9 @@ type Store interface {
 	Lift(ctx context.Context, w LiftWrite) error
 	// Touch moves LastActive of a live session, and the last use of the actor's login, forward to now. No error if ended.
 	Touch(ctx context.Context, sid string, now time.Time) error
-	// Expired lists up to limit live sessions whose Expires is at or before now, or whose LastActive is at or before idle.
-	Expired(ctx context.Context, now, idle time.Time, limit int) ([]Session, error)
+	// Expired lists up to limit live sessions whose Expires is at or before now, or whose LastActive is at or before idle, or that have
+	// Heard and it is at or before silent.
+	Expired(ctx context.Context, now, idle, silent time.Time, limit int) ([]Session, error)
 	// Record writes entries that stand for themselves, such as refusals.
 	Record(ctx context.Context, entries ...audit.Entry) error
 	// RecordOnce is Record for entries that may come again under the same ID: one whose ID is on record already is left as it
@@ -228,6 +229,8 @@ type Session struct {
 	// where they are. A client may know people by the names of another issuer, and an actor may come with a token of one.
 	TokenSubject string
 	TokenActor   oauth.Party
+	// Heard is when the issuer of TokenActor last said that the actor's token is good; zero where it is not asked.
+	Heard time.Time
 }
 
 // ActorToken is a token of an actor, as it was or as it shall be.
@@ -302,6 +305,10 @@ type StartWrite struct {
 	Session    Session
 	Return     oauth.Hash // zero: no return token
 	ReturnEnds time.Time
+	// ForeignToken is the actor's token of another issuer, sealed, which is asked about for as long as the session lives, first at AskAt;
+	// nil for none. The store forgets it in the write that ends the session.
+	ForeignToken []byte
+	AskAt        time.Time
 	// MaxLive is how many other sessions of the actor, beside those in Supersedes, may be alive; 0 for any number. With more of
 	// them the answer is ErrChanged.
 	MaxLive int
@@ -336,7 +343,7 @@ const (
 	EndChanged    EndReason = "changed"    // roles or protection of one of the two changed
 	EndPolicy     EndReason = "policy"     // the policy would no longer allow it
 	EndClient     EndReason = "client"     // the client was removed
-	EndIssuer     EndReason = "issuer"     // the issuer of the actor's token is trusted no more, or said that the token is not good
+	EndIssuer     EndReason = "issuer"     // the issuer of the actor's token is trusted no more, or no longer says that the token is good
 	EndConsent    EndReason = "consent"    // the subject's grant that it stood on is no more
 )
 

@@ -60,6 +60,7 @@ type Server struct {
 	pushes    *limits // pushed requests of public clients, by client and network
 	vouching  *vouch.Voucher
 	teller    *teller
+	askers    []*asker
 	handler   http.Handler
 	private   http.Handler
 }
@@ -114,7 +115,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if s.provision, err = s.newProvisioning(); err != nil {
 		return nil, err
 	}
-	s.teller = newTeller(s, c.Backchannel)
+	s.teller, s.askers = newTeller(s, c.Backchannel), newAskers(s)
 	s.handler, s.private = s.routes(), s.privateRoutes()
 	return s, nil
 }
@@ -169,12 +170,16 @@ func (s *Server) routes() http.Handler {
 	return s.pipeline(mux)
 }
 
-// Run looks for new signing keys and revoked ones, ends sessions whose time is up, tells clients what is over, writes the folded refusals
+// Run looks for new signing keys and revoked ones, ends sessions whose time is up, tells clients what is over, asks other issuers whether the
+// tokens of living sessions are still good, writes the folded refusals
 // and deletes what is long over, until ctx ends; then it writes the last folded refusals. It returns nil when ctx ended.
 func (s *Server) Run(ctx context.Context) error {
-	var telling sync.WaitGroup
-	telling.Go(func() { s.teller.run(ctx) })
-	defer telling.Wait()
+	var beside sync.WaitGroup
+	beside.Go(func() { s.teller.run(ctx) })
+	for _, a := range s.askers {
+		beside.Go(func() { a.run(ctx) })
+	}
+	defer beside.Wait()
 	second, minute := time.NewTicker(time.Second), time.NewTicker(time.Minute)
 	defer second.Stop()
 	defer minute.Stop()

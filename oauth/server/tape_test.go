@@ -23,6 +23,11 @@ type tape struct {
 	called []string
 }
 
+func (r *tape) Heard(ctx context.Context, a string, b time.Time, c time.Time) error {
+	r.note("Heard")
+	return r.Store.Heard(ctx, a, b, c)
+}
+
 func (r *tape) note(method string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -176,9 +181,9 @@ func (r *tape) Entry(ctx context.Context, a string) (store.StoredEntry, error) {
 	return r.Store.Entry(ctx, a)
 }
 
-func (r *tape) Expired(ctx context.Context, a time.Time, b time.Time, c int) ([]impersonation.Session, error) {
+func (r *tape) Expired(ctx context.Context, a time.Time, b time.Time, c time.Time, d int) ([]impersonation.Session, error) {
 	r.note("Expired")
-	return r.Store.Expired(ctx, a, b, c)
+	return r.Store.Expired(ctx, a, b, c, d)
 }
 
 func (r *tape) Failed(ctx context.Context, a oauth.Hash, b time.Time, c time.Duration, d int, e time.Duration) (store.Attempt, error) {
@@ -214,6 +219,11 @@ func (r *tape) IssueTicket(ctx context.Context, a impersonation.TicketWrite) err
 func (r *tape) Kills(ctx context.Context) ([]impersonation.Kill, error) {
 	r.note("Kills")
 	return r.Store.Kills(ctx)
+}
+
+func (r *tape) LeaseAsked(ctx context.Context, a string, b time.Time, c time.Time, d int) ([]store.Asked, error) {
+	r.note("LeaseAsked")
+	return r.Store.LeaseAsked(ctx, a, b, c, d)
 }
 
 func (r *tape) LeaseNotices(ctx context.Context, a time.Time, b time.Time, c []string, d int) ([]store.Notice, error) {

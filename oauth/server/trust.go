@@ -26,7 +26,8 @@ type TrustedIssuer struct {
 	// Live is how we would hear that an actor is no longer welcome there; "" for not at all. Where we would not, sessions last 15 minutes at
 	// most, and no longer than the token. impersonation.LiveSCIM holds for whom a source of that issuer keeps, with a token that lives;
 	// impersonation.LiveLogout for who signed in here through that issuer, which must be one of Config.Upstreams.
-	// impersonation.LiveIntrospection wants Introspection, and asks about each token before it starts anything.
+	// impersonation.LiveIntrospection wants Introspection, asks about each token before it starts anything, and again every 30 seconds while
+	// Server.Run runs: the session lasts no longer than the token, ends with a no, and after 90 seconds without an answer.
 	Live impersonation.Liveness
 }
 
@@ -153,7 +154,8 @@ func (s *Server) foreign(a *tokenexchange.Input) bool { return a.Subject.Issuer 
 
 // foreignActor is who acts by a token of another issuer.
 func (s *Server) foreignActor(a *tokenexchange.Input) impersonation.ActorProof {
-	proof := impersonation.ForeignProof{Party: a.Subject, ID: a.ID, Session: a.Login, Live: s.trusted[a.Subject.Issuer].Live}
+	proof := impersonation.ForeignProof{Party: a.Subject, ID: a.ID, Session: a.Login, Live: s.trusted[a.Subject.Issuer].Live,
+		Seal: func(session string) []byte { return s.box.Seal(purposeAsked(session), []byte(a.Token)) }}
 	if a.Key != "" { // the client proved to hold the key, each time
 		proof.ID = ""
 	}

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -143,7 +144,7 @@ func setupTrust(t testing.TB, o options, change func(*server.TrustedIssuer)) *tr
 	if change != nil {
 		change(&rule)
 	}
-	o.trusted = []server.TrustedIssuer{rule, h.second.rule()}
+	o.trusted = append(o.trusted, rule, h.second.rule())
 	h.house, h.options = setup(t, o), o
 	h.corp.now, h.second.now = h.clock.Now, h.clock.Now
 	for user, identities := range map[string][]oauth.Party{
@@ -186,7 +187,7 @@ func (h *trustHouse) begun(mode string) started {
 func (h *trustHouse) without() *house {
 	h.t.Helper()
 	o := h.options
-	o.trusted = o.trusted[1:]
+	o.trusted = slices.DeleteFunc(slices.Clone(o.trusted), func(r server.TrustedIssuer) bool { return r.TrustConfig.Issuer.URL == h.corp.url })
 	return h.replica(o)
 }
 
@@ -196,4 +197,12 @@ func (h *house) kept(id string) impersonation.Session {
 	s, err := h.store.Session(context.Background(), id)
 	h.must(err)
 	return s
+}
+
+// linked says who user is at one issuer more.
+func (h *house) linked(user, issuer, subject string) {
+	h.t.Helper()
+	h.change(user, func(u *directory.User) {
+		u.Identities = append(u.Identities, oauth.Party{Issuer: issuer, Subject: subject})
+	})
 }

@@ -653,10 +653,7 @@ func TestTrustedIssuerConfig(t *testing.T) {
 // Where the rule says so, the issuer is asked about each token before it starts anything; without a yes nothing starts.
 func TestForeignTokenIsAskedAbout(t *testing.T) {
 	t.Parallel()
-	h := setupTrust(t, options{}, func(r *server.TrustedIssuer) {
-		r.Live = impersonation.LiveIntrospection
-		r.Introspection = upstream.Introspection{Endpoint: r.TrustConfig.Issuer.URL + "/introspect", ClientID: "us", ClientSecret: "secret"}
-	})
+	h := setupTrust(t, options{}, introspecting)
 	corp := h.corp
 	ticket, _ := h.annsTicket("read")
 	for name, answer := range map[string]http.HandlerFunc{

@@ -47,6 +47,7 @@ type Store interface {
 	Keys
 	Policies
 	Notices
+	Asking
 	Trail
 	Provisioning
 

@@ -36,7 +36,7 @@ var endings = map[impersonation.EpochScope]endQueries{
 }
 
 const (
-	endSessions = `WITH ended AS (UPDATE impersonation_session SET ended_at = $2, end_reason = $3, ended_by = $4 WHERE id = ANY ($1::text[])
+	endSessions = `WITH ended AS (UPDATE impersonation_session SET ended_at = $2, end_reason = $3, ended_by = $4, foreign_token = NULL, ask_at = NULL WHERE id = ANY ($1::text[])
 			RETURNING client, id AS sid, ended_at AS at)
 		` + noticeEnded
 

@@ -88,7 +88,7 @@ var indexes = strings.Fields(`
 	consent_by_actor directory_group_by_external_id directory_group_by_source epoch_killed jti_seen_by_end login_by_end login_by_upstream login_by_user logout_notice_by_client logout_notice_due
 	oauth_grant_by_client oauth_grant_by_end oauth_grant_by_family oauth_grant_by_login oauth_grant_by_user
 	pushed_request_by_end return_token_by_end return_token_open
-	session_by_actor session_by_client session_by_consent session_by_subject session_expiring session_idling session_live session_of_actor
+	session_asking session_by_actor session_by_client session_by_consent session_by_subject session_expiring session_idling session_live session_of_actor session_unheard
 	sign_in_attempt_by_end ticket_by_client ticket_by_end upstream_end_by_end user_group_by_name`)
 
 // grown is a connection as the store has them, to a database that has been in use.
@@ -135,10 +135,11 @@ func fixedQueries() (out []filter) {
 		lockFamily, revokeFamily,
 		selectAmongUsers, selectGone, lockUsers, insertUsers, insertGroups, insertIdentities, lockUpstreamEnd, putUpstreamEnd, selectUpstreamSession, selectUpstreamSubject, selectHint, sweepUpstreamEnds,
 		selectUserByIdentity, deleteUser, insertGone, deleteIdentities, revokeUserConsents,
+		anyAsked, leaseAsked, noteHeard,
 		selectByToken, selectGroup, lockGroup, selectMembers, countHolders, lockMembers, selectMembership, selectAllMembers,
 		renameMembers, removeMembers, addMembers, moveMembers, bumpAuthzOf, updateDirectoryGroup, deleteDirectoryGroup,
 	}
-	out = append(out, filter{selectExpired, []any{100, 50, 1000}}) // for few, as at each second
+	out = append(out, filter{selectExpired, []any{100, 50, 50, 1000}}) // for few, as at each second
 	for scope, q := range endings {
 		if scope != impersonation.ScopeInstance && scope != impersonation.ScopeOrganisation { // they go through all that live
 			queries = append(queries, q.live, q.void)

@@ -12,7 +12,7 @@ const (
 	sessionColumns = `s.id, s.audit, s.client, s.actor, s.subject, s.login, s.mode, s.scope, s.resource, s.reason, s.ticket_number, s.via, s.jti,
 		s.policy, s.started_at, s.expires_at, s.last_active_at, s.login_expires_at, s.ended_at, s.end_reason, s.ended_by,
 		s.before_jti, s.before_scope, s.before_audience, s.before_left, s.before_issued_at, s.before_expires_at,
-		s.actor_kind, s.jkt, s.consent, s.once, s.token_sub, s.act_iss, s.act_sub`
+		s.actor_kind, s.jkt, s.consent, s.once, s.token_sub, s.act_iss, s.act_sub, s.heard_at`
 
 	selectSession = `SELECT ` + sessionColumns + ` FROM impersonation_session s WHERE s.id = $1`
 )
@@ -24,7 +24,7 @@ func sessionDest(s *impersonation.Session, more ...any) []any {
 		at{&s.LastActive}, at{&s.LoginExpires}, at{&s.Ended}, text(&s.EndReason), text(&s.EndedBy),
 		text(&b.JTI), items{&b.Scope}, text(&b.Audience), span{&b.Left}, at{&b.Issued}, at{&b.Expires},
 		text(&s.ActorKind), text(&s.Key), text(&s.Consent), text(&s.Once), text(&s.TokenSubject), text(&s.TokenActor.Issuer),
-		text(&s.TokenActor.Subject)}, more...)
+		text(&s.TokenActor.Subject), at{&s.Heard}}, more...)
 }
 
 // sessions reads whatever query selects, in its order.

@@ -22,7 +22,8 @@ const startColumns = guardColumns + `, request text, now bigint, ticket bytea, r
 	id text, audit text, client text, actor text, subject text, session_login text, mode text, scope text, resource text, reason text,
 	ticket_number text, via text, session_jti text, policy text, started_at bigint, expires_at bigint, last_active_at bigint, login_expires_at bigint,
 	before_jti text, before_scope text, before_audience text, before_left bigint, before_issued_at bigint, before_expires_at bigint,
-	actor_kind text, jkt text, consent text, once text, token_sub text, act_iss text, act_sub text, max_live bigint`
+	actor_kind text, jkt text, consent text, once text, token_sub text, act_iss text, act_sub text,
+	heard_at bigint, foreign_token bytea, ask_at bigint, max_live bigint`
 
 // insertStarts is the one write of any number of starts, after lockGuards. What each comes to is decided first, on rows that are
 // locked, so that nothing which is written can fail to be all of it. Without the row of head nothing is written, so that nothing may be 'ok'.
@@ -46,11 +47,11 @@ var insertStarts = func() string {
 	used AS (UPDATE ticket t SET used_at = ok.now, session = ok.id FROM ok WHERE t.hash = ok.ticket AND ` + among("t.hash", "ticket") + `),
 	opened AS (INSERT INTO impersonation_session (request, id, audit, client, actor, subject, login, mode, scope, resource, reason, ticket_number,
 			via, jti, policy, started_at, expires_at, last_active_at, login_expires_at, before_jti, before_scope, before_audience, before_left,
-			before_issued_at, before_expires_at, actor_kind, jkt, consent, once, token_sub, act_iss, act_sub)
+			before_issued_at, before_expires_at, actor_kind, jkt, consent, once, token_sub, act_iss, act_sub, heard_at, foreign_token, ask_at)
 		SELECT ok.request, ok.id, ok.audit, ok.client, ok.actor, ok.subject, ok.session_login, ok.mode, ok.scope::jsonb, ok.resource, ok.reason, ok.ticket_number,
 			ok.via, ok.session_jti, ok.policy, ok.started_at, ok.expires_at, ok.last_active_at, ok.login_expires_at, ok.before_jti, ok.before_scope::jsonb,
 			ok.before_audience, ok.before_left, ok.before_issued_at, ok.before_expires_at,
-			ok.actor_kind, ok.jkt, ok.consent, ok.once, ok.token_sub, ok.act_iss, ok.act_sub
+			ok.actor_kind, ok.jkt, ok.consent, ok.once, ok.token_sub, ok.act_iss, ok.act_sub, ok.heard_at, ok.foreign_token, ok.ask_at
 		FROM ok ORDER BY ok.ord),
 	back AS (INSERT INTO return_token (hash, session, expires_at) SELECT ok.return, ok.id, ok.return_ends FROM ok WHERE ok.return IS NOT NULL),
 	` + recordOf("ok", entries, events) + `
@@ -226,7 +227,8 @@ func planStarts(writes []start) *startPlan {
 			s.ID, s.Audit, s.Client, s.Actor, s.Subject, s.Login, string(s.Mode), list(s.Scope), s.Resource, s.Reason, s.TicketNumber, string(s.Via), s.JTI,
 			s.Policy, ms(s.Started), ms(s.Expires), ms(s.LastActive), ms(s.LoginExpires),
 			b.JTI, list(b.Scope), b.Audience, b.Left.Milliseconds(), ms(b.Issued), ms(b.Expires), string(s.ActorKind), s.Key, s.Consent, s.Once,
-			s.TokenSubject, s.TokenActor.Issuer, s.TokenActor.Subject, w.MaxLive)...)
+			s.TokenSubject, s.TokenActor.Issuer, s.TokenActor.Subject,
+			ms(s.Heard), w.ForeignToken, ms(w.AskAt), w.MaxLive)...)
 		addRecord(p.entries, p.events, int64(i+1), w.entries, w.Events)
 	}
 	return p

@@ -40,7 +40,7 @@ var insertStops = func() string {
 		ELSE 'no installation' END AS outcome FROM ` + unnested("w", stopColumns, 1) + `),
 	ok AS MATERIALIZED (SELECT v.* FROM verdict v CROSS JOIN ` + head + ` WHERE v.outcome = 'ok'),
 	used AS (UPDATE return_token r SET used_at = ok.now, given = ok.given FROM ok WHERE r.hash = ok.hash AND ` + among("r.hash", "hash") + `),
-	ended AS (UPDATE impersonation_session s SET ended_at = ok.now, end_reason = 'stopped', ended_by = s.actor
+	ended AS (UPDATE impersonation_session s SET ended_at = ok.now, end_reason = 'stopped', ended_by = s.actor, foreign_token = NULL, ask_at = NULL
 		FROM ok WHERE s.id = ok.session AND ` + among("s.id", "session") + ` AND coalesce(s.ended_at, 0) = 0 RETURNING s.client, s.id AS sid, s.ended_at AS at),
 	noticed AS (` + noticeEnded + `),
 	back AS (INSERT INTO oauth_grant (id, client, user_id, login, redirect_uri, scope, audience, nonce, code_challenge,

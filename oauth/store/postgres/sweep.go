@@ -12,10 +12,11 @@ import (
 const (
 	// selectExpired asks for each limit by itself, so that each has its index. They hold what has no reason of its end yet.
 	selectExpired = `SELECT ` + sessionColumns + ` FROM (
-			(SELECT x.seq FROM impersonation_session x WHERE x.ended_at IS NULL AND x.end_reason = '' AND x.expires_at <= $1 ORDER BY x.expires_at LIMIT $3)
-			UNION (SELECT x.seq FROM impersonation_session x WHERE x.ended_at IS NULL AND x.end_reason = '' AND x.last_active_at <= $2 ORDER BY x.last_active_at LIMIT $3)
+			(SELECT x.seq FROM impersonation_session x WHERE x.ended_at IS NULL AND x.end_reason = '' AND x.expires_at <= $1 ORDER BY x.expires_at LIMIT $4)
+			UNION (SELECT x.seq FROM impersonation_session x WHERE x.ended_at IS NULL AND x.end_reason = '' AND x.last_active_at <= $2 ORDER BY x.last_active_at LIMIT $4)
+			UNION (SELECT x.seq FROM impersonation_session x WHERE x.ended_at IS NULL AND x.end_reason = '' AND x.heard_at <= $3 ORDER BY x.heard_at LIMIT $4)
 		) k CROSS JOIN LATERAL (SELECT * FROM impersonation_session WHERE seq = k.seq OFFSET 0) s
-		ORDER BY s.expires_at LIMIT $3`
+		ORDER BY s.expires_at LIMIT $4`
 
 	touchSession = `UPDATE impersonation_session SET last_active_at = $2 WHERE id = $1 AND ended_at IS NULL AND coalesce(last_active_at, 0) < $2`
 
@@ -54,9 +55,9 @@ func (s *Store) Touch(ctx context.Context, sid string, now time.Time) error {
 }
 
 // Expired implements impersonation.Store.
-func (s *Store) Expired(ctx context.Context, now, idle time.Time, limit int) (out []impersonation.Session, err error) {
+func (s *Store) Expired(ctx context.Context, now, idle, silent time.Time, limit int) (out []impersonation.Session, err error) {
 	err = s.single(ctx, "listing expired sessions", func(ctx context.Context, q querier) error {
-		out, err = sessions(ctx, q, selectExpired, now.UnixMilli(), idle.UnixMilli(), limit)
+		out, err = sessions(ctx, q, selectExpired, now.UnixMilli(), idle.UnixMilli(), silent.UnixMilli(), limit)
 		return err
 	})
 	return out, err

@@ -36,7 +36,7 @@ var endings = map[impersonation.EpochScope]endQueries{
 }
 
 const (
-	endSession = `UPDATE impersonation_session SET ended_at = ?, end_reason = ?, ended_by = ? WHERE id = ?`
+	endSession = `UPDATE impersonation_session SET ended_at = ?, end_reason = ?, ended_by = ?, foreign_token = NULL, ask_at = NULL WHERE id = ?`
 
 	killEpoch = `INSERT INTO epoch (scope, id, n, killed_at, killed_by, reason) VALUES (?, ?, 1, ?, ?, ?)
 		ON CONFLICT (scope, id) DO UPDATE SET n = n + 1, killed_at = excluded.killed_at, killed_by = excluded.killed_by, reason = excluded.reason`

@@ -114,6 +114,7 @@ func hotQueries(t *testing.T) []string {
 		selectClientLives, revokeOwn, selectGrantByRefresh, useRefresh, selectRefreshUsed, revokeFamily,
 		selectAmongUsers, selectGone, selectUpstreamEnd, selectUpstreamSession, selectUpstreamSubject, selectHint, sweepUpstreamEnds,
 		selectUserByIdentity, deleteUser, countGone, deleteIdentities, revokeUserConsents,
+		anyAsked, selectAsked, leaseAsked, noteHeard,
 		selectByToken, selectGroup, selectMembers, countHolders, selectMembership, selectAllMembers, renameMembers, removeMembers, addMembers, moveMembers, bumpAuthzOf,
 		updateDirectoryGroup, deleteDirectoryGroup, endingsOfMembers.live, endingsOfMembers.void,
 	}
@@ -192,7 +193,7 @@ func (p planner) indexes() []string {
 	want := strings.Fields(`app_user_by_external_id app_user_by_name app_user_by_organisation app_user_by_user_name
 		audit_entry_by_actor audit_entry_by_client audit_entry_by_kind audit_entry_by_session audit_entry_by_subject audit_entry_by_time
 		consent_by_actor consent_living directory_group_by_external_id directory_group_by_source jti_seen_by_end login_by_end login_by_upstream login_by_user logout_notice_by_client logout_notice_due oauth_grant_by_client oauth_grant_by_end oauth_grant_by_family oauth_grant_by_login oauth_grant_by_user
-		pushed_request_by_end return_token_by_end return_token_open session_by_actor session_by_client session_by_consent session_by_subject session_expiring session_idling session_live session_of_actor session_once
+		pushed_request_by_end return_token_by_end return_token_open session_asking session_by_actor session_by_client session_by_consent session_by_subject session_expiring session_idling session_live session_of_actor session_once session_unheard
 		sign_in_attempt_by_end ticket_by_client ticket_by_end upstream_end_by_end user_group_by_name user_identity_by_user`)
 	if diff := cmp.Diff(want, names); diff != "" {
 		p.Errorf("the indexes (-want +got):\n%s", diff)

@@ -11,10 +11,10 @@ const (
 	sessionColumns = `id, audit, client, actor, subject, login, mode, scope, resource, reason, ticket_number, via, jti, policy,
 		started_at, expires_at, last_active_at, login_expires_at, ended_at, end_reason, ended_by,
 		before_jti, before_scope, before_audience, before_left, before_issued_at, before_expires_at, actor_kind, jkt, consent, once,
-		token_sub, act_iss, act_sub`
+		token_sub, act_iss, act_sub, heard_at`
 
-	insertSession = `INSERT INTO impersonation_session (request, ` + sessionColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '', '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertSession = `INSERT INTO impersonation_session (request, ` + sessionColumns + `, foreign_token, ask_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '', '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	selectSession = `SELECT ` + sessionColumns + ` FROM impersonation_session WHERE id = ?`
 
@@ -32,15 +32,16 @@ func sessionDest(s *impersonation.Session, more ...any) []any {
 		&s.TicketNumber, &s.Via, &s.JTI, &s.Policy, at{&s.Started}, at{&s.Expires}, at{&s.LastActive}, at{&s.LoginExpires},
 		at{&s.Ended}, &s.EndReason, &s.EndedBy,
 		&b.JTI, items{&b.Scope}, &b.Audience, span{&b.Left}, at{&b.Issued}, at{&b.Expires},
-		&s.ActorKind, &s.Key, &s.Consent, &s.Once, &s.TokenSubject, &s.TokenActor.Issuer, &s.TokenActor.Subject}, more...)
+		&s.ActorKind, &s.Key, &s.Consent, &s.Once, &s.TokenSubject, &s.TokenActor.Issuer, &s.TokenActor.Subject, at{&s.Heard}}, more...)
 }
 
-func (c *conn) addSession(ctx context.Context, request string, s impersonation.Session) error {
-	b := s.Before
-	_, err := c.exec(ctx, insertSession, request, s.ID, s.Audit, s.Client, s.Actor, s.Subject, s.Login, string(s.Mode), list(s.Scope), s.Resource,
+func (c *conn) addSession(ctx context.Context, w impersonation.StartWrite) error {
+	s, b := w.Session, w.Session.Before
+	_, err := c.exec(ctx, insertSession, w.RequestID, s.ID, s.Audit, s.Client, s.Actor, s.Subject, s.Login, string(s.Mode), list(s.Scope), s.Resource,
 		s.Reason, s.TicketNumber, string(s.Via), s.JTI, s.Policy, ms(s.Started), ms(s.Expires), ms(s.LastActive), ms(s.LoginExpires),
 		b.JTI, list(b.Scope), b.Audience, b.Left.Milliseconds(), ms(b.Issued), ms(b.Expires),
-		string(s.ActorKind), s.Key, s.Consent, s.Once, s.TokenSubject, s.TokenActor.Issuer, s.TokenActor.Subject)
+		string(s.ActorKind), s.Key, s.Consent, s.Once, s.TokenSubject, s.TokenActor.Issuer, s.TokenActor.Subject,
+		ms(s.Heard), w.ForeignToken, ms(w.AskAt))
 	return err
 }
 

@@ -61,7 +61,7 @@ func (c *conn) start(ctx context.Context, w impersonation.StartWrite, entries []
 	if err := c.hasRoom(ctx, w); err != nil {
 		return err
 	}
-	if err := c.addSession(ctx, w.RequestID, w.Session); err != nil {
+	if err := c.addSession(ctx, w); err != nil {
 		return err
 	}
 	if !w.Return.IsZero() {

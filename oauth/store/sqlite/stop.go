@@ -10,7 +10,7 @@ import (
 const (
 	useReturn = `UPDATE return_token SET used_at = ?, given = ? WHERE hash = ? AND session = ? AND used_at IS NULL AND void_at IS NULL`
 
-	stopSession = `UPDATE impersonation_session SET ended_at = ?, end_reason = ?, ended_by = actor WHERE id = ? AND ended_at IS NULL`
+	stopSession = `UPDATE impersonation_session SET ended_at = ?, end_reason = ?, ended_by = actor, foreign_token = NULL, ask_at = NULL WHERE id = ? AND ended_at IS NULL`
 
 	// insertNext gives the actor a token of their own again: the grant takes its people from the session, how they signed
 	// in from the login, and its family from the token of before, with which it is revoked.

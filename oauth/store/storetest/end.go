@@ -285,28 +285,35 @@ var liveCases = []testCase{
 			k.Errorf("an ended session was touched: %v", s.LastActive)
 		}
 	}},
-	{"live/expired", "the clock finds what is due, by either of its two limits, and only what lives", func(k *kit) {
-		w := k.start()
+	{"live/expired", "the clock finds what is due, by any of its three limits, and only what lives", func(k *kit) {
+		w := k.askedAbout()
+		before := k.now.Add(-time.Second)
 		for _, c := range []struct {
-			name      string
-			now, idle time.Time
-			want      int
+			name              string
+			now, idle, silent time.Time
+			want              int
 		}{
-			{"in time", k.now.Add(29 * time.Minute), k.now.Add(-time.Second), 0},
-			{"expired", w.Session.Expires, k.now.Add(-time.Second), 1},
-			{"idle", k.now, k.now, 1},
+			{"in time", k.now.Add(29 * time.Minute), before, before, 0},
+			{"expired", w.Session.Expires, before, before, 1},
+			{"idle", k.now, k.now, before, 1},
+			{"silent", k.now, before, k.now, 1},
+			{"all", w.Session.Expires, k.now, k.now, 1},
 		} {
-			got, err := k.store.Expired(k.Context(), c.now, c.idle, 10)
+			got, err := k.store.Expired(k.Context(), c.now, c.idle, c.silent, 10)
 			k.ok(err)
 			if len(got) != c.want {
 				k.Errorf("%s: got %d sessions, want %d", c.name, len(got), c.want)
 			}
 		}
 		k.end(k.endWrite(impersonation.ScopeSession, w.Session.ID))
-		got, err := k.store.Expired(k.Context(), w.Session.Expires, k.now, 10)
+		got, err := k.store.Expired(k.Context(), w.Session.Expires, k.now, k.now, 10)
 		k.ok(err)
 		if len(got) != 0 {
 			k.Errorf("got %v, want no ended session", got)
+		}
+		k.start()
+		if got, err = k.store.Expired(k.Context(), k.now, before, k.now.Add(time.Hour), 10); err != nil || len(got) != 0 {
+			k.Errorf("got %v, %v; want none of whose issuer nobody asks", got, err)
 		}
 	}},
 }

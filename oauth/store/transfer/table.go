@@ -65,7 +65,7 @@ var tables = []table{
 		policy text, started_at integer, expires_at integer, last_active_at integer, login_expires_at integer, ended_at integer,
 		end_reason text, ended_by text, before_jti text, before_scope list, before_audience text, before_left integer,
 		before_issued_at integer, before_expires_at integer, actor_kind text, jkt text, consent text, once text, token_sub text, act_iss text,
-		act_sub text`),
+		act_sub text, foreign_token bytea, heard_at integer, ask_at integer`),
 	newTable("consent", "id", "", `id text, subject text, actor text, actor_kind text, client text, scopes list, mode text, reason text,
 		until_at integer, created_at integer, created_by text, revoked_at integer`),
 	newTable("return_token", "hash", "", `hash bytea, session text, expires_at integer, used_at integer, void_at integer, given text`),
