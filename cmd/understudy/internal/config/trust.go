@@ -92,6 +92,9 @@ func (c *checker) trusted() {
 		if err := t.rule(c.l.Loopback()).Check(c.l.PublicURL); err != nil {
 			add(strings.TrimPrefix(err.Error(), "upstream: "), "")
 		}
+		if live := impersonation.Liveness(t.Live); live == impersonation.LiveLogout && c.l.upstreamOf(t.Issuer) == "" {
+			add("live: backchannel goes with an upstream of the same issuer", "its logout tokens arrive at /sign-in/backchannel/ and the name of that")
+		}
 		if seen[t.Issuer] {
 			add("issuer is there twice", "one rule says all of an issuer")
 		}
@@ -109,4 +112,32 @@ func (c *checker) allowPrivate(path string, texts []string) {
 	if slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
 		c.addItem(path, "allow_private has everything: its documents could name any service beside this server", "name the provider's own network")
 	}
+}
+
+// upstreamOf is the name of the upstream of issuer, "" if there is none.
+func (c *Config) upstreamOf(issuer string) string {
+	for _, u := range c.Upstreams {
+		if u.Issuer == issuer {
+			return u.Name
+		}
+	}
+	return ""
+}
+
+// lasting says of each trusted issuer how long sessions by its tokens may last, a sentence each.
+func (c *Config) lasting() (out []string) {
+	for _, t := range c.TrustedIssuers {
+		but := ""
+		switch impersonation.Liveness(t.Live) {
+		case impersonation.LiveSCIM:
+			but = ", but for whom a SCIM source with that --issuer keeps, while it has a token"
+		case impersonation.LiveLogout:
+			but = ", but for who signed in through the upstream " + c.upstreamOf(t.Issuer)
+		case impersonation.LiveIntrospection:
+			out = append(out, fmt.Sprintf("sessions by tokens of %s last no longer than the token, and end when %s has not called it good for %s", t.Issuer, t.Issuer, impersonation.MaxSilence))
+			continue
+		}
+		out = append(out, fmt.Sprintf("sessions by tokens of %s last %s at most, and no longer than the token%s", t.Issuer, impersonation.MaxUnheard, but))
+	}
+	return out
 }

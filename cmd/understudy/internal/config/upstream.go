@@ -144,7 +144,8 @@ func holds(m map[string]string, value string) bool {
 	return false
 }
 
-// Notes name, a sentence each, what an operator may not have meant though it is no risk.
+// Notes name, a sentence each, what an operator may not have meant though it is no risk, and how long sessions by tokens of each trusted
+// issuer may last.
 func (c *Config) Notes() []string {
 	out := []string{SameOriginRisk} // no registration tells which app does
 	for i, u := range c.Upstreams {
@@ -152,5 +153,5 @@ func (c *Config) Notes() []string {
 			out = append(out, fmt.Sprintf("upstreams[%d] (%s): mfa is empty and sign_in.second_factor is required: nobody who signs in through it can impersonate", i, u.Name))
 		}
 	}
-	return out
+	return append(out, c.lasting()...)
 }
