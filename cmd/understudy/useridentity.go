@@ -14,6 +14,7 @@ import (
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/admin"
 	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/store"
 )
 
 func (a *app) userShow() *cobra.Command {
@@ -57,11 +58,29 @@ func (a *app) userLink() *cobra.Command {
 	cmd.RunE = a.onUser(func(ctx context.Context, ad *admin.Admin, u directory.User) error {
 		u, err := ad.Link(ctx, u.ID, p)
 		if err != nil {
-			return err
+			return a.takenIdentity(ctx, ad, p, err)
+		}
+		for _, other := range u.Identities {
+			if other.Issuer != p.Issuer && strings.TrimSuffix(other.Issuer, "/") == strings.TrimSuffix(p.Issuer, "/") {
+				fmt.Fprintf(a.stderr, "warning: %s is %s at %s too: issuers that differ by a slash are two, and tokens have one\n", u.Email, clean(other.Subject), other.Issuer)
+			}
 		}
 		return a.say(userJSON(u), "%s is %s at %s", u.Email, p.Subject, p.Issuer)
 	})
 	return cmd
+}
+
+// takenIdentity says who has the identity, where that is why err came.
+func (a *app) takenIdentity(ctx context.Context, ad *admin.Admin, p oauth.Party, err error) error {
+	if !errors.Is(err, store.ErrExists) {
+		return err
+	}
+	holder, lookErr := ad.Store.ByIdentity(ctx, p)
+	if lookErr != nil { // let go of meanwhile
+		return err
+	}
+	return withHint(fmt.Errorf("the identity is that of %s (%s)", holder.Email, holder.ID),
+		fmt.Sprintf("understudy user unlink %s --issuer %s takes it from them", holder.ID, p.Issuer))
 }
 
 func issuerFlag(cmd *cobra.Command, issuer *string) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 var importHelp = `Add users from a file: CSV whose first line names the columns, or a JSON object on each line. - is the standard input.
 
 CSV columns, in any order: ` + strings.Join(userfile.Columns, ", ") + `, and attr.NAME for each attribute. Only id or email must be there:
-id finds a user, or else email. groups and roles list with ; between. iss and sub are who the user is at another issuer, as in
+id finds a user, or else email. A new user needs an email and a name. groups and roles list with ; between. iss and sub are who the user is at another issuer, as in
 user link. In JSON groups and roles are arrays, attributes is an object, identities an array of {"iss", "sub"}. Passwords are not
 imported.
 
@@ -127,7 +128,10 @@ func importHint(ctx context.Context, err error, done admin.Imported) error {
 	case errors.As(err, &rows) && done.Rows > 0:
 		then = "somebody else has written users meanwhile: mend the row, and the same command goes on"
 	case errors.As(err, &rows):
-		then = "mend these rows; --update changes users who are there and differ"
+		then = "mend these rows"
+		if slices.ContainsFunc(rows.Rows, func(r *admin.RowError) bool { return strings.HasPrefix(r.Rule, "differs ") }) {
+			then += "; --update changes users who are there and differ"
+		}
 	case ctx.Err() != nil:
 		err = errors.New("interrupted")
 	case errors.Is(err, store.ErrUnavailable) && done.Rows > 0: // it may have gone away in the middle of a write

@@ -34,6 +34,12 @@ func (a *Admin) Link(ctx context.Context, userID string, p oauth.Party) (directo
 	if errors.Is(err, store.ErrExists) {
 		return directory.User{}, fmt.Errorf("the identity is another user's: %w", err)
 	}
+	if inv := new(InvalidError); errors.As(err, &inv) && inv.Field == "identities" {
+		if rule, ok := strings.CutPrefix(inv.Rule, "a subject "); ok {
+			return directory.User{}, invalid("subject", "%s", rule)
+		}
+		return directory.User{}, invalid("issuer", "%s", strings.TrimPrefix(inv.Rule, "an issuer "))
+	}
 	return u, err
 }
 

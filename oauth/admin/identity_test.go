@@ -65,13 +65,13 @@ func TestLinkRefuses(t *testing.T) {
 		{"a second one there", "issuer", oauth.Party{Issuer: corp, Subject: "00u2"}},
 		{"our own issuer", "issuer", oauth.Party{Issuer: issuer, Subject: "x"}},
 		{"no URL", "issuer", oauth.Party{Issuer: "idp.acme.test", Subject: "x"}},
-		{"nothing", "identities", oauth.Party{}},
+		{"nothing", "issuer", oauth.Party{}},
 		{"plain http", "issuer", oauth.Party{Issuer: "http://other.test", Subject: "x"}},
 		{"a query", "issuer", oauth.Party{Issuer: "https://other.test?a=b", Subject: "x"}},
 		{"a fragment", "issuer", oauth.Party{Issuer: "https://other.test#", Subject: "x"}},
 		{"a password", "issuer", oauth.Party{Issuer: "https://a:b@other.test", Subject: "x"}},
-		{"no sub", "identities", oauth.Party{Issuer: other}},
-		{"the sub of a client", "identities", oauth.Party{Issuer: other, Subject: oauth.ClientSubject("app")}},
+		{"no sub", "subject", oauth.Party{Issuer: other}},
+		{"the sub of a client", "subject", oauth.Party{Issuer: other, Subject: oauth.ClientSubject("app")}},
 	} {
 		_, err := b.Link(t.Context(), john.ID, tt.p)
 		t.Run(tt.name, func(t *testing.T) { b.wantInvalid(err, tt.field, before) })
