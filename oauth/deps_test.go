@@ -40,7 +40,7 @@ var mayImport = []struct{ pkg, ours, outside string }{
 
 	{"oauth/upstream", "oauth oauth/tokens oauth/internal/outbound", "github.com/coreos/go-oidc/v3 golang.org/x/oauth2"},
 
-	{"oauth/page", "oauth oauth/audit oauth/directory oauth/impersonation oauth/internal/form oauth/policy", ""},
+	{"oauth/page", "oauth oauth/audit oauth/directory oauth/impersonation oauth/internal/form oauth/internal/seal oauth/policy", ""},
 	{"oauth/admin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/scim oauth/store oauth/tokens " +
 		"oauth/internal/password oauth/internal/seal oauth/internal/totp", ""},
 	{"oauth/scim", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store oauth/internal/pace", ""},
@@ -49,7 +49,7 @@ var mayImport = []struct{ pkg, ours, outside string }{
 		"github.com/ory/fosite golang.org/x/sync golang.org/x/time"},
 
 	{"oauth/plugin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/page oauth/policy oauth/store oauth/tokenexchange " +
-		"oauth/internal/actions oauth/internal/form oauth/internal/pace oauth/internal/vouch", "github.com/ory/fosite"},
+		"oauth/internal/actions oauth/internal/form oauth/internal/pace oauth/internal/seal oauth/internal/vouch", "github.com/ory/fosite"},
 
 	{"oauth/browsertest", "", "github.com/chromedp"},
 	{"oauth/internal/form", "", ""},

@@ -180,13 +180,30 @@ func (a *Admin) checkEdit(ctx context.Context, was, u directory.User, c change) 
 
 // checkKept refuses to change by hand who is in a group that a source keeps: it would neither see that nor leave it so.
 func (a *Admin) checkKept(ctx context.Context, was, u directory.User) error {
+	return keptApart(ctx, was, u, a.keeperOf)
+}
+
+// keeperOf is the source that keeps a group, "" if none does.
+func (a *Admin) keeperOf(ctx context.Context, group string) (string, error) {
+	kept, _, err := a.Store.GroupsOf(ctx, store.GroupQuery{Name: group, Limit: 1})
+	if err != nil {
+		return "", fmt.Errorf("reading group %s: %w", group, err)
+	}
+	if len(kept) == 0 {
+		return "", nil
+	}
+	return kept[0].Source, nil
+}
+
+// keptApart is checkKept by what keeper says of a group.
+func keptApart(ctx context.Context, was, u directory.User, keeper func(context.Context, string) (string, error)) error {
 	for _, name := range slices.Concat(without(u.Groups, was.Groups), without(was.Groups, u.Groups)) {
-		kept, _, err := a.Store.GroupsOf(ctx, store.GroupQuery{Name: name, Limit: 1})
+		source, err := keeper(ctx, name)
 		if err != nil {
-			return fmt.Errorf("reading group %s: %w", name, err)
+			return err
 		}
-		if len(kept) > 0 && (kept[0].Source == was.Source || slices.Contains(u.Groups, name)) {
-			return invalid("groups", "%q is kept by %s: who is in it is said there", name, kept[0].Source)
+		if source != "" && (source == was.Source || slices.Contains(u.Groups, name)) {
+			return invalid("groups", "%q is kept by %s: who is in it is said there", name, source)
 		}
 	}
 	return nil

@@ -129,7 +129,7 @@ const importBatch = 200
 // rule. If it comes with Imported.Rows above zero somebody else wrote meanwhile what is in the way of the first row behind Imported.Line; any other
 // time nothing was imported. Memory is for 48 bytes or so of each row.
 func (a *Admin) Import(ctx context.Context, rows iter.Seq2[Row, error], c ImportConfig) (Imported, error) {
-	i := importer{Admin: a, ImportConfig: c, request: oauth.NewID("req")}
+	i := importer{Admin: a, ImportConfig: c, request: oauth.NewID("req"), keepers: map[string]string{}}
 	if i.Progress == nil {
 		i.Progress = func(ImportProgress) {}
 	}
@@ -146,7 +146,20 @@ func (a *Admin) Import(ctx context.Context, rows iter.Seq2[Row, error], c Import
 type importer struct {
 	*Admin
 	ImportConfig
-	request string // of all its entries
+	request string            // of all its entries
+	keepers map[string]string // of the groups that rows are about, "" for none: a file names few, a million times
+}
+
+// keeper is keeperOf, asked once for each group.
+func (i importer) keeper(ctx context.Context, group string) (string, error) {
+	if source, known := i.keepers[group]; known {
+		return source, nil
+	}
+	source, err := i.keeperOf(ctx, group)
+	if err == nil {
+		i.keepers[group] = source
+	}
+	return source, err
 }
 
 // check goes through rows and tells what writing them would come to.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -103,6 +104,12 @@ func TestImportRefuses(t *testing.T) {
 	if _, err := b.DeleteUser(t.Context(), "gone"); err != nil {
 		t.Fatal(err)
 	}
+	b.source()
+	b.provisioned("john", func(*directory.User) {})
+	g := store.Group{ID: "grp_1", Source: "scim:okta", Name: "Kept s3cret", Created: time.Now(), Updated: time.Now()}
+	if _, err := b.st.CreateGroup(t.Context(), store.GroupWrite{Write: impersonation.Write{Now: time.Now()}, Group: g}); err != nil {
+		t.Fatal(err)
+	}
 	identity := func(iss, sub string) func(*admin.Row) {
 		return func(r *admin.Row) { r.Identities = append(r.Identities, oauth.Party{Issuer: iss, Subject: sub}) }
 	}
@@ -120,6 +127,7 @@ func TestImportRefuses(t *testing.T) {
 		{"a role", []admin.Row{row("x", "x@acme.test", func(r *admin.Row) { r.Roles = &[]string{"editor", "s3cret"} })}, "line 2: roles: each must be registered (registered: admin, editor)"},
 		{"everybody's role", []admin.Row{row("x", "x@acme.test", func(r *admin.Row) { r.Roles = &[]string{"user"} })}, "line 2: roles: each must be registered"},
 		{"a long group", []admin.Row{row("x", "x@acme.test", func(r *admin.Row) { r.Groups = &[]string{strings.Repeat("s3cret", 50)} })}, "line 2: groups: each must be"},
+		{"a group that a source keeps", []admin.Row{row("x", "x@acme.test", func(r *admin.Row) { r.Groups = &[]string{"Sales", "Kept s3cret"} })}, "line 2: groups: one who comes or goes is kept by a source"},
 		{"an issuer", []admin.Row{row("x", "x@acme.test", identity("s3cret", "x"))}, "line 2: identities: an issuer must be a URL"},
 		{"two identities at one issuer", []admin.Row{row("x", "x@acme.test", identity(corp, "s3cret"), identity(corp, "2"))}, "line 2: identities: at most one at each issuer"},
 		{"an address of who is there", []admin.Row{row("x", "THERE@acme.test")}, "line 2: email: is that of another user who is there"},

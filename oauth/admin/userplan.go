@@ -56,9 +56,11 @@ func (i importer) plan(ctx context.Context, batch []Row) (plans []plan, problems
 	}
 	now := i.Now().UTC().Truncate(time.Second)
 	for _, row := range batch {
-		p, err := i.planRow(t, row, now)
+		p, err := i.planRow(ctx, t, row, now)
 		if inv := new(InvalidError); errors.As(err, &inv) {
 			problems = append(problems, &RowError{row.Line, inv.Field, inv.Rule})
+		} else if err != nil {
+			return nil, nil, err
 		} else {
 			plans = append(plans, p)
 		}
@@ -67,7 +69,7 @@ func (i importer) plan(ctx context.Context, batch []Row) (plans []plan, problems
 }
 
 // planRow returns an *InvalidError for a row that breaks a rule.
-func (i importer) planRow(t there, row Row, now time.Time) (plan, error) {
+func (i importer) planRow(ctx context.Context, t there, row Row, now time.Time) (plan, error) {
 	p := plan{row: row}
 	var err error
 	if p.was, err = t.find(row); err != nil {
@@ -92,7 +94,14 @@ func (i importer) planRow(t there, row Row, now time.Time) (plan, error) {
 	if err := i.checkRow(p.u); err != nil {
 		return p, err
 	}
-	return p, t.free(p.u)
+	if err := t.free(p.u); err != nil {
+		return p, err
+	}
+	err = keptApart(ctx, *cmp.Or(p.was, &directory.User{}), p.u, i.keeper)
+	if inv := new(InvalidError); errors.As(err, &inv) {
+		return p, invalid(inv.Field, "one who comes or goes is kept by a source: who is in it is said there")
+	}
+	return p, err
 }
 
 // find gives who is meant, nil for nobody who is there.

@@ -3,6 +3,7 @@ package plugin
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/internal/pace"
+	"github.com/understudy-id/understudy/oauth/internal/seal"
 	"github.com/understudy-id/understudy/oauth/internal/vouch"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
@@ -71,7 +73,8 @@ type Config struct {
 	// Lifetimes of tickets and sessions. A zero field takes its default: a ticket 60 s, 10 min idle, a login 1 h idle, a return token 5 min longer
 	// than its session, 60 s for a double click.
 	Lifetimes impersonation.Lifetimes
-	// Tag is that of impersonation.Config: set it where several processes serve one Store.
+	// Tag is that of impersonation.Config: set it where several processes serve one Store. It also gives the key under which the links to
+	// the next page of a search are sealed.
 	Tag func([]byte) [sha256.Size]byte
 	// MaxSessions is how many sessions a person may have at once. 0 is impersonation.DefaultMaxSessions, negative is no limit.
 	MaxSessions int
@@ -94,6 +97,7 @@ type Plugin struct {
 	registry policy.Registry
 	service  *impersonation.Service
 	voucher  *vouch.Voucher
+	cursors  *seal.Box
 	searches *pace.Limits // by actor
 	acts     *pace.Limits // by client and session
 	log      *slog.Logger
@@ -113,6 +117,9 @@ func New(ctx context.Context, c Config) (*Plugin, error) {
 		searches: pace.New(searchesPerMinute), acts: pace.New(actionsPerMinute),
 	}
 	var err error
+	if p.cursors, err = seal.New(c.cursorKey()); err != nil {
+		return nil, fmt.Errorf("plugin: making the key of the cursors: %w", err)
+	}
 	p.service, err = impersonation.New(impersonation.Config{
 		Issuer: c.Issuer, Store: keeper{c.Store, p}, Decider: c.Rules, Lifetimes: c.Lifetimes, Now: c.Now, Logger: c.Logger,
 		MaxSessions: c.MaxSessions, Tag: c.Tag,
@@ -124,6 +131,17 @@ func New(ctx context.Context, c Config) (*Plugin, error) {
 		return nil, fmt.Errorf("plugin: putting the policy on record: %w", err)
 	}
 	return p, nil
+}
+
+// cursorKey is of this process alone where there is no Tag.
+func (c *Config) cursorKey() []byte {
+	if c.Tag == nil {
+		key := make([]byte, seal.KeySize)
+		rand.Read(key) // never fails
+		return key
+	}
+	key := c.Tag([]byte("understudy search cursor key"))
+	return key[:]
 }
 
 func (c *Config) check() error {

@@ -50,7 +50,7 @@ func (p *Plugin) Handler(c Pages) (http.Handler, error) {
 
 func (p *Plugin) pageConfig(c Pages) page.Config {
 	return page.Config{
-		Issuer: p.cfg.Issuer, Directory: p.cfg.Directory, Decider: p.cfg.Rules, Tickets: p.service, Logger: p.log, Now: p.cfg.Now, RequestID: p.cfg.RequestID,
+		Issuer: p.cfg.Issuer, Directory: page.SealCursors(p.cfg.Directory, p.cursors.For("understudy search cursor")), Decider: p.cfg.Rules, Tickets: p.service, Logger: p.log, Now: p.cfg.Now, RequestID: p.cfg.RequestID,
 		SupportURL: c.SupportURL, RequireSecondFactor: p.cfg.Rules.Options().RequireSecondFactor,
 		SignInURL: c.again, SecondFactorURL: c.SecondFactorURL, SignedOutURL: func(_ *http.Request, returnTo string) string { return c.SignInURL(returnTo) },
 		SignedIn:        func(r *http.Request) (page.Who, bool, error) { return p.who(r, c.SignedIn) },

@@ -27,10 +27,18 @@ func (h *Handler) authenticate(r *http.Request) (store.Source, store.SourceToken
 	if len(headers) > 1 || !strings.EqualFold(scheme, "Bearer") || len(token) != oauth.SecretLength {
 		return store.Source{}, store.SourceToken{}, h.badToken(r)
 	}
-	now := h.clock()
-	source, found, err := h.store.SourceByToken(r.Context(), oauth.Secret(token).Hash(), now)
+	now, hash := h.clock(), oauth.Secret(token).Hash()
+	if _, once := h.counted.Load(hash); !once { // who floods us costs no read, and holds up no token that has been here
+		if wait := h.wait(r); wait > 0 {
+			return store.Source{}, store.SourceToken{}, tooMany(wait)
+		}
+	}
+	source, found, err := h.store.SourceByToken(r.Context(), hash, now)
 	if errors.Is(err, store.ErrNotFound) {
 		return store.Source{}, store.SourceToken{}, h.badToken(r)
+	}
+	if err == nil {
+		h.counted.Store(hash, struct{}{})
 	}
 	if err == nil && now.Sub(found.LastUsed) >= store.TouchEvery {
 		err = h.store.TouchSourceToken(r.Context(), found.ID, now)
@@ -41,7 +49,11 @@ func (h *Handler) authenticate(r *http.Request) (store.Source, store.SourceToken
 // badToken counts a failure, and makes whoever has too many wait.
 func (h *Handler) badToken(r *http.Request) error {
 	if wait := h.failed(r); wait > 0 {
-		return &fault{Status: http.StatusTooManyRequests, Detail: "Too many requests; try again later.", RetryAfter: time.Duration(math.Ceil(wait.Seconds())) * time.Second}
+		return tooMany(wait)
 	}
 	return &fault{Status: http.StatusUnauthorized, Detail: "The bearer token is not valid.", Challenge: challenge + `, error="invalid_token"`}
+}
+
+func tooMany(wait time.Duration) error {
+	return &fault{Status: http.StatusTooManyRequests, Detail: "Too many requests; try again later.", RetryAfter: time.Duration(math.Ceil(wait.Seconds())) * time.Second}
 }

@@ -35,7 +35,7 @@ type house struct {
 	store   store.Store
 	handler http.Handler
 	tokens  map[string]string
-	waits   time.Duration // what Failed answers
+	waits   time.Duration // what Failed and Wait answer
 	failed  int
 	logs    *lockedBuffer
 }
@@ -88,7 +88,7 @@ func newHouse(t testing.TB, s store.Store) *house {
 	h := &house{TB: t, store: s, tokens: map[string]string{}, logs: new(lockedBuffer)}
 	var err error
 	h.handler, err = scim.New(scim.Config{Issuer: issuer, Store: s, Registry: registry(), RequestID: func(context.Context) string { return "req_1" },
-		Failed: func(*http.Request) time.Duration { h.failed++; return h.waits }, Logger: slog.New(slog.NewTextHandler(h.logs, nil))})
+		Failed: func(*http.Request) time.Duration { h.failed++; return h.waits }, Wait: func(*http.Request) time.Duration { return h.waits }, Logger: slog.New(slog.NewTextHandler(h.logs, nil))})
 	h.ok(err)
 	h.addSource(store.Source{Name: "okta", Organisation: "acme", Issuer: "https://acme.okta.test"})
 	h.addSource(store.Source{Name: "entra", Organisation: "globex"})

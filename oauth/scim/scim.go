@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
@@ -56,6 +57,9 @@ type Config struct {
 	// Failed counts a token that does not count, and tells for how long its sender must wait before the next; 0 for not at all. Nil
 	// counts nothing.
 	Failed func(*http.Request) time.Duration
+	// Wait tells for how long the sender must wait, and counts nothing. It is asked before a token that has not counted yet is looked up.
+	// Nil is not at all.
+	Wait func(*http.Request) time.Duration
 	// RequestID is the id under which a request is known in log and trail. Nil gives none.
 	RequestID func(context.Context) string
 	// Logger defaults to slog.Default, Now to time.Now.
@@ -69,6 +73,8 @@ type Handler struct {
 	store     Store
 	registry  policy.Registry
 	failed    func(*http.Request) time.Duration
+	wait      func(*http.Request) time.Duration
+	counted   sync.Map // by oauth.Hash: tokens that counted once; the store is asked whether they still do
 	requestID func(context.Context) string
 	log       *slog.Logger
 	now       func() time.Time
@@ -82,9 +88,12 @@ func New(c Config) (*Handler, error) {
 	if c.Issuer == "" || c.Store == nil {
 		return nil, errors.New("scim: Issuer and Store must be set")
 	}
-	h := &Handler{issuer: c.Issuer, store: c.Store, registry: c.Registry, failed: c.Failed, requestID: c.RequestID, log: c.Logger, now: c.Now, mux: http.NewServeMux(), most: maxAnswered, warnings: pace.New(warningsPerMinute)}
+	h := &Handler{issuer: c.Issuer, store: c.Store, registry: c.Registry, failed: c.Failed, wait: c.Wait, requestID: c.RequestID, log: c.Logger, now: c.Now, mux: http.NewServeMux(), most: maxAnswered, warnings: pace.New(warningsPerMinute)}
 	if h.failed == nil {
 		h.failed = func(*http.Request) time.Duration { return 0 }
+	}
+	if h.wait == nil {
+		h.wait = func(*http.Request) time.Duration { return 0 }
 	}
 	if h.requestID == nil {
 		h.requestID = func(context.Context) string { return "" }

@@ -138,6 +138,11 @@ func (g guesses) failed(address, id string, now time.Time) error {
 	return g.byAddress.spend(address, now)
 }
 
+// wait is for how long whoever fails as id must wait; it counts nothing.
+func (g guesses) wait(address, id string, now time.Time) time.Duration {
+	return max(g.byClient.Wait(guessKey(address, id), now), g.byAddress.Wait(address, now))
+}
+
 // guessKey cuts the id, which anybody chose: no registered one is as long.
 func guessKey(address, id string) string { return address + " " + id[:min(len(id), 128)] }
 

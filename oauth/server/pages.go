@@ -20,7 +20,7 @@ const searchesPerMinute = 30
 // pageConfig wires the hosted pages to the rest.
 func (s *Server) pageConfig(rules policy.Decider, support string) page.Config {
 	return page.Config{
-		Issuer: s.issuer, Directory: sealedCursors{s.store, s.box.For("understudy search cursor")}, Decider: rules, Tickets: s.service, SignInURL: s.stepUpURL, SignedOutURL: s.signedOutURL, SecondFactorURL: s.secondFactorURL, SupportURL: support, RequireSecondFactor: s.rules.Options().RequireSecondFactor,
+		Issuer: s.issuer, Directory: page.SealCursors(s.store, s.box.For("understudy search cursor")), Decider: rules, Tickets: s.service, SignInURL: s.stepUpURL, SignedOutURL: s.signedOutURL, SecondFactorURL: s.secondFactorURL, SupportURL: support, RequireSecondFactor: s.rules.Options().RequireSecondFactor,
 		RequestID: requestID, Logger: s.log, Now: s.now, Clients: s.pageClient, Searched: s.searched,
 		MayImpersonate:  s.registry.MayImpersonate,
 		MayAudit:        s.registry.MayAudit,

@@ -22,5 +22,8 @@ func (s *Server) newProvisioning() (*scim.Handler, error) {
 			}
 			return 0
 		},
+		Wait: func(r *http.Request) time.Duration {
+			return s.guesses.wait(network(s.proxies.address(r)), provisionGuesses, s.clock())
+		},
 	})
 }

@@ -1,4 +1,4 @@
-package server
+package page
 
 import (
 	"context"
@@ -6,26 +6,29 @@ import (
 
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/internal/seal"
-	"github.com/understudy-id/understudy/oauth/page"
 )
 
-// sealedCursors is a directory for the search page. A cursor names the last user that was read, and that may be one whom the page
-// left out: it must tell whoever follows the link nothing.
+// SealCursors gives d for the search page, with cursors that open only under the key of box. A cursor names the last user that was read,
+// and that may be one whom the page left out: it must tell whoever follows the link nothing.
+func SealCursors(d directory.Directory, box seal.Bound) directory.Directory {
+	return sealedCursors{d, box}
+}
+
 type sealedCursors struct {
 	directory.Directory
 	box seal.Bound
 }
 
-// Search gives cursors that open here alone, and page.ErrCursor for any other.
+// Search gives cursors that open here alone, and ErrCursor for any other.
 func (d sealedCursors) Search(ctx context.Context, q directory.Query) ([]directory.User, string, error) {
 	if q.After != "" {
 		sealed, err := base64.RawURLEncoding.DecodeString(q.After)
 		if err != nil {
-			return nil, "", page.ErrCursor
+			return nil, "", ErrCursor
 		}
 		after, err := d.box.Open(sealed)
 		if err != nil {
-			return nil, "", page.ErrCursor
+			return nil, "", ErrCursor
 		}
 		q.After = string(after)
 	}
