@@ -178,3 +178,37 @@ func TestSignInThrough(t *testing.T) {
 		})
 	}
 }
+
+// quietly gives what the idp answers an app of its own that asks who is signed in, and lets nobody be asked: "" for somebody.
+func (h *through) quietly() string {
+	h.t.Helper()
+	return h.browser.visit(h.idp.app(h.browser, idpApp, callback).AuthCodeURL("state-12345", oauth2.SetAuthURLParam("prompt", "none"),
+		oauth2.S256ChallengeOption(oauth2.GenerateVerifier())), nil).Query().Get("error")
+}
+
+// TestSignOutThrough: who signs out here is signed out at the provider too, and comes back.
+func TestSignOutThrough(t *testing.T) {
+	t.Parallel()
+	for name, start := range idps {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := signThrough(t, start, nil)
+			own := h.token()
+			imp, _ := h.impersonate(own)
+			if got := h.quietly(); got != "" && h.idp.sendsLogout { // the other remembers nobody from one request to the next
+				t.Fatalf("before: the provider answers %s", got)
+			}
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.issuer+"/sign-out", nil)
+			must(t, err)
+			if at := h.browser.send(req, url.Values{}); at.Path != "/sign-in/signed-out" {
+				t.Errorf("signed out, and led to %s", at)
+			}
+			if h.active(own) || h.active(imp) {
+				t.Errorf("after the sign-out here: own %t, impersonating %t; want neither active", h.active(own), h.active(imp))
+			}
+			if got := h.quietly(); got != "login_required" {
+				t.Errorf("after: the provider answers %q; want login_required", got)
+			}
+		})
+	}
+}

@@ -12,16 +12,21 @@ import (
 	"github.com/understudy-id/understudy/oauth/upstream"
 )
 
-// accessToken is one that sam, in that browser, got for a client with this redirect URI.
-func (i *idp) accessToken(v *visitor, client, redirect string) string {
+// app is a client of the idp, with this redirect URI.
+func (i *idp) app(v *visitor, client, redirect string) *oauth2.Config {
 	v.t.Helper()
 	issuer, err := upstream.NewIssuer(upstream.IssuerConfig{URL: i.issuer, Loopback: true})
 	must(v.t, err)
 	m, err := issuer.Metadata(v.t.Context())
 	must(v.t, err)
-	app := &oauth2.Config{ClientID: client, ClientSecret: idpSecret, RedirectURL: redirect, Scopes: []string{"openid", i.scope},
+	return &oauth2.Config{ClientID: client, ClientSecret: idpSecret, RedirectURL: redirect, Scopes: []string{"openid", i.scope},
 		Endpoint: oauth2.Endpoint{AuthURL: m.AuthorizationEndpoint, TokenURL: m.TokenEndpoint, AuthStyle: oauth2.AuthStyleInHeader}}
-	verifier := oauth2.GenerateVerifier()
+}
+
+// accessToken is one that sam, in that browser, got for a client with this redirect URI.
+func (i *idp) accessToken(v *visitor, client, redirect string) string {
+	v.t.Helper()
+	app, verifier := i.app(v, client, redirect), oauth2.GenerateVerifier()
 	var forResource []oauth2.AuthCodeOption
 	if i.resource != "" {
 		forResource = append(forResource, oauth2.SetAuthURLParam("resource", i.resource))
