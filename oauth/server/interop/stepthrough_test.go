@@ -67,8 +67,6 @@ func (h *through) signInAgain(link string) {
 }
 
 // TestStepUpThrough: whom the page, or the app's start, finds to have signed in too long ago signs in anew at their provider, and then starts.
-//
-// Covers RFC9470-5-01.
 func TestStepUpThrough(t *testing.T) {
 	t.Parallel()
 	for name, start := range idps {
