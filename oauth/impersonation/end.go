@@ -94,7 +94,7 @@ func (s *Service) deadBecause(ctx context.Context, l Live, now time.Time) EndRea
 		return EndClient
 	case l.Actor == nil || l.Subject == nil || !l.Actor.Enabled || !l.Subject.Enabled:
 		return EndDisabled
-	case !session.ActorKind.Machine() && !l.Login.Alive(now, s.life.LoginIdle):
+	case !session.ActorKind.Machine() && !s.loginLives(l.Login, now):
 		return EndSignedOut
 	case session.silent(now), session.Via == policy.ViaIssuer && !s.trusts(session.TokenActor.Issuer, session.Client):
 		return EndIssuer

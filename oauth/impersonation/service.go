@@ -27,7 +27,7 @@ type Lifetimes struct {
 	DoubleClick time.Duration // a return token that comes again within this revokes nothing
 }
 
-// Config is what New needs. Every field but Tag, Trusts and the two limits must be set.
+// Config is what New needs. Every field but Tag, Trusts, Admits and the two limits must be set.
 type Config struct {
 	// Issuer is the iss of our own users: the public URL.
 	Issuer    string
@@ -45,6 +45,9 @@ type Config struct {
 	// Trusts reports whether a token of issuer may tell who acts at client. It is asked at each start by one, and again for as long as the
 	// session lasts, so that an issuer which is trusted no more ends its sessions. Nil trusts none.
 	Trusts func(issuer, client string) bool
+	// Admits reports whether the way by which a login was opened is still one. It is asked wherever a login must live, so that what came of a way
+	// that was closed is over too. Nil admits all.
+	Admits func(Login) bool
 }
 
 // Service is the rules over a store. It is safe for concurrent use and keeps no state of its own but the count of
@@ -59,6 +62,7 @@ type Service struct {
 	log      *slog.Logger
 	tag      func([]byte) [sha256.Size]byte
 	trusts   func(issuer, client string) bool
+	admits   func(Login) bool
 	refusals refusals
 }
 
@@ -91,7 +95,15 @@ func New(c Config) (*Service, error) {
 	if c.Trusts == nil {
 		c.Trusts = func(string, string) bool { return false }
 	}
-	return &Service{trusts: c.Trusts, issuer: c.Issuer, store: c.Store, decider: c.Decider, life: c.Lifetimes, rooms: newRooms(c), now: c.Now, log: c.Logger, tag: c.Tag}, nil
+	if c.Admits == nil {
+		c.Admits = func(Login) bool { return true }
+	}
+	return &Service{trusts: c.Trusts, admits: c.Admits, issuer: c.Issuer, store: c.Store, decider: c.Decider, life: c.Lifetimes, rooms: newRooms(c), now: c.Now, log: c.Logger, tag: c.Tag}, nil
+}
+
+// loginLives reports whether l counts at now.
+func (s *Service) loginLives(l *Login, now time.Time) bool {
+	return l.Alive(now, s.life.LoginIdle) && s.admits(*l)
 }
 
 // clock is now in whole milliseconds, UTC: what every store can keep.

@@ -102,7 +102,7 @@ const ruleReturnUsed = "return_token.used"
 
 // nextToken is what the stop gives back, nil if nothing.
 func (s *Service) nextToken(f StopFacts, now time.Time) *ActorToken {
-	if f.Revoked || f.Actor == nil || !f.Actor.Enabled || !f.Login.Alive(now, s.life.LoginIdle) {
+	if f.Revoked || f.Actor == nil || !f.Actor.Enabled || !s.loginLives(f.Login, now) {
 		return nil
 	}
 	before := f.Session.Before

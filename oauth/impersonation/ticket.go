@@ -108,7 +108,7 @@ func (s *Service) standing(f Facts, now time.Time) *Refusal {
 	case f.Subject == nil:
 		return deny("subject.unknown")
 	case isMachine(f.Actor.Subject): // it does not sign in
-	case !f.Login.Alive(now, s.life.LoginIdle) || f.Login.User != f.Actor.Subject:
+	case !s.loginLives(f.Login, now) || f.Login.User != f.Actor.Subject:
 		ref := deny("login.dead")
 		ref.Decision.Need, ref.Decision.Advice = []policy.Need{policy.NeedStepUp}, "Your sign-in is over."
 		return ref

@@ -167,7 +167,7 @@ func (s *Server) loginAlive(ctx context.Context, id string) (bool, error) {
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
-	return err == nil && login.Alive(s.clock(), s.life.LoginIdle), err
+	return err == nil && login.Alive(s.clock(), s.life.LoginIdle) && s.admits(login), err
 }
 
 func (s *Server) aliveSession(ctx context.Context, c tokens.Claims) (*holder, error) {

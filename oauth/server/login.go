@@ -51,7 +51,7 @@ func (s *Server) findLogin(r *http.Request) (*impersonation.Login, directory.Use
 	if err != nil {
 		return nil, directory.User{}, err
 	}
-	if !login.Alive(now, s.life.LoginIdle) || login.Upstream != "" && s.gateOf(login.Upstream) == nil { // by an upstream that was taken away
+	if !login.Alive(now, s.life.LoginIdle) || !s.admits(login) {
 		return nil, directory.User{}, nil
 	}
 	user, err := s.store.Get(ctx, login.User)

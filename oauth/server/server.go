@@ -92,7 +92,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		return nil, err
 	}
 	s.service, err = impersonation.New(impersonation.Config{
-		Issuer: s.issuer, Store: s.store, Decider: rules, Now: s.now, Logger: s.log, Tag: s.box.Tag, Trusts: s.trusted.counts,
+		Issuer: s.issuer, Store: s.store, Decider: rules, Now: s.now, Logger: s.log, Tag: s.box.Tag, Trusts: s.trusted.counts, Admits: s.admits,
 		MaxSessions: c.Limits.ActorSessions, MaxServiceSessions: c.Limits.ServiceSessions,
 		Lifetimes: impersonation.Lifetimes{
 			Ticket: s.life.Ticket, Idle: s.life.ImpersonationIdle, LoginIdle: s.life.LoginIdle,

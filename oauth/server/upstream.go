@@ -11,6 +11,7 @@ import (
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/upstream"
 )
@@ -177,6 +178,15 @@ func (u Upstream) checkNames(r policy.Registry) error {
 // gate finds by name; nil if there is none.
 func (s *Server) gate(name string) *gate {
 	return s.findGate(func(g *gate) bool { return g.name() == name })
+}
+
+// admits reports whether people may still sign in the way that l came: what came through an upstream that was taken away, or by a password
+// where there are none any more, counts no more.
+func (s *Server) admits(l impersonation.Login) bool {
+	if l.Upstream == "" {
+		return s.byPassword != LocalDisabled
+	}
+	return s.gateOf(l.Upstream) != nil
 }
 
 // gateOf finds by issuer; nil if there is none.

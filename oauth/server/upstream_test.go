@@ -635,3 +635,59 @@ func testUpstreamReplicas(t *testing.T, o options) {
 	}
 	h.failed(copied, h.back(copied, way), 400, "This page was open too long")
 }
+
+// TestUpstreamTakenAway: what people came to through an upstream, or by a password, is over once that way in is closed: cookies, tokens, their
+// renewal and impersonations. Break-glass keeps passwords.
+func TestUpstreamTakenAway(t *testing.T) { onBoth(t, testUpstreamTakenAway) }
+
+func testUpstreamTakenAway(t *testing.T, o options) {
+	for name, c := range map[string]struct {
+		local  bool // how they signed in
+		closes func(*options)
+		lives  bool
+	}{
+		"upstream kept":    {false, func(*options) {}, true},
+		"upstream gone":    {false, func(o *options) { o.upstreams = nil }, false},
+		"password kept":    {true, func(*options) {}, true},
+		"for emergencies":  {true, func(o *options) { o.local = server.LocalBreakGlass }, true},
+		"password no more": {true, func(o *options) { o.local = server.LocalDisabled }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := setupAbroad(t, o, nil)
+			h.addClientAs("shop", refreshing)
+			h.edit("ann", func(u *directory.User) { u.Identities = []oauth.Party{{Issuer: h.idp.url, Subject: "sam-there"}} })
+			cookie, _ := h.login("ann")
+			if !c.local {
+				j := jar{}
+				h.through(j, "")
+				cookie = "__Host-op=" + j["__Host-op"]
+			}
+			pair := h.granted(h.post("/oauth2/token", "shop", redeem(h.code(cookie, "shop", "openid"))))
+			actor := h.token(cookie, "app", actorScope)
+			started := h.post("/oauth2/token", "app", startForm(h.ticket(cookie, "app", "john", "read"), actor))
+			if started.status != http.StatusOK {
+				t.Fatalf("start: got %d %s", started.status, started.body)
+			}
+			changed := o
+			changed.upstreams = []server.Upstream{h.idp.upstream("corp")}
+			c.closes(&changed)
+			after := h.replica(changed)
+			for what, token := range map[string]string{"access": pair.access, "actor": actor, "impersonation": started.str("access_token")} {
+				if got := after.active(map[string]string{"access": "shop", "actor": "app", "impersonation": "app"}[what], token); got != c.lives {
+					t.Errorf("%s token: active is %t, want %t", what, got, c.lives)
+				}
+			}
+			renewed := after.post("/oauth2/token", "shop", refreshForm(pair.refresh))
+			if got := renewed.status == http.StatusOK; got != c.lives {
+				t.Errorf("renewed is %t, want %t: %s", got, c.lives, renewed.body)
+			}
+			if got := after.get("/", cookie).status == http.StatusOK; got != c.lives {
+				t.Errorf("signed in is %t, want %t", got, c.lives)
+			}
+			stopped := after.post("/oauth2/token", "app", stopForm(started.str("understudy_return_token")))
+			if got := stopped.status == http.StatusOK; got != c.lives {
+				t.Errorf("a stop gives a token: %t, want %t: %s", got, c.lives, stopped.body)
+			}
+		})
+	}
+}
