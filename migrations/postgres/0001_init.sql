@@ -154,7 +154,7 @@ CREATE INDEX login_by_upstream ON login (upstream, upstream_sid) WHERE ended_at 
 -- What another issuer said is over, so that a sign-in which was under way when it said so is none.
 CREATE TABLE upstream_end (
     upstream text NOT NULL COLLATE "C",
-    what     text NOT NULL COLLATE "C", -- 'sid' or 'sub'
+    what     text NOT NULL COLLATE "C", -- 'sid', 'sub', or 'sub-unnamed' for what has no sid
     value    text NOT NULL COLLATE "C",
     ended_at bigint, -- NULL: nothing was said, the row is there for its lock
     until_at bigint, -- the row says nothing after that

@@ -148,7 +148,7 @@ CREATE INDEX login_by_upstream ON login (upstream, upstream_sid) WHERE ended_at 
 -- What another issuer said is over, so that a sign-in which was under way when it said so is none.
 CREATE TABLE upstream_end (
     upstream TEXT NOT NULL,
-    what     TEXT NOT NULL, -- 'sid' or 'sub'
+    what     TEXT NOT NULL, -- 'sid', 'sub', or 'sub-unnamed' for what has no sid
     value    TEXT NOT NULL,
     ended_at INTEGER,
     until_at INTEGER, -- the row says nothing after that

@@ -255,18 +255,10 @@ type LoginWrite struct {
 	Proved oauth.Hash
 	// Hint is the ID token of Login.Upstream, sealed, for its end_session_endpoint; nil for none.
 	Hint []byte
-	// Subject is the sub at Login.Upstream, and Began when they were sent there: an end of all that is theirs, said at that moment or since,
-	// is one of this login too. An end of its session is that whenever it was said. Zero Began is Login.Created.
+	// Subject is the sub at Login.Upstream, and Began when they were sent there: an end of all that is theirs, said since then or up to 4 s
+	// before, is one of this login too. An end of its session is that whenever it was said. Zero Began is Login.Created.
 	Subject string
 	Began   time.Time
-}
-
-// Since is Began with its zero value resolved.
-func (w LoginWrite) Since() time.Time {
-	if w.Began.IsZero() {
-		return w.Login.Created
-	}
-	return w.Began
 }
 
 // AttemptKey is the key of Logins.Attempt for a sign-in with email, as directory.NormalEmail gives it: what was typed, whether

@@ -24,18 +24,55 @@ type UpstreamEnd struct {
 	Issuer string
 }
 
-// The rows of what is over at an upstream.
+// Over is a row of what is over at an upstream: one of its sessions, all of a subject's, or those of a subject that have no sid.
+type Over struct{ What, Value string }
+
+// The values of Over.What.
 const (
-	UpstreamSession = "sid"
-	UpstreamSubject = "sub"
+	overSession = "sid"
+	overSubject = "sub"
+	overUnnamed = "sub-unnamed"
 )
 
-// Over is the row that w sets: what it says is over, and its value.
-func (w UpstreamEnd) Over() (what, value string) {
-	if w.Session != "" {
-		return UpstreamSession, w.Session
+// Overs are the rows that w sets. Every writer takes rows in this order of kinds: sid, sub, sub-unnamed.
+func (w UpstreamEnd) Overs() (rows []Over) {
+	switch {
+	case w.Session == "":
+		return []Over{{overSubject, w.Subject}}
+	case w.Subject != "":
+		return []Over{{overSession, w.Session}, {overUnnamed, w.Subject}}
 	}
-	return UpstreamSubject, w.Subject
+	return []Over{{overSession, w.Session}}
+}
+
+// Overs are the rows of which one may end w's login.
+func (w LoginWrite) Overs() (rows []Over) {
+	if w.Login.Upstream == "" {
+		return nil
+	}
+	if w.Login.UpstreamSession != "" {
+		rows = append(rows, Over{overSession, w.Login.UpstreamSession})
+	}
+	if w.Subject != "" {
+		rows = append(rows, Over{overSubject, w.Subject})
+	}
+	if w.Subject != "" && w.Login.UpstreamSession == "" {
+		rows = append(rows, Over{overUnnamed, w.Subject})
+	}
+	return rows
+}
+
+// clocksApart is how far the clocks of two replicas may be from each other: each is at most 2 s from the store's, or not ready.
+const clocksApart = 4 * time.Second
+
+// Ended reports whether the row, which was set at ended, is an end of w's login: one of its session whenever it was set, any other unless they
+// were sent to the upstream after that by any clock.
+func (w LoginWrite) Ended(row Over, ended time.Time) bool {
+	since := w.Began
+	if since.IsZero() {
+		since = w.Login.Created
+	}
+	return row.What == overSession || !ended.Before(since.Add(-clocksApart))
 }
 
 // Space is where Once is kept.

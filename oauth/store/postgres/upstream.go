@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -28,16 +29,12 @@ const (
 
 // notOver answers impersonation.ErrChanged if the upstream of w's login has said that it is over.
 func (t *tx) notOver(ctx context.Context, w store.LoginWrite) error {
-	l := w.Login
-	for _, row := range []struct{ what, value string }{{store.UpstreamSession, l.UpstreamSession}, {store.UpstreamSubject, w.Subject}} {
-		if l.Upstream == "" || row.value == "" {
-			continue
-		}
+	for _, row := range w.Overs() {
 		var ended *int64
-		if err := t.QueryRow(ctx, lockUpstreamEnd, l.Upstream, row.what, row.value, ms(l.Expires)).Scan(&ended); err != nil {
+		if err := t.QueryRow(ctx, lockUpstreamEnd, w.Login.Upstream, row.What, row.Value, ms(w.Login.Expires)).Scan(&ended); err != nil {
 			return err
 		}
-		if ended != nil && (row.what == store.UpstreamSession || *ended >= w.Since().UnixMilli()) {
+		if ended != nil && w.Ended(row, time.UnixMilli(*ended)) {
 			return impersonation.ErrChanged
 		}
 	}
@@ -46,8 +43,7 @@ func (t *tx) notOver(ctx context.Context, w store.LoginWrite) error {
 
 // EndUpstream implements store.Logins.
 func (s *Store) EndUpstream(ctx context.Context, w store.UpstreamEnd) ([]impersonation.Ended, error) {
-	what, value := w.Over()
-	if err := store.CheckKeys(w.Upstream, value, w.Space(), w.Once); err != nil {
+	if err := store.CheckKeys(w.Upstream, w.Session, w.Subject, w.Space(), w.Once); err != nil {
 		return nil, failed("ending what an upstream says is over", err)
 	}
 	return s.ending(ctx, "ending what an upstream says is over", func(ctx context.Context, t *tx) (all []impersonation.Ended, err error) {
@@ -56,8 +52,10 @@ func (s *Store) EndUpstream(ctx context.Context, w store.UpstreamEnd) ([]imperso
 				return nil, spent(err)
 			}
 		}
-		if _, err := exec(ctx, t, putUpstreamEnd, w.Upstream, what, value, ms(w.Now), ms(w.Until)); err != nil {
-			return nil, err
+		for _, row := range w.Overs() {
+			if _, err := exec(ctx, t, putUpstreamEnd, w.Upstream, row.What, row.Value, ms(w.Now), ms(w.Until)); err != nil {
+				return nil, err
+			}
 		}
 		logins, err := t.upstreamLogins(ctx, w)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/store"
@@ -24,18 +25,14 @@ const (
 
 // notOver answers impersonation.ErrChanged if the upstream of w's login has said that it is over.
 func (c *conn) notOver(ctx context.Context, w store.LoginWrite) error {
-	l := w.Login
-	for _, row := range []struct{ what, value string }{{store.UpstreamSession, l.UpstreamSession}, {store.UpstreamSubject, w.Subject}} {
-		if l.Upstream == "" || row.value == "" {
-			continue
-		}
+	for _, row := range w.Overs() {
 		var ended int64
-		err := c.row(ctx, selectUpstreamEnd, []any{l.Upstream, row.what, row.value}, []any{&ended})
+		err := c.row(ctx, selectUpstreamEnd, []any{w.Login.Upstream, row.What, row.Value}, []any{&ended})
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 		case err != nil:
 			return err
-		case row.what == store.UpstreamSession, ended >= w.Since().UnixMilli():
+		case w.Ended(row, time.UnixMilli(ended)):
 			return impersonation.ErrChanged
 		}
 	}
@@ -44,8 +41,7 @@ func (c *conn) notOver(ctx context.Context, w store.LoginWrite) error {
 
 // EndUpstream implements store.Logins.
 func (s *Store) EndUpstream(ctx context.Context, w store.UpstreamEnd) ([]impersonation.Ended, error) {
-	what, value := w.Over()
-	if err := store.CheckKeys(w.Upstream, value, w.Space(), w.Once); err != nil {
+	if err := store.CheckKeys(w.Upstream, w.Session, w.Subject, w.Space(), w.Once); err != nil {
 		return nil, failed("ending what an upstream says is over", err)
 	}
 	return s.ending(ctx, "ending what an upstream says is over", func(ctx context.Context, c *conn) (all []impersonation.Ended, err error) {
@@ -54,8 +50,10 @@ func (s *Store) EndUpstream(ctx context.Context, w store.UpstreamEnd) ([]imperso
 				return nil, spent(err)
 			}
 		}
-		if _, err := c.exec(ctx, putUpstreamEnd, w.Upstream, what, value, ms(w.Now), ms(w.Until)); err != nil {
-			return nil, err
+		for _, row := range w.Overs() {
+			if _, err := c.exec(ctx, putUpstreamEnd, w.Upstream, row.What, row.Value, ms(w.Now), ms(w.Until)); err != nil {
+				return nil, err
+			}
 		}
 		logins, err := c.upstreamLogins(ctx, w)
 		if err != nil {

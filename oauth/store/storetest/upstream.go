@@ -119,10 +119,25 @@ var upstreamCases = []testCase{
 		unsaid := k.through(ann, "a")
 		unsaid.Began = time.Time{}
 		k.wantErr("begun nobody knows when", k.store.CreateLogin(k.Context(), unsaid), impersonation.ErrChanged)
+		skewed := k.through(ann, "a")
+		skewed.Began = k.now.Add(4 * time.Second)
+		k.wantErr("begun after it, but perhaps not by that clock", k.store.CreateLogin(k.Context(), skewed), impersonation.ErrChanged)
 		later := k.through(ann, "a")
-		later.Began = k.now.Add(time.Millisecond)
+		later.Began = k.now.Add(4*time.Second + time.Millisecond)
 		k.ok(k.store.CreateLogin(k.Context(), later))
 		k.signInThrough(john, "a")
+	}},
+	{"upstream/under-way-both", "a sign-in that was under way when a message named both opens nothing if it has no sid; the next one does", func(k *kit) {
+		k.known(ann)
+		_, err := k.store.EndUpstream(k.Context(), k.says("a", "00u-"+ann))
+		k.ok(err)
+		k.wantErr("without a sid", k.store.CreateLogin(k.Context(), k.through(ann, "")), impersonation.ErrChanged)
+		k.wantErr("with that sid", k.store.CreateLogin(k.Context(), k.through(ann, "a")), impersonation.ErrChanged)
+		k.signInThrough(ann, "b")
+		k.signInThrough(john, "")
+		later := k.through(ann, "")
+		later.Began = k.now.Add(time.Minute)
+		k.ok(k.store.CreateLogin(k.Context(), later))
 	}},
 	{"upstream/once", "a message counts once, and what it would have ended the second time lives", func(k *kit) {
 		k.known(ann)
@@ -131,7 +146,7 @@ var upstreamCases = []testCase{
 		_, err := k.store.EndUpstream(k.Context(), end)
 		k.ok(err)
 		w := k.through(ann, "a")
-		w.Began = k.now.Add(time.Second)
+		w.Began = k.now.Add(5 * time.Second)
 		k.ok(k.store.CreateLogin(k.Context(), w))
 		end.Now = k.now.Add(time.Minute)
 		_, err = k.store.EndUpstream(k.Context(), end)
