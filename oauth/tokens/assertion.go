@@ -43,7 +43,7 @@ func VerifyAssertion(token string, e ExpectAssertion) (Assertion, error) {
 	if err != nil {
 		return Assertion{}, err
 	}
-	if err := j.verify(e.Keys); err != nil {
+	if err := j.verify(e.Keys, maxKeys); err != nil {
 		return Assertion{}, err
 	}
 	c, err := j.assertionClaims()

@@ -94,7 +94,7 @@ func VerifyForeign(token string, e ExpectForeign) (Foreign, error) {
 	if !slices.Contains(e.Algorithms, j.alg) {
 		return Foreign{}, fmt.Errorf("%w: alg is not one that the issuer may sign with", ErrSignature)
 	}
-	if err := j.verify(e.Keys); err != nil {
+	if err := j.verify(e.Keys, maxIssuerKeys); err != nil {
 		return Foreign{}, err
 	}
 	if err := e.check(c); err != nil {

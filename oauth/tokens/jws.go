@@ -25,7 +25,7 @@ func VerifyJWS(token string, keys []PublicKey) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := j.verify(keys); err != nil {
+	if err := j.verify(keys, maxKeys); err != nil {
 		return nil, err
 	}
 	return j.payload, nil
@@ -105,10 +105,10 @@ func (j *jws) set(m member) error {
 	return nil
 }
 
-// verify finds the key among keys that signed j.
-func (j jws) verify(keys []PublicKey) error {
-	if len(keys) > maxKeys {
-		return fmt.Errorf("%w: more than %d keys to try", ErrKey, maxKeys)
+// verify finds the key among keys, of which there may be most, that signed j.
+func (j jws) verify(keys []PublicKey, most int) error {
+	if len(keys) > most {
+		return fmt.Errorf("%w: more than %d keys to try", ErrKey, most)
 	}
 	for _, k := range keys {
 		if (j.kid == "" || j.kid == k.ID) && j.signedBy(k) {

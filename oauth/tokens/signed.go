@@ -45,7 +45,7 @@ func VerifySigned(token string, e ExpectSigned) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := j.verify(keys); err != nil {
+	if err := j.verify(keys, maxIssuerKeys); err != nil {
 		return nil, err
 	}
 	return j.payload, nil
