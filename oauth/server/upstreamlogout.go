@@ -41,11 +41,8 @@ func (s *Server) endThrough(ctx context.Context, g *gate, token string) error {
 	asked, cancel := atUpstream(ctx)
 	defer cancel()
 	over, err := g.provider.Logout(asked, token)
-	switch {
-	case errors.Is(err, upstream.ErrUnavailable):
-		return &wireError{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "The provider's keys cannot be read now.", RetryAfter: upstreamWithin, cause: err}
-	case err != nil:
-		return errLogoutToken
+	if err != nil {
+		return s.logoutRefused(ctx, g, err)
 	}
 	now := s.clock()
 	ended, err := s.store.EndUpstream(ctx, store.UpstreamEnd{
@@ -59,4 +56,16 @@ func (s *Server) endThrough(ctx context.Context, g *gate, token string) error {
 		s.log.InfoContext(ctx, g.label()+" ended sign-ins", "upstream", g.name(), "impersonations", len(ended), "request_id", requestID(ctx))
 	}
 	return err
+}
+
+// logoutRefused is the answer to a token that ends nothing. Where that may be for want of its keys the sender is to come again, or a sign-in
+// that is over would live on.
+func (s *Server) logoutRefused(ctx context.Context, g *gate, why error) error {
+	if s.strangers.Allow() {
+		s.log.WarnContext(ctx, "a logout token of "+g.label()+" came to nothing", "upstream", g.name(), "error", why, "request_id", requestID(ctx))
+	}
+	if errors.Is(why, upstream.ErrUnavailable) || errors.Is(why, upstream.ErrDocument) {
+		return &wireError{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "The provider's keys cannot be read now.", RetryAfter: upstreamWithin, cause: why}
+	}
+	return errLogoutToken
 }

@@ -4,7 +4,9 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/directory"
@@ -74,4 +76,36 @@ func testUpstreamLogout(t *testing.T, o options) {
 		t.Errorf("a second time: got %d", r.status)
 	}
 	h.sound(token)
+}
+
+// TestUpstreamLogoutComesAgain: where the keys cannot be had, or may be newer than those at hand, the sender is told to come again, and the log tells
+// of it; a token that is none is refused for good.
+func TestUpstreamLogoutComesAgain(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]http.HandlerFunc{
+		"not found": http.NotFound,
+		"a page":    func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) },
+		"an error":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := setupAbroad(t, options{}, nil)
+			token := h.over(nil)
+			h.idp.breaks(broken)
+			if r := h.told(token); r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
+				t.Errorf("got %d %v; want 503 and when to come again", r.status, r.header)
+			}
+			if !strings.Contains(h.logs.String(), "a logout token of Acme corp came to nothing") {
+				t.Errorf("the log has %s", h.logs)
+			}
+			h.idp.breaks(nil)
+			h.clock.advance(11 * time.Second)
+			if r := h.told(token); r.status != http.StatusOK {
+				t.Errorf("when it came again: got %d %s", r.status, r.body)
+			}
+			if r := h.told(h.over(map[string]any{"aud": "other"})); r.status != http.StatusBadRequest {
+				t.Errorf("one for somebody else: got %d", r.status)
+			}
+		})
+	}
 }

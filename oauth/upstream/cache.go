@@ -59,15 +59,17 @@ func (c *cache[T]) get(ctx context.Context) (T, error) {
 	return c.wait(ctx, now)
 }
 
-// renew gives a value fetched within renewAfter, since something was missing in the one at hand.
-func (c *cache[T]) renew(ctx context.Context) (T, error) {
+// renew gives a value fetched within renewAfter, since something was missing in the one at hand. anew is whether it was fetched for that: if
+// not, what is missing may have come since.
+func (c *cache[T]) renew(ctx context.Context) (value T, anew bool, err error) {
 	c.mu.Lock()
 	now := c.now()
 	if c.flight == nil && now.Before(c.tried.Add(renewAfter)) {
 		defer c.mu.Unlock()
-		return c.value, c.err
+		return c.value, false, c.err
 	}
-	return c.wait(ctx, now)
+	value, err = c.wait(ctx, now)
+	return value, true, err
 }
 
 // wait unlocks c and waits for a fetch: the one that is under way, or its own.

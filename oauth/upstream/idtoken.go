@@ -27,7 +27,7 @@ var idTokenTypes = []string{"", "jwt"}
 
 // verifyIDToken reads an ID token that came for r beside accessToken (OpenID Connect Core §3.1.3.7).
 func (p *Provider) verifyIDToken(ctx context.Context, idToken, accessToken string, r AuthRequest) (*object, error) {
-	payload, claims, err := p.open(ctx, "id_token", idToken, idTokenTypes, maxIDToken)
+	payload, claims, err := p.open(ctx, "id_token", idToken, idTokenTypes, maxIDToken, p.issuer.Keys)
 	if err != nil {
 		return nil, err
 	}
@@ -46,10 +46,11 @@ func (p *Provider) verifyIDToken(ctx context.Context, idToken, accessToken strin
 }
 
 // open verifies a JWT of the issuer, which the error calls what, and gives its claims.
-func (p *Provider) open(ctx context.Context, what, token string, types []string, most int) ([]byte, *object, error) {
+func (p *Provider) open(ctx context.Context, what, token string, types []string, most int,
+	keys func(context.Context, string) ([]tokens.PublicKey, error)) ([]byte, *object, error) {
 	payload, err := tokens.VerifySigned(token, tokens.ExpectSigned{
 		Types: types, Algorithms: p.c.Algorithms, MaxLength: most,
-		Keys: func(kid string) ([]tokens.PublicKey, error) { return p.issuer.Keys(ctx, kid) },
+		Keys: func(kid string) ([]tokens.PublicKey, error) { return keys(ctx, kid) },
 	})
 	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrDocument) {
 		return nil, nil, err

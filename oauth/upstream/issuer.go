@@ -76,18 +76,33 @@ func (i *Issuer) URL() string { return i.url }
 // answer; who asks meanwhile does not wait. For a kid that is not among them they are fetched anew, but every 10 s at most,
 // since anybody can make one up: a key counts 10 s after it is first used at the latest.
 func (i *Issuer) Keys(ctx context.Context, kid string) ([]tokens.PublicKey, error) {
+	found, _, err := i.find(ctx, kid)
+	return found, err
+}
+
+// keysOrLater is Keys for what the issuer will send again if told to: it fails with ErrUnavailable where the kid is not known and
+// was not asked for, since others, who make them up, have just had us ask.
+func (i *Issuer) keysOrLater(ctx context.Context, kid string) ([]tokens.PublicKey, error) {
+	found, asked, err := i.find(ctx, kid)
+	if err == nil && !asked && len(found) == 0 {
+		err = fmt.Errorf("%w: kid is not known, and the keys were asked for a moment ago", ErrUnavailable)
+	}
+	return found, err
+}
+
+// find is Keys; asked is whether the keys were fetched for a kid that was not among them.
+func (i *Issuer) find(ctx context.Context, kid string) (found []tokens.PublicKey, asked bool, err error) {
 	keys, err := i.keys.get(ctx)
 	if err != nil || kid == "" {
-		return slices.Clone(keys), err
+		return slices.Clone(keys), false, err
 	}
-	found := withID(keys, kid)
-	if len(found) > 0 {
-		return found, nil
+	if found = withID(keys, kid); len(found) > 0 {
+		return found, false, nil
 	}
-	if keys, err = i.keys.renew(ctx); err != nil {
-		return nil, err
+	if keys, asked, err = i.keys.renew(ctx); err != nil {
+		return nil, asked, err
 	}
-	return withID(keys, kid), nil
+	return withID(keys, kid), asked, nil
 }
 
 func withID(keys []tokens.PublicKey, kid string) []tokens.PublicKey {

@@ -36,9 +36,10 @@ type Ended struct {
 }
 
 // Logout verifies a logout token (OpenID Connect Back-Channel Logout §2.6) that anybody may have sent. It fails with ErrAnswer,
-// ErrDocument where a claim is of a wrong form, or ErrUnavailable.
+// with ErrDocument where a claim is of a wrong form, or the keys are, and with ErrUnavailable, also for a kid that is not known where the
+// keys were asked for a moment ago: it may be new since, so let the issuer come again.
 func (p *Provider) Logout(ctx context.Context, logoutToken string) (Ended, error) {
-	payload, c, err := p.open(ctx, "logout_token", logoutToken, logoutTypes, tokens.MaxLength)
+	payload, c, err := p.open(ctx, "logout_token", logoutToken, logoutTypes, tokens.MaxLength, p.issuer.keysOrLater)
 	if err != nil {
 		return Ended{}, err
 	}

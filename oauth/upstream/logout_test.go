@@ -83,6 +83,10 @@ func TestForgedLogoutTokens(t *testing.T) {
 	all = append(all, forgery{"an ID token", f.idToken(r, nil), upstream.ErrAnswer}, forgery{"an ID token without nonce", f.idToken(r, map[string]any{"nonce": nil, "jti": "j"}), upstream.ErrAnswer})
 	for _, c := range all {
 		got, err := p.Logout(t.Context(), c.token)
+		if errors.Is(err, upstream.ErrUnavailable) { // a kid that the issuer was not asked for, and is when it comes again
+			f.clk.pass(11 * time.Second)
+			got, err = p.Logout(t.Context(), c.token)
+		}
 		if !errors.Is(err, c.want) || got != (upstream.Ended{}) {
 			t.Errorf("%s: got %+v, %v; want %v", c.name, got, err, c.want)
 			continue
@@ -93,7 +97,10 @@ func TestForgedLogoutTokens(t *testing.T) {
 		t.Errorf("the good one: %v", err)
 	}
 	other := newFake(t)
-	if _, err := other.provider(nil).Logout(t.Context(), sign(map[string]any{"iss": other.url})); !errors.Is(err, upstream.ErrAnswer) {
+	elsewhere := other.provider(nil)
+	elsewhere.Logout(t.Context(), sign(map[string]any{"iss": other.url}))
+	other.clk.pass(11 * time.Second)
+	if _, err := elsewhere.Logout(t.Context(), sign(map[string]any{"iss": other.url})); !errors.Is(err, upstream.ErrAnswer) {
 		t.Errorf("at another issuer, with its iss: got %v; want ErrAnswer", err)
 	}
 	down := newFake(t)
@@ -139,5 +146,47 @@ func TestEndSessionURL(t *testing.T) {
 	f.answer(discoveryPath, says(""))
 	if _, _, err := f.provider(nil).EndSessionURL(t.Context(), "", ""); !errors.Is(err, upstream.ErrDocument) {
 		t.Errorf("a document that cannot be read: got %v", err)
+	}
+}
+
+// TestLogoutByANewKey: a logout token by a key that the issuer has just begun to use is not refused for good where strangers, with kids that they
+// made up, have used up the asking; it counts when it comes again.
+func TestLogoutByANewKey(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	p := f.provider(nil)
+	if _, err := p.Logout(t.Context(), jwt(t, f.signer(), nil, f.logoutClaims())); err != nil {
+		t.Fatal(err)
+	}
+	f.clk.pass(11 * time.Second)
+	stranger := newKey(t, "ES256")
+	if _, err := p.Logout(t.Context(), jwt(t, stranger, nil, f.logoutClaims())); !errors.Is(err, upstream.ErrAnswer) {
+		t.Errorf("a kid that was asked for: got %v; want ErrAnswer", err)
+	}
+	fresh := newKey(t, "ES256")
+	f.publish(f.keys[0], fresh)
+	for _, k := range []key{stranger, fresh} {
+		if _, err := p.Logout(t.Context(), jwt(t, k, nil, f.logoutClaims())); !errors.Is(err, upstream.ErrUnavailable) {
+			t.Errorf("a kid that was not asked for: got %v; want ErrUnavailable", err)
+		}
+	}
+	f.clk.pass(11 * time.Second)
+	p.Logout(t.Context(), jwt(t, stranger, nil, f.logoutClaims()))
+	if _, err := p.Logout(t.Context(), jwt(t, fresh, nil, f.logoutClaims())); err != nil {
+		t.Errorf("the new key, behind a stranger: %v", err)
+	}
+}
+
+// TestManyKeys: an issuer may have as many keys as are read, also where its tokens have no kid.
+func TestManyKeys(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	for len(f.keys) < 32 {
+		f.publish(append(f.keys, newKey(t, "EdDSA"))...)
+	}
+	last := f.keys[31]
+	last.ID = ""
+	if _, err := f.provider(nil).Logout(t.Context(), jwt(t, last, map[string]any{"kid": nil}, f.logoutClaims())); err != nil {
+		t.Error(err)
 	}
 }
