@@ -82,6 +82,9 @@ func TestBreakGlassFailed(t *testing.T) {
 	if r.status != http.StatusUnauthorized || !strings.Contains(r.body, `name="password"`) || !strings.Contains(r.body, "raises an alarm") || strings.Contains(r.body, "Continue with") {
 		t.Errorf("got %d\n%s", r.status, r.body)
 	}
+	if log := h.logs.String(); !strings.Contains(log, `level=WARN msg="a break-glass sign-in failed" address=127.0.0.1`) || strings.Contains(log, "ann@") {
+		t.Errorf("the log has %s", log)
+	}
 }
 
 // TestNoPasswords: where passwords are disabled no page has a form for one and no request gets anybody in by one, whatever its query says.
@@ -100,8 +103,9 @@ func TestNoPasswords(t *testing.T) {
 			t.Errorf("POST %s: got %d", at, r.status)
 		}
 	}
-	cookie, _ := h.login("ann")
-	if r := h.get("/sign-in/second-factor?return_to=%2F", cookie); r.status != http.StatusForbidden {
+	j := jar{}
+	h.through(j, "")
+	if r := h.get("/sign-in/second-factor?return_to=%2F", j.header()); r.status != http.StatusForbidden {
 		t.Errorf("a second factor for a password: got %d", r.status)
 	}
 }

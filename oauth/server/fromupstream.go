@@ -19,6 +19,10 @@ import (
 // upstreamWithin is how long an upstream may keep somebody waiting, with all that is fetched of it for one page.
 const upstreamWithin = 3 * time.Second
 
+// crossingsPerMinute is of one network: each that comes back is a row here and a request to the upstream, and anybody can come back. A house
+// full of people may begin its day at once.
+const crossingsPerMinute = 300
+
 // spaceCrossing is where used states are kept.
 const spaceCrossing = "upstream-state"
 
@@ -108,13 +112,13 @@ func faultOf(ctx context.Context, err error) page.UpstreamFault {
 }
 
 // upstreamFailed writes the page and a line, of which there may be as many as strangers like to cause.
-func (s *Server) upstreamFailed(w http.ResponseWriter, r *http.Request, g *gate, fault page.UpstreamFault, returnTo string, why error, more ...any) {
+func (s *Server) upstreamFailed(w http.ResponseWriter, r *http.Request, g *gate, fault page.UpstreamFault, returnTo string, why error) {
 	if ctx := r.Context(); s.strangers.Allow() {
 		attrs := []any{"upstream", g.name(), "issuer", g.Provider.Issuer.URL, "fault", string(fault), "request_id", requestID(ctx)}
 		if why != nil {
 			attrs = append(attrs, "error", why)
 		}
-		s.log.WarnContext(ctx, "a sign-in through "+g.label()+" came to nothing", append(attrs, more...)...)
+		s.log.WarnContext(ctx, "a sign-in through "+g.label()+" came to nothing", attrs...)
 	}
 	s.pages.UpstreamFailed(w, r, fault, g.label(), s.signInURL(returnTo, noDemand)+"&out=1")
 }
@@ -135,6 +139,10 @@ func (s *Server) fromUpstream(w http.ResponseWriter, r *http.Request) {
 	c := s.crossingOf(r, g.name(), f.Get("state"))
 	if c == nil || f.Has("code") == f.Has("error") {
 		s.upstreamFailed(w, r, g, page.UpstreamExpired, "/", nil)
+		return
+	}
+	if err := s.crossings.spend(network(s.proxies.address(r)), s.clock()); err != nil {
+		s.errorPage(w, r, err)
 		return
 	}
 	s.setCookie(w, crossingCookie(c.State), "", -1)
@@ -181,7 +189,7 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request, g *gate, c cross
 	case err != nil:
 		s.errorPage(w, r, err)
 	case fault != "":
-		s.upstreamFailed(w, r, g, fault, c.returnTo(), nil, "subject", id.Subject)
+		s.upstreamFailed(w, r, g, fault, c.returnTo(), nil)
 	default:
 		s.openLogin(w, r, o)
 	}
@@ -234,11 +242,9 @@ func amrValue(s string) bool {
 	return s != "" && len(s) <= 64
 }
 
-// upstreamSkew is how far an upstream's clock may be from ours.
-const upstreamSkew = 30 * time.Second
-
-// authTime is when they signed in there, and whether that is as lately as c asked. An upstream that does not say counts as if it were
-// as long ago as a login can last, and so as fresh for nothing.
+// authTime is when they signed in there, by their clock, and whether that is as lately as c asked by ours: what an upstream that ignores
+// prompt=login had before must not pass for what was asked, so nothing is added for clocks that differ. An upstream that does not say counts as
+// if it were as long ago as a login can last, and so as fresh for nothing.
 func (s *Server) authTime(c crossing, said time.Time) (at time.Time, fresh bool) {
 	now := s.clock()
 	if said.IsZero() {
@@ -247,15 +253,5 @@ func (s *Server) authTime(c crossing, said time.Time) (at time.Time, fresh bool)
 	if at = said; at.After(now) {
 		at = now
 	}
-	if c.MaxAge < 0 {
-		return at, true
-	}
-	wanted := c.Began.Add(-c.MaxAge)
-	if at.Before(wanted.Add(-upstreamSkew)) {
-		return at, false
-	}
-	if at.Before(wanted) { // by their clock it was later than by ours
-		at = wanted
-	}
-	return at, true
+	return at, c.MaxAge < 0 || !at.Before(c.Began.Add(-c.MaxAge).Truncate(time.Second)) // auth_time has whole seconds
 }

@@ -152,10 +152,13 @@ func (s *Server) alive(ctx context.Context, c tokens.Claims) (*holder, error) {
 		return nil, err
 	}
 	user, err := s.store.Get(ctx, g.User)
-	if errors.Is(err, directory.ErrNotFound) || err == nil && !(user.Enabled && hasName(user, g.Subject)) {
+	if errors.Is(err, directory.ErrNotFound) || err == nil && !user.Enabled {
 		return nil, nil
 	}
 	if err != nil {
+		return nil, err
+	}
+	if named, err := s.stillNamed(ctx, g, user); err != nil || !named {
 		return nil, err
 	}
 	return &holder{name: g.Name(), subject: user}, nil

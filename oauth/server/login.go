@@ -235,6 +235,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.errorPage(w, r, err)
 	case k == nil:
+		s.breakGlassFailed(r)
 		s.signInFailed(w, r, p, f.Get("email"), locked)
 	case k.user.SecondFactor:
 		s.askCode(w, r, *k, p.returnTo)
@@ -244,6 +245,13 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 }
 
 var errNoPasswords = &wireError{Status: http.StatusForbidden, Code: "access_denied", Description: "Nobody signs in here with a password of understudy."}
+
+// breakGlassFailed raises the alarm for a guess where a password is for emergencies, with as many lines as strangers may cause.
+func (s *Server) breakGlassFailed(r *http.Request) {
+	if ctx := r.Context(); s.byPassword == LocalBreakGlass && s.strangers.Allow() {
+		s.log.WarnContext(ctx, "a break-glass sign-in failed", "address", s.proxies.address(r), "request_id", requestID(ctx))
+	}
+}
 
 func (s *Server) signInFailed(w http.ResponseWriter, r *http.Request, p signInPage, email string, locked time.Time) {
 	v, status := s.signInView(r.Context(), p), http.StatusUnauthorized

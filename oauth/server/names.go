@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/ory/fosite"
@@ -49,9 +48,17 @@ func keptName(fc fosite.Client, sub string) string {
 	return sub
 }
 
-// hasName reports whether u, who was just read, has the sub that a grant keeps: a link that is gone takes its tokens with it.
-func hasName(u directory.User, sub string) bool {
-	return sub == "" || slices.ContainsFunc(u.Identities, func(p oauth.Party) bool { return p.Subject == sub })
+// stillNamed reports whether u, who was just read, has at the issuer by which the client of g knows people the sub that g keeps: a link that
+// is gone takes its tokens with it.
+func (s *Server) stillNamed(ctx context.Context, g store.Grant, u directory.User) (bool, error) {
+	if g.Subject == "" {
+		return true, nil
+	}
+	c, err := s.client(ctx, g.Client)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && s.nameFor(c, u) == g.Subject, err
 }
 
 // userNamed finds whom c means by sub: the ID is "" for nobody, and named is zero where c knows people by their IDs.

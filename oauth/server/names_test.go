@@ -272,11 +272,7 @@ func testChangedName(t *testing.T, o options) {
 		if e := h.entry(audit.KindEnd); e.Session != s.sid || e.Fields["reason"] != "changed" {
 			t.Errorf("%s: the trail says %v of %s", what, e.Fields, e.Session)
 		}
-		if what != "another issuer" { // which only who changes it can tell: the grant keeps the sub alone
-			h.dead(what, "mapped", g)
-		} else {
-			refused(t, h.post("/oauth2/token", "mapped", refreshForm(g.refresh)), http.StatusBadRequest, "invalid_grant")
-		}
+		h.dead(what, "mapped", g)
 		refused(t, h.post("/oauth2/token", "mapped", redeem(code)), http.StatusBadRequest, "invalid_grant")
 	}
 	// The actor's name.

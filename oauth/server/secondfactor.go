@@ -116,6 +116,7 @@ func (s *Server) signInCode(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.errorPage(w, r, err)
 	case user == nil:
+		s.breakGlassFailed(r)
 		v, status := s.codeView(r, q), http.StatusUnauthorized
 		v.Failed = true
 		if wait := locked.Sub(s.clock()); wait > 0 {

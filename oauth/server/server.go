@@ -58,6 +58,7 @@ type Server struct {
 	starts    starts
 	guesses   guesses
 	pushes    *limits // pushed requests of public clients, by client and network
+	crossings *limits // who comes back from an upstream, by network
 	vouching  *vouch.Voucher
 	teller    *teller
 	askers    []*asker
@@ -84,6 +85,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		starts:    newStarts(c.Limits.ActorStarts),
 		guesses:   newGuesses(c.Limits.ClientFailures),
 		pushes:    newLimits(pushesPerMinute),
+		crossings: newLimits(crossingsPerMinute),
 	}
 	if s.trusted, err = newTrusted(c); err != nil {
 		return nil, err

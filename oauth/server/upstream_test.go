@@ -691,3 +691,30 @@ func testUpstreamTakenAway(t *testing.T, o options) {
 		})
 	}
 }
+
+// TestUpstreamCrossingsAreLimited: who comes back again and again from one network waits, before anything is stored or the upstream is asked.
+func TestUpstreamCrossingsAreLimited(t *testing.T) {
+	t.Parallel()
+	h := setupAbroad(t, options{}, nil)
+	j := jar{}
+	q := h.out(j, "").Query()
+	back := "/sign-in/callback/corp?" + url.Values{"error": {"access_denied"}, "state": {q.Get("state")}, "iss": {h.idp.url}}.Encode()
+	for range 300 {
+		h.get(back, j.header())
+	}
+	used := len(h.base.dump(t)["jti_seen"])
+	if r := h.get(back, j.header()); r.status != http.StatusTooManyRequests || r.header.Get("Retry-After") == "" {
+		t.Errorf("got %d", r.status)
+	}
+	fresh := jar{}
+	if r := h.through(fresh, ""); r.status != http.StatusTooManyRequests || fresh["__Host-op"] != "" || len(fresh) != 1 {
+		t.Errorf("another browser of that network: got %d with %d cookies", r.status, len(fresh))
+	}
+	if after := len(h.base.dump(t)["jti_seen"]); after != used {
+		t.Errorf("%d rows more", after-used)
+	}
+	h.clock.advance(time.Minute)
+	if r := h.through(fresh, ""); r.status != http.StatusSeeOther {
+		t.Errorf("a minute later: got %d", r.status)
+	}
+}

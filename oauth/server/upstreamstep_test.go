@@ -39,6 +39,9 @@ func TestUpstreamStepUp(t *testing.T) {
 	hours := func(n int) func(*abroad) any {
 		return func(h *abroad) any { return h.clock.Now().Add(-time.Duration(n) * time.Hour).Unix() }
 	}
+	ago := func(seconds int) func(h *abroad) any {
+		return func(h *abroad) any { return h.clock.Now().Add(-time.Duration(seconds) * time.Second).Unix() }
+	}
 	for name, c := range map[string]struct {
 		asked  url.Values // by the app
 		passed url.Values // on to the upstream
@@ -53,6 +56,8 @@ func TestUpstreamStepUp(t *testing.T) {
 		"max_age of nothing":      {url.Values{"max_age": {"0"}}, url.Values{"max_age": {"0"}, "prompt": {"login"}}, hours(2), nil, stale},
 		"prompt":                  {url.Values{"prompt": {"login"}}, url.Values{"max_age": {"0"}, "prompt": {"login"}}, hours(0), nil, ""},
 		"prompt, ignored":         {url.Values{"prompt": {"login"}}, url.Values{"max_age": {"0"}, "prompt": {"login"}}, hours(2), nil, stale},
+		"max_age, not by far":     {url.Values{"max_age": {"60"}}, url.Values{"max_age": {"60"}}, ago(65), nil, stale},
+		"prompt, a moment before": {url.Values{"prompt": {"login"}}, url.Values{"max_age": {"0"}, "prompt": {"login"}}, ago(1), nil, stale},
 		"prompt, kept quiet":      {url.Values{"prompt": {"login"}}, url.Values{"max_age": {"0"}, "prompt": {"login"}}, nil, nil, stale},
 		"acr":                     {url.Values{"acr_values": {oauth.ACRMFA}}, url.Values{"acr_values": {"urn:idp:mfa urn:idp:strong"}}, hours(2), map[string]any{"acr": "urn:idp:mfa"}, ""},
 		"acr by amr":              {url.Values{"acr_values": {oauth.ACRMFA}}, url.Values{"acr_values": {"urn:idp:mfa urn:idp:strong"}}, hours(2), map[string]any{"amr": []string{"hwk"}}, ""},
