@@ -57,8 +57,8 @@ type Config struct {
 	// Failed counts a token that does not count, and tells for how long its sender must wait before the next; 0 for not at all. Nil
 	// counts nothing.
 	Failed func(*http.Request) time.Duration
-	// Wait tells for how long the sender must wait, and counts nothing. It is asked before a token that has not counted yet is looked up.
-	// Nil is not at all.
+	// Wait tells for how long the sender must wait, and counts nothing. It is asked before a token that has not counted yet, as far as
+	// this Handler knows, is looked up: a source that is new to the process waits with whoever guesses at its address. Nil is not at all.
 	Wait func(*http.Request) time.Duration
 	// RequestID is the id under which a request is known in log and trail. Nil gives none.
 	RequestID func(context.Context) string
