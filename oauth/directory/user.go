@@ -46,7 +46,7 @@ func NormalEmail(email string) (string, error) {
 // NormalEmail gives. Times are not looked at.
 func (u User) Validate() error {
 	if !validID(u.ID) || u.ID == "cli" || strings.HasPrefix(u.ID, "scim:") { // who else ends sessions: impersonation.EndWrite.EndedBy
-		return fmt.Errorf("id: must be 1 to %d printable ASCII characters without space, neither cli nor beginning with %s or scim:", MaxID, oauth.ClientPrefix)
+		return fmt.Errorf("id: must be 1 to %d printable ASCII characters without space, not cli, and begin with neither scim: nor %s", MaxID, oauth.ClientPrefix)
 	}
 	if normal, err := NormalEmail(u.Email); err != nil {
 		return fmt.Errorf("email: %w", err)
