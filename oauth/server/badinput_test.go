@@ -199,7 +199,7 @@ func (l *lent) pageEndpoints() map[string]endpoint {
 	}
 	wanted := append(slices.Clone(app), parameter{name: "state", needed: true, shape: strings.Repeat("s", 513)}, parameter{name: "subject"},
 		parameter{name: "reason", shape: strings.Repeat("r", 501), lines: true}, parameter{name: "ticket_number", shape: strings.Repeat("n", 65)},
-		parameter{name: "q"}, parameter{name: "after", shape: strings.Repeat("a", 513)})
+		parameter{name: "q"}, parameter{name: "after", shape: strings.Repeat("a", 2049)})
 	return map[string]endpoint{
 		"auth": {
 			page: true,
