@@ -95,7 +95,7 @@ func newMetadata(h *house, document map[string]any) *metadata {
 // pagesOnly are the routes that people see, those at which the metadata themselves are, and those that only another provider is told of,
 // by hand: all others must be announced.
 var pagesOnly = []string{"/", "/{$}", "/.well-known/oauth-authorization-server", discoveryPath, "/audit", "/sign-in", "/sign-in/acting", "/sign-in/code",
-	"/sign-in/second-factor", "/sign-in/upstream/{name}", "/sign-in/callback/{name}", "/sign-in/backchannel/{name}", "/sign-out", "/static/"}
+	"/sign-in/second-factor", "/sign-in/upstream/{name}", "/sign-in/callback/{name}", "/sign-in/backchannel/{name}", "/sign-in/signed-out", "/sign-out", "/static/"}
 
 // endpoints compares the routes with what is announced, both ways, and knocks at each.
 func (m *metadata) endpoints() {
