@@ -304,7 +304,7 @@ CREATE TABLE consent (
 );
 
 CREATE UNIQUE INDEX consent_living ON consent (subject, client) WHERE revoked_at IS NULL;
-CREATE INDEX consent_by_actor ON consent (actor) WHERE revoked_at IS NULL;
+CREATE INDEX consent_by_actor ON consent (actor);
 
 CREATE TABLE return_token (
     hash       bytea NOT NULL PRIMARY KEY,

@@ -297,7 +297,7 @@ CREATE TABLE consent (
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX consent_living ON consent (subject, client) WHERE revoked_at IS NULL;
-CREATE INDEX consent_by_actor ON consent (actor) WHERE revoked_at IS NULL;
+CREATE INDEX consent_by_actor ON consent (actor);
 
 CREATE TABLE return_token (
     hash       BLOB PRIMARY KEY,

@@ -59,8 +59,8 @@ const (
 	deleteUser = `DELETE FROM app_user WHERE id = $1 AND ($2::bigint IS NULL OR updated_at = $2)`
 	insertGone = `INSERT INTO user_gone (id, gone_at) VALUES ($1, $2)`
 
-	revokeUserConsents = `UPDATE consent SET revoked_at = $1 WHERE id = ANY (ARRAY(
-		SELECT id FROM consent WHERE revoked_at IS NULL AND id = ANY (ARRAY(SELECT id FROM consent WHERE subject = $2 AND revoked_at IS NULL
+	revokeUserConsents = `UPDATE consent SET revoked_at = coalesce(revoked_at, $1) WHERE id = ANY (ARRAY(
+		SELECT id FROM consent WHERE id = ANY (ARRAY(SELECT id FROM consent WHERE subject = $2 AND revoked_at IS NULL
 			UNION ALL SELECT id FROM consent WHERE actor = $2 AND revoked_at IS NULL)) ORDER BY id FOR NO KEY UPDATE))`
 
 	// lockUser comes before all else that changes a user or signs them in: each then sees what the other has done.
