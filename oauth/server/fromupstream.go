@@ -120,7 +120,15 @@ func (s *Server) upstreamFailed(w http.ResponseWriter, r *http.Request, g *gate,
 		}
 		s.log.WarnContext(ctx, "a sign-in through "+g.label()+" came to nothing", attrs...)
 	}
-	s.pages.UpstreamFailed(w, r, fault, g.label(), s.signInURL(returnTo, noDemand)+"&out=1")
+	s.pages.UpstreamFailed(w, r, g.shown(fault), g.label(), s.signInURL(returnTo, noDemand)+"&out=1")
+}
+
+// shown is what of a fault they are told. Who could choose the address must not learn whose it is here.
+func (g *gate) shown(fault page.UpstreamFault) page.UpstreamFault {
+	if fault == page.UpstreamTaken && g.TrustEmail {
+		return page.UpstreamUnknown
+	}
+	return fault
 }
 
 // fromUpstream is GET /sign-in/callback/{name}: what comes back from an upstream. Nothing of it counts but in the browser that was sent

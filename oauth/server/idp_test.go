@@ -182,7 +182,7 @@ func (p *abroadIDP) upstream(name string) server.Upstream {
 	return server.Upstream{
 		Provider: upstream.Config{Name: name, Label: "Acme " + name, Issuer: upstream.IssuerConfig{URL: p.url}, ClientID: "understudy", ClientSecret: secretAtIDP,
 			GroupsClaim: "groups", RolesClaim: "roles"},
-		CreateUsers: true, MFA: []string{"urn:idp:mfa", "hwk"},
+		CreateUsers: true, Staff: true, MFA: []string{"urn:idp:mfa", "hwk"},
 	}
 }
 
@@ -205,6 +205,7 @@ func setupAbroad(t testing.TB, o options, change func(*server.Upstream)) *abroad
 	if change != nil {
 		change(&u)
 	}
+	u.Staff = u.Organisation == "" && u.Provider.OrganisationClaim == ""
 	o.upstreams = append(o.upstreams, u)
 	h := setup(t, o)
 	p.clock = h.clock

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -18,9 +17,9 @@ import (
 
 // Upstream is another OpenID provider through which people sign in here, and what its claims mean here.
 type Upstream struct {
-	// Provider is which one, and who we are there. Name must be set: 1 to 32 of a-z, 0-9 and -, no other upstream's; it is in the
-	// redirect URI, PublicURL + "/sign-in/callback/" + Name, and in directory.User.Source. Label is for people; "" shows Name. RedirectURI,
-	// PostLogoutURI and of Issuer Loopback, Now and Logger are the server's own. No two upstreams may have the same issuer.
+	// Provider is which one, and who we are there. Its Name is also in the redirect URI, PublicURL + "/sign-in/callback/" + Name, and in
+	// directory.User.Source. RedirectURI, PostLogoutURI and of Issuer Loopback, Now and Logger are the server's own. No two upstreams may
+	// have the same name or issuer.
 	Provider upstream.Config
 	// CreateUsers adds whom nobody knows, at their first sign-in. Without it somebody must have added and linked them.
 	CreateUsers bool
@@ -29,11 +28,13 @@ type Upstream struct {
 	// gives one, and whom nobody keeps but by hand. Whoever could make the upstream give that address would be them.
 	LinkByEmail bool
 	// TrustEmail takes an address for a verified one, for an upstream that never says email_verified; one that says false is believed. It
-	// cannot be set with LinkByEmail.
+	// cannot be set with LinkByEmail. Who comes with an address of somebody here is told no more than that they have no account.
 	TrustEmail bool
-	// Organisation is that of every user that the upstream keeps. "" takes it from Provider.OrganisationClaim, and refuses who has none; if that
-	// is "" too, they are the operator's own staff.
+	// Organisation is that of every user that the upstream keeps. "" takes it from Provider.OrganisationClaim, and refuses who has none.
 	Organisation string
+	// Staff has those whom CreateUsers adds be the operator's own staff, who are in no organisation. CreateUsers needs it where neither
+	// Organisation nor Provider.OrganisationClaim is set, and it goes with neither.
+	Staff bool
 	// Groups and Roles name what a value of Provider.GroupsClaim and Provider.RolesClaim gives here; other values give nothing. What is named
 	// comes and goes with the claim at each sign-in; all else stays as it was set here. Roles must be registered.
 	Groups, Roles map[string]string
@@ -83,8 +84,6 @@ func (g *gate) places(u directory.User, id *upstream.Identity) bool {
 	return g.Organisation == "" || g.Organisation == u.Organisation
 }
 
-var upstreamName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
-
 // openGates makes the providers. It fetches nothing: an upstream that is down keeps no server from starting.
 func (s *Server) openGates(c Config) error {
 	for i, u := range c.Upstreams {
@@ -129,9 +128,6 @@ func (u Upstream) Check(publicURL string, roles policy.Registry) error {
 	if at, err := url.Parse(publicURL); err == nil {
 		p.Issuer.Loopback = oauth.Loopback(at.Hostname())
 	}
-	if !upstreamName.MatchString(p.Name) { // before it stands in a URI
-		return errors.New("name must be 1 to 32 of a-z, 0-9 and -, and not begin with -")
-	}
 	if _, err := upstream.New(p); err != nil {
 		return err
 	}
@@ -146,6 +142,10 @@ func (u Upstream) Check(publicURL string, roles policy.Registry) error {
 		return errors.New("protected needs groups_claim or roles_claim")
 	case u.Organisation != "" && p.OrganisationClaim != "":
 		return errors.New("organisation and organisation_claim cannot both be set")
+	case u.Staff && (u.Organisation != "" || p.OrganisationClaim != ""):
+		return errors.New("staff are in no organisation: it goes with neither organisation nor organisation_claim")
+	case u.CreateUsers && !u.Staff && u.Organisation == "" && p.OrganisationClaim == "":
+		return errors.New("create_users needs organisation or organisation_claim, or staff: true for your own")
 	case u.LinkByEmail && u.TrustEmail: // whoever may type an address there would be whose it is here
 		return errors.New("link_by_email and trust_email cannot both be set")
 	case u.Organisation != "" && !directory.ValidLabel(u.Organisation):

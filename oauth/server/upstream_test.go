@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -263,6 +264,8 @@ func testUpstreamNewcomer(t *testing.T, o options) {
 		{"an address that is trusted and denied", func(u *server.Upstream) { u.TrustEmail = true }, nil, say(map[string]any{"email_verified": false}), "", "no verified e-mail address"},
 		{"no address", func(u *server.Upstream) { u.TrustEmail = true }, nil, say(map[string]any{"email": nil}), "", "no verified e-mail address"},
 		{"somebody's address", nil, nil, say(map[string]any{"email": "JOHN@acme.test"}), "", "in use here"},
+		{"somebody's address, which nobody verified", func(u *server.Upstream) { u.TrustEmail = true }, nil,
+			say(map[string]any{"email": "john@acme.test", "email_verified": nil}), "", "You have no account here"},
 		{"linked by the address", func(u *server.Upstream) { u.LinkByEmail, u.CreateUsers = true, false }, nil, say(map[string]any{"email": "JOHN@acme.test"}), "john", ""},
 		{"not by one that is not verified", func(u *server.Upstream) { u.LinkByEmail, u.CreateUsers = true, false }, nil,
 			say(map[string]any{"email": "john@acme.test", "email_verified": false}), "", "You have no account here"},
@@ -345,6 +348,39 @@ func testUpstreamNewcomer(t *testing.T, o options) {
 				t.Errorf("they are %s, want %s", l.User, c.user)
 			}
 		})
+	}
+}
+
+// TestUpstreamTakenLooksUnknown: where nobody verifies addresses, whose address is somebody's here is told what one is told whom nobody knows,
+// to the byte; the operator is told which it was.
+func TestUpstreamTakenLooksUnknown(t *testing.T) {
+	t.Parallel()
+	h := setupAbroad(t, options{}, func(u *server.Upstream) { u.TrustEmail = true })
+	closed := h.idp.upstream("corp")
+	closed.CreateUsers, closed.TrustEmail = false, true
+	none := &abroad{h.replica(options{upstreams: []server.Upstream{closed}}), h.idp}
+	answer := func(h *abroad, email string) string {
+		claims := sam()
+		claims["email"], claims["email_verified"] = email, nil
+		h.idp.says(claims)
+		j := jar{}
+		r := h.through(j, "return_to=%2Faudit")
+		h.failed(j, r, http.StatusForbidden, "You have no account here")
+		id := r.header.Get("X-Request-Id") // each answer's own, as the time is, and the name of the cookie that goes, which has the state
+		r.header.Del("X-Request-Id")
+		r.header.Del("Date")
+		for i, c := range r.header["Set-Cookie"] {
+			name, rest, _ := strings.Cut(c, "=")
+			r.header["Set-Cookie"][i] = name[:len(name)-8] + rest
+		}
+		return fmt.Sprint(r.status, r.header, strings.Replace(r.body, id, "", 1))
+	}
+	unknown, taken := answer(none, "sam@acme.test"), answer(h, "john@acme.test")
+	if unknown != taken {
+		t.Errorf("got\n%s\nwant\n%s", taken, unknown)
+	}
+	if logs := h.logs.String(); strings.Count(logs, "fault=taken") != 1 || strings.Contains(logs, "john@acme.test") {
+		t.Errorf("the log has\n%s", logs)
 	}
 }
 
@@ -601,12 +637,17 @@ func TestUpstreamConfig(t *testing.T) {
 	}
 	trusting := corp("corp", "https://corp.test")
 	trusting.LinkByEmail, trusting.TrustEmail = true, true
+	nowhere, both := corp("corp", "https://corp.test"), corp("corp", "https://corp.test")
+	nowhere.Staff, both.Organisation = false, "acme"
 	for want, c := range map[string]server.Config{
-		"Upstreams[0]: name must":                     {Upstreams: []server.Upstream{corp("../corp", "https://corp.test")}},
+		"Upstreams[0]: upstream: name must":           {Upstreams: []server.Upstream{corp("../corp", "https://corp.test")}},
+		"Upstreams[0]: upstream: name must be 1":      {Upstreams: []server.Upstream{corp("-corp", "https://corp.test")}},
 		"Upstreams[0]: issuer is this server":         {Upstreams: []server.Upstream{corp("corp", "https://id.acme.test")}},
 		"Upstreams[1]: another has the same name or":  {Upstreams: []server.Upstream{corp("corp", "https://corp.test"), corp("corp", "https://other.test")}},
 		"Upstreams[1]: another has the same":          {Upstreams: []server.Upstream{corp("corp", "https://corp.test"), corp("other", "https://corp.test")}},
 		"Upstreams[0]: link_by_email and trust_email": {Upstreams: []server.Upstream{trusting}},
+		"Upstreams[0]: create_users needs":            {Upstreams: []server.Upstream{nowhere}},
+		"Upstreams[0]: staff are in no organisation":  {Upstreams: []server.Upstream{both}},
 		"Local is disabled and there are no":          {Local: server.LocalDisabled},
 		`Local "never" must be`:                       {Local: "never"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,12 +16,12 @@ import (
 	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
-// maxName is the most bytes of a provider's name, which stands in paths.
-const maxName = 32
+// validName is what may stand in a path, and in upper case in the name of a variable of the environment.
+var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
 // Config is a provider to sign in through, and what it knows us as.
 type Config struct {
-	// Name stands in our paths and in the log: 1 to 32 of a-z, 0-9 and -.
+	// Name stands in our paths and in the log: 1 to 32 of a-z, 0-9 and -, of which - is not the first; must be set.
 	Name string
 	// Label is what people read; "" is Name.
 	Label string
@@ -74,11 +75,10 @@ func New(c Config) (*Provider, error) {
 }
 
 func (c Config) check() error {
-	strange := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
 	known := func(algorithm string) bool { return slices.Contains(tokens.Algorithms(), algorithm) }
 	switch {
-	case c.Name == "" || len(c.Name) > maxName || strings.ContainsFunc(c.Name, strange):
-		return errors.New("name must be 1 to 32 of a-z, 0-9 and -")
+	case !validName.MatchString(c.Name):
+		return errors.New("name must be 1 to 32 of a-z, 0-9 and -, and not begin with -")
 	case c.ClientID == "":
 		return errors.New("client_id must be set")
 	case slices.ContainsFunc(c.Scopes, func(s string) bool { scope, err := oauth.ParseScope(s); return err != nil || len(scope) != 1 }):

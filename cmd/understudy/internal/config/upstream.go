@@ -28,6 +28,7 @@ type Upstream struct {
 	TrustEmail        bool              `yaml:"trust_email,omitempty" json:"trust_email,omitempty"`
 	Organisation      string            `yaml:"organisation,omitempty" json:"organisation,omitempty"`
 	OrganisationClaim string            `yaml:"organisation_claim,omitempty" json:"organisation_claim,omitempty"`
+	Staff             bool              `yaml:"staff,omitempty" json:"staff,omitempty"`
 	GroupsClaim       string            `yaml:"groups_claim,omitempty" json:"groups_claim,omitempty"`
 	Groups            map[string]string `yaml:"groups,omitempty" json:"groups,omitempty"`
 	RolesClaim        string            `yaml:"roles_claim,omitempty" json:"roles_claim,omitempty"`
@@ -53,7 +54,7 @@ func (u Upstream) provider() server.Upstream {
 			ClientID: u.ClientID, ClientSecret: u.ClientSecret, Scopes: u.Scopes, Algorithms: u.Algorithms,
 			GroupsClaim: u.GroupsClaim, RolesClaim: u.RolesClaim, OrganisationClaim: u.OrganisationClaim,
 		},
-		CreateUsers: u.CreateUsers, LinkByEmail: u.LinkByEmail, TrustEmail: u.TrustEmail, Organisation: u.Organisation,
+		CreateUsers: u.CreateUsers, LinkByEmail: u.LinkByEmail, TrustEmail: u.TrustEmail, Organisation: u.Organisation, Staff: u.Staff,
 		Groups: u.Groups, Roles: u.Roles, Protected: u.Protected, MFA: u.MFA, ACRValues: u.ACRValues,
 	}
 }
@@ -111,8 +112,8 @@ func (c *Config) upstreamRisks(path string, u Upstream) []string {
 	case u.LinkByEmail:
 		add("link_by_email: whoever makes it give a user's address is that user")
 	}
-	if u.CreateUsers && u.Organisation == "" && u.OrganisationClaim == "" {
-		add("create_users without organisation or organisation_claim: whoever gets an account there is one of your own staff")
+	if u.CreateUsers && u.Staff {
+		add("create_users with staff: whoever gets an account there is one of your own staff")
 	}
 	if roles := c.rightsFrom(u); len(roles) > 0 {
 		add("its claims give " + strings.Join(roles, ", ") + ": whoever administers it says who may impersonate or read the trail")

@@ -30,6 +30,7 @@ upstreams:
     trust_email: true
     organisation: acme
     organisation_claim: org
+    staff: true
     groups_claim: groups
     groups: {a: b}
     roles_claim: roles
@@ -44,7 +45,7 @@ upstreams:
 	want := []server.Upstream{{
 		Provider: upstream.Config{Name: "corp", Label: "Acme", Issuer: upstream.IssuerConfig{URL: "https://corp.test", AllowPrivate: config.Backchannel{AllowPrivate: []string{"10.1.0.0/16"}}.Networks()},
 			ClientID: "u", ClientSecret: "hunter2", Scopes: []string{"email"}, Algorithms: []string{"ES256"}, GroupsClaim: "groups", RolesClaim: "roles", OrganisationClaim: "org"},
-		CreateUsers: true, LinkByEmail: true, TrustEmail: true, Organisation: "acme", Groups: map[string]string{"a": "b"}, Roles: map[string]string{"c": "d"},
+		CreateUsers: true, LinkByEmail: true, TrustEmail: true, Organisation: "acme", Staff: true, Groups: map[string]string{"a": "b"}, Roles: map[string]string{"c": "d"},
 		Protected: []string{"vip"}, MFA: []string{"hwk"}, ACRValues: []string{"gold"},
 	}}
 	if diff := cmp.Diff(want, l.Providers(), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
