@@ -29,6 +29,7 @@ type app struct {
 	output  string            // -o
 	flags   map[string]string // configuration flags that were given
 	started bool              // a command runs: what fails now is no misuse
+	issuers []config.Issuer   // of the configuration, once it is loaded
 }
 
 func newApp() *app {
@@ -96,6 +97,7 @@ func (a *app) openIf(ctx context.Context, check func(*config.Loaded) []*config.P
 	if err != nil {
 		return nil, nil, err
 	}
+	a.issuers = l.Issuers()
 	if l.Postgres() {
 		st, err := openUnmarked(ctx, l, false)
 		return l, st, err

@@ -95,6 +95,7 @@ func (a *app) addClient(ctx context.Context, ad *admin.Admin, n admin.NewClient,
 	if err != nil {
 		return err
 	}
+	a.warnAlike(ctx, ad.Store, n.Settings.SubjectIssuer)
 	if given || secret == "" {
 		return a.say(map[string]string{"client_id": n.ID}, "added client %s", n.ID)
 	}

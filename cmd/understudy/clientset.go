@@ -61,7 +61,13 @@ func (a *app) clientSet() *cobra.Command {
 			}
 			return s
 		}
-		return a.withAdmin(ctx, true, func(ad *admin.Admin) error { return a.changeClient(ctx, ad, args[0], change) })
+		return a.withAdmin(ctx, true, func(ad *admin.Admin) error {
+			if err := a.changeClient(ctx, ad, args[0], change); err != nil {
+				return err
+			}
+			a.warnAlike(ctx, ad.Store, to.SubjectIssuer)
+			return nil
+		})
 	})
 	return cmd
 }

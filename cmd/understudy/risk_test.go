@@ -55,6 +55,24 @@ func TestOwnerRisk(t *testing.T) {
 	}
 }
 
+// Whoever serves with two issuers that one could take for one another is told, and nobody else.
+func TestAlikeIssuers(t *testing.T) {
+	t.Parallel()
+	for issuer, want := range map[string]bool{"https://corp.example/": true, "https://CORP.example": true, "https://corp.example": false, "https://corp.example/a": false} {
+		dir := t.TempDir()
+		text := "upstreams: [{name: corp, issuer: 'https://corp.example', client_id: u, client_secret: s}]\n" +
+			"trusted_issuers: [{issuer: '" + issuer + "', audience: a, clients: {app: [crm]}, impersonate: {scope: act-as}}]\n"
+		if err := os.WriteFile(configFile(dir), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := start(t, dir)
+		s.stop(t)
+		if got := strings.Contains(s.said, `"level":"WARN","msg":"two issuers are almost one","issuers":"https://corp.example of upstreams[0] and `+issuer+` of trusted_issuers[0] `); got != want {
+			t.Errorf("%s: warned %v, want %v; it said:\n%s", issuer, got, want, s.said)
+		}
+	}
+}
+
 // saidUntilCtrlC runs cmd until it says how to end it, ends it so, and gives all that it wrote to standard error.
 func saidUntilCtrlC(t *testing.T, cmd *exec.Cmd) string {
 	t.Helper()

@@ -43,6 +43,7 @@ func (a *app) scimAdd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			a.warnAlike(ctx, ad.Store, source.Issuer)
 			return a.say(sourceJSON(source), "added source %s; understudy scim token add %s lets it in", source.Name, source.Name)
 		})
 	})
@@ -69,6 +70,7 @@ func (a *app) scimSet() *cobra.Command {
 			if err != nil {
 				return noSource(args[0], err)
 			}
+			a.warnAlike(ctx, ad.Store, source.Issuer)
 			return a.say(sourceJSON(source), "changed source %s", source.Name)
 		})
 	})

@@ -86,6 +86,9 @@ func (a *app) server(ctx context.Context, l *config.Loaded, st store.Store, log 
 	for _, r := range l.Risks() {
 		log.WarnContext(ctx, "a risk is switched on", "risk", r)
 	}
+	for _, pair := range l.AlikeIssuers() {
+		log.WarnContext(ctx, "two issuers are almost one", "issuers", pair)
+	}
 	return server.New(ctx, server.Config{
 		PublicURL: l.PublicURL, Store: st, Registry: l.Registry(), Lifetimes: server.Lifetimes(l.Lifetimes), Limits: server.Limits(l.Limits), Box: box,
 		SigningAlgorithm:    l.Signing.Algorithm,

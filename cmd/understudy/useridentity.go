@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/understudy-id/understudy/cmd/understudy/internal/config"
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/admin"
 	"github.com/understudy-id/understudy/oauth/directory"
@@ -61,10 +62,11 @@ func (a *app) userLink() *cobra.Command {
 			return a.takenIdentity(ctx, ad, p, err)
 		}
 		for _, other := range u.Identities {
-			if other.Issuer != p.Issuer && strings.TrimSuffix(other.Issuer, "/") == strings.TrimSuffix(p.Issuer, "/") {
-				fmt.Fprintf(a.stderr, "warning: %s is %s at %s too: issuers that differ by a slash are two, and tokens have one\n", u.Email, clean(other.Subject), other.Issuer)
+			if config.Alike(other.Issuer, p.Issuer) {
+				fmt.Fprintf(a.stderr, "warning: %s is %s at %s too: it and %s are two issuers, and tokens have one of them\n", u.Email, clean(other.Subject), other.Issuer, p.Issuer)
 			}
 		}
+		a.warnAlike(ctx, ad.Store, p.Issuer)
 		return a.say(userJSON(u), "%s is %s at %s", u.Email, p.Subject, p.Issuer)
 	})
 	return cmd

@@ -102,12 +102,15 @@ type importOut struct {
 
 func (a *app) importUsers(ctx context.Context, ad *admin.Admin, name string, file *userfile.File, c admin.ImportConfig) error {
 	began, p := time.Now(), a.newProgress()
+	c.Column = file.Column
 	c.Progress = func(now admin.ImportProgress) { p.show(string(now.Step), "users", int64(now.Rows), int64(now.Of)) }
-	done, err := ad.Import(ctx, file.Rows(), c)
+	issuers := map[string]bool{}
+	done, err := ad.Import(ctx, noting(file.Rows(), issuers), c)
 	p.end()
 	if err != nil {
 		return importHint(ctx, err, done)
 	}
+	a.warnAlikeOf(ctx, ad.Store, issuers)
 	took, did := time.Since(began), "imported"
 	if c.DryRun {
 		did = "nothing was written, but all is well:"

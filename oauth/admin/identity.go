@@ -35,10 +35,8 @@ func (a *Admin) Link(ctx context.Context, userID string, p oauth.Party) (directo
 		return directory.User{}, fmt.Errorf("the identity is another user's: %w", err)
 	}
 	if inv := new(InvalidError); errors.As(err, &inv) && inv.Field == "identities" {
-		if rule, ok := strings.CutPrefix(inv.Rule, "a subject "); ok {
-			return directory.User{}, invalid("subject", "%s", rule)
-		}
-		return directory.User{}, invalid("issuer", "%s", strings.TrimPrefix(inv.Rule, "an issuer "))
+		part, rule := ofIdentity(inv.Rule)
+		return directory.User{}, invalid(part, "%s", rule)
 	}
 	return u, err
 }

@@ -34,6 +34,8 @@ type Row struct {
 	Identities []oauth.Party
 	// Enabled is true for a new user who is not told to be otherwise.
 	Enabled, Protected *bool
+	// Unread is what is wrong with parts that could not be read. Such a row is never written; what could be read is checked with the rest.
+	Unread []*RowError
 }
 
 // RowError says which rule a row of an import breaks. It holds no value of the row.
@@ -51,7 +53,7 @@ func (e *RowError) Error() string {
 	return fmt.Sprintf("line %d: %s: %s", e.Line, e.Column, e.Rule)
 }
 
-// ImportError says what is wrong with an import.
+// ImportError says what is wrong with an import: of each row all that is, each column once.
 type ImportError struct {
 	Rows []*RowError // the first ones, by line: at most 20
 	More int         // how many there are beside
@@ -72,7 +74,7 @@ func (e *ImportError) Error() string {
 	return b.String()
 }
 
-const maxRowErrors = 20 // a screen: what is wrong with more is wrong with all
+const maxRowErrors = 20 // a screen, and as many of one row: what is wrong with more is wrong with all
 
 // add takes the problems of a batch.
 func (e *ImportError) add(problems []*RowError) {
@@ -90,6 +92,9 @@ type ImportConfig struct {
 	DryRun bool
 	// Progress, if not nil, is told after each batch.
 	Progress func(ImportProgress)
+	// Column, if not nil, gives what the file calls a column, as RowError.Column has it: id, email, name, organisation, groups, roles, enabled,
+	// protected; identities for the pair, identities.iss, identities.sub; attributes for all, attributes.NAME.
+	Column func(string) string
 }
 
 // ImportStep is what an import is at.
@@ -125,13 +130,16 @@ const importBatch = 200
 // interrupted goes on when it is run again. A change of what decides about a user ends the sessions in which they are the actor or
 // the subject; to disable one, or to take an identity from them, also their logins and grants, and to disable one their consents.
 //
-// An error that rows gives is a *RowError, which is counted, or ends the import. Import returns an *ImportError for rows that break a
+// An error that rows gives is a *RowError, for a row of which nothing could be read, which is counted, or ends the import. Import returns an *ImportError for rows that break a
 // rule. If it comes with Imported.Rows above zero somebody else wrote meanwhile what is in the way of the first row behind Imported.Line; any other
 // time nothing was imported. Memory is for 48 bytes or so of each row.
 func (a *Admin) Import(ctx context.Context, rows iter.Seq2[Row, error], c ImportConfig) (Imported, error) {
 	i := importer{Admin: a, ImportConfig: c, request: oauth.NewID("req"), keepers: map[string]string{}}
 	if i.Progress == nil {
 		i.Progress = func(ImportProgress) {}
+	}
+	if i.Column == nil {
+		i.Column = func(column string) string { return column }
 	}
 	planned, err := i.check(ctx, rows)
 	if err != nil || c.DryRun {
@@ -167,15 +175,13 @@ func (i importer) check(ctx context.Context, rows iter.Seq2[Row, error]) (all Im
 	var wrong ImportError
 	seen := seen{}
 	err = batches(rows, func(batch []Row, problems []*RowError) error {
-		plans, more, err := i.plan(ctx, batch)
+		plans, err := i.plan(ctx, batch)
 		if err != nil {
 			return err
 		}
-		problems = append(problems, more...)
 		for _, p := range plans {
-			if problem := seen.claim(p); problem != nil {
-				problems = append(problems, problem)
-			}
+			seen.claim(p)
+			problems = append(problems, p.wrong.all...)
 			all.count(p)
 		}
 		wrong.add(problems)
@@ -210,11 +216,13 @@ func (i importer) writeAll(ctx context.Context, rows iter.Seq2[Row, error], of i
 // not be read: the file is another than it was.
 func (i importer) writeBatch(ctx context.Context, batch []Row, problems []*RowError) (plans []plan, err error) {
 	for range tries {
-		var more []*RowError
-		if plans, more, err = i.plan(ctx, batch); err != nil {
+		if plans, err = i.plan(ctx, batch); err != nil {
 			return nil, err
 		}
-		if problems = append(problems, more...); len(problems) > 0 {
+		for _, p := range plans {
+			problems = append(problems, p.wrong.all...)
+		}
+		if len(problems) > 0 {
 			wrong := new(ImportError)
 			wrong.add(problems)
 			return nil, wrong

@@ -128,10 +128,10 @@ func TestImportRefuses(t *testing.T) {
 		{"everybody's role", []admin.Row{row("x", "x@acme.test", func(r *admin.Row) { r.Roles = &[]string{"user"} })}, "line 2: roles: each must be registered"},
 		{"a long group", []admin.Row{row("x", "x@acme.test", func(r *admin.Row) { r.Groups = &[]string{strings.Repeat("s3cret", 50)} })}, "line 2: groups: each must be"},
 		{"a group that a source keeps", []admin.Row{row("x", "x@acme.test", func(r *admin.Row) { r.Groups = &[]string{"Sales", "Kept s3cret"} })}, "line 2: groups: one who comes or goes is kept by a source"},
-		{"an issuer", []admin.Row{row("x", "x@acme.test", identity("s3cret", "x"))}, "line 2: identities: an issuer must be a URL"},
+		{"an issuer", []admin.Row{row("x", "x@acme.test", identity("s3cret", "x"))}, "line 2: identities.iss: must be a URL"},
 		{"two identities at one issuer", []admin.Row{row("x", "x@acme.test", identity(corp, "s3cret"), identity(corp, "2"))}, "line 2: identities: at most one at each issuer"},
 		{"an address of who is there", []admin.Row{row("x", "THERE@acme.test")}, "line 2: email: is that of another user who is there"},
-		{"an identity of who is there", []admin.Row{row("x", "x@acme.test", identity(corp, "there"))}, "line 2: identities: one is that of another user who is there"},
+		{"an identity of who is there", []admin.Row{row("x", "x@acme.test", identity(corp, "there"))}, "line 2: identities: is that of another user who is there"},
 		{"who is there and differs", []admin.Row{row("there", "there@acme.test", func(r *admin.Row) { r.Name = new("s3cret") })}, "line 2: name: differs from the user who is there"},
 		{"an id twice", []admin.Row{row("x", "x@acme.test"), row("x", "y@acme.test")}, "line 3: id: is on line 2 already"},
 		{"an address twice", []admin.Row{row("x", "x@acme.test"), row("y", "X@acme.test")}, "line 3: email: is on line 2 already"},
@@ -149,6 +149,82 @@ func TestImportRefuses(t *testing.T) {
 				t.Errorf("got %+v, %v, %d entries more: want nobody imported", got, err, len(b.entries())-before)
 			}
 		})
+	}
+}
+
+// All that is wrong with a row is told at once, each column once by its first rule, in the file's names, and nothing of what it holds.
+func TestImportTellsAll(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.imports(admin.ImportConfig{}, row("there", "there@acme.test", func(r *admin.Row) {
+		r.Identities, r.Attributes = []oauth.Party{{Issuer: corp, Subject: "there"}}, map[string]string{"gone": "x", "kept": "x"}
+	}), row("gone", "gone@acme.test"))
+	if _, err := b.DeleteUser(t.Context(), "gone"); err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("s3cret", 1000)
+	bad := func(r *admin.Row) {
+		r.Organisation, r.Groups, r.Roles = new("s3cret\a"), &[]string{long}, &[]string{"s3cret"}
+		r.Attributes = map[string]string{"city": long, "fine": "x", "s3cret\a": "x", "town": long}
+		r.Identities = []oauth.Party{{Issuer: "s3cret", Subject: "x"}, {Issuer: other, Subject: "s3cret x"}}
+		r.Unread = []*admin.RowError{{Line: 3, Column: "ENABLED", Rule: "must be true or false"}, {Line: 3, Column: "NAME", Rule: "must be UTF-8"}}
+	}
+	upper := func(column string) string { return strings.ToUpper(column) }
+	const registered = "each must be registered (registered: admin, editor)"
+	for _, tt := range []struct {
+		name string
+		rows []admin.Row
+		want []string // line and column
+		rule string   // what the last says
+	}{
+		{"a new one", []admin.Row{row("x", "x@acme.test"), {ID: "s3cret @", Email: new("s3cret"), Name: new(" "), Groups: &[]string{" "}, Roles: &[]string{"s3cret"}}},
+			[]string{"2 EMAIL", "2 ID", "2 NAME", "2 ROLES"}, registered},
+		{"with parts that could not be read", []admin.Row{row("x", "x@acme.test"), row("y", "y@acme.test"), row("z", "z@acme.test", bad)},
+			[]string{"3 ENABLED", "3 NAME", "3 ORGANISATION", "3 GROUPS", "3 ROLES", "3 ATTRIBUTES.CITY", "3 ATTRIBUTES", "3 ATTRIBUTES.TOWN", "3 IDENTITIES.SUB", "3 IDENTITIES.ISS"},
+			"must be a URL without query or fragment, exactly as the iss claim has it"},
+		{"somebody who was removed", []admin.Row{{ID: "gone", Roles: &[]string{"s3cret"}}}, []string{"1 ID", "1 ROLES"}, registered},
+		{"nobody at all", []admin.Row{{Organisation: new("acme"), Roles: &[]string{"s3cret"}}}, []string{"1 ID", "1 ROLES"}, registered},
+		{"what another has", []admin.Row{row("x", "there@acme.test", func(r *admin.Row) { r.Identities = []oauth.Party{{Issuer: corp, Subject: "there"}} })},
+			[]string{"1 EMAIL", "1 IDENTITIES"}, "is that of another user who is there"},
+		{"what an earlier line has", []admin.Row{row("x", "x@acme.test"), row("x", "x@acme.test", func(r *admin.Row) { r.Roles = &[]string{"s3cret"} })},
+			[]string{"2 ROLES", "2 EMAIL", "2 ID"}, "is on line 1 already"},
+		{"who is there by another column", []admin.Row{{ID: "there"}, {Email: new("there@acme.test")}}, []string{"2 EMAIL"}, "is on line 1 already"},
+		{"who gave an address away", []admin.Row{row("there", "new@acme.test"), {Email: new("there@acme.test")}},
+			[]string{"1 EMAIL", "2 EMAIL"}, "is on line 1 already"},
+		{"who differs", []admin.Row{{ID: "there", Email: new("t@acme.test"), Name: new("T"), Organisation: new("o"), Groups: &[]string{"g"}, Roles: &[]string{"editor"},
+			Enabled: new(false), Protected: new(true), Attributes: map[string]string{"gone": "", "kept": "x", "new": "x"}, Identities: []oauth.Party{{Issuer: corp, Subject: "x"}}}},
+			[]string{"1 EMAIL", "1 NAME", "1 ORGANISATION", "1 GROUPS", "1 ROLES", "1 ENABLED", "1 PROTECTED", "1 IDENTITIES", "1 ATTRIBUTES.GONE", "1 ATTRIBUTES.NEW"},
+			"differs from the user who is there"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := b.Import(t.Context(), rows(tt.rows...), admin.ImportConfig{Column: upper})
+			var wrong *admin.ImportError
+			if !errors.As(err, &wrong) || strings.Contains(err.Error(), "s3cret") {
+				t.Fatalf("got %v, want what is wrong and nothing of the rows", err)
+			}
+			var got []string
+			for _, e := range wrong.Rows {
+				got = append(got, fmt.Sprint(e.Line, " ", e.Column))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" || wrong.Rows[len(wrong.Rows)-1].Rule != tt.rule {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+// A row may have any number of columns: no more than a screen is told of one.
+func TestImportTellsSomeOfARow(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	wide := map[string]string{}
+	for i := range 1000 {
+		wide[fmt.Sprint("a", i)] = "\a"
+	}
+	_, err := b.Import(t.Context(), rows(row("x", "x@acme.test", func(r *admin.Row) { r.Attributes = wide }), row("y", "none")), admin.ImportConfig{})
+	var wrong *admin.ImportError
+	if !errors.As(err, &wrong) || len(wrong.Rows) != 20 || wrong.More != 1 {
+		t.Errorf("got %v, want 20 of the one row and that there is one more", err)
 	}
 }
 

@@ -20,9 +20,10 @@ import (
 
 // plan is what a row of an import comes to.
 type plan struct {
-	row Row
-	was *directory.User // nil for a new one
-	u   directory.User
+	row   Row
+	was   *directory.User // nil for a new one
+	u     directory.User
+	wrong *faults // with any the row is not written
 }
 
 // there is who is there already, of all that a batch may mean.
@@ -48,96 +49,100 @@ func (i importer) there(ctx context.Context, batch []Row) (there, error) {
 	return t, nil
 }
 
-// plan gives the plans of those rows that break no rule, and what is wrong with the others.
-func (i importer) plan(ctx context.Context, batch []Row) (plans []plan, problems []*RowError, err error) {
+// plan gives the plan of each row, with what is wrong with it.
+func (i importer) plan(ctx context.Context, batch []Row) ([]plan, error) {
 	t, err := i.there(ctx, batch)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	now := i.Now().UTC().Truncate(time.Second)
+	var plans []plan
 	for _, row := range batch {
 		p, err := i.planRow(ctx, t, row, now)
-		if inv := new(InvalidError); errors.As(err, &inv) {
-			problems = append(problems, &RowError{row.Line, inv.Field, inv.Rule})
-		} else if err != nil {
-			return nil, nil, err
-		} else {
-			plans = append(plans, p)
+		if err != nil {
+			return nil, err
 		}
+		plans = append(plans, p)
 	}
-	return plans, problems, nil
+	return plans, nil
 }
 
-// planRow returns an *InvalidError for a row that breaks a rule.
 func (i importer) planRow(ctx context.Context, t there, row Row, now time.Time) (plan, error) {
-	p := plan{row: row}
-	var err error
-	if p.was, err = t.find(row); err != nil {
-		return p, err
-	}
-	if p.was != nil {
+	p := plan{row: row, wrong: i.faults(row)}
+	p.was = t.find(row, p.wrong)
+	switch {
+	case p.was != nil:
 		p.u = *p.was
-	} else {
+	case len(p.wrong.all) > 0: // perhaps they are there: what the row has not is not missed
+		p.u = directory.User{ID: cmp.Or(row.ID, plain.ID), Email: plain.Email, Name: plain.Name, Enabled: true}
+	default:
 		p.u = directory.User{ID: cmp.Or(row.ID, directory.NewID()), Enabled: true, Created: now, Updated: now}
 	}
-	if err := row.apply(&p.u); err != nil {
-		return p, err
-	}
-	switch {
-	case p.was != nil && same(*p.was, p.u):
+	row.apply(&p.u, p.wrong)
+	if p.was != nil && same(*p.was, p.u) {
 		return p, nil
-	case p.was != nil && !i.Update:
-		return p, invalid(differs(*p.was, p.u), "differs from the user who is there")
-	case p.was == nil && strings.Contains(p.u.ID, "@"):
-		return p, invalid("id", `must not contain "@": it would read as an e-mail address`)
 	}
-	if err := i.checkRow(p.u); err != nil {
+	if p.was == nil && strings.Contains(p.u.ID, "@") {
+		p.wrong.add("id", `must not contain "@": it would read as an e-mail address`)
+	}
+	i.judge(p.u, p.wrong)
+	t.free(p.u, p.wrong)
+	if err := i.keptApart(ctx, p); err != nil {
 		return p, err
 	}
-	if err := t.free(p.u); err != nil {
-		return p, err
+	if p.was != nil && !i.Update {
+		differ(*p.was, p.u, p.wrong)
 	}
-	err = keptApart(ctx, *cmp.Or(p.was, &directory.User{}), p.u, i.keeper)
+	return p, nil
+}
+
+// keptApart is Admin.checkKept for a row whose groups can be looked for.
+func (i importer) keptApart(ctx context.Context, p plan) error {
+	if p.wrong.has("groups") {
+		return nil
+	}
+	err := keptApart(ctx, *cmp.Or(p.was, &directory.User{}), p.u, i.keeper)
 	if inv := new(InvalidError); errors.As(err, &inv) {
-		return p, invalid(inv.Field, "one who comes or goes is kept by a source: who is in it is said there")
+		p.wrong.add(inv.Field, "one who comes or goes is kept by a source: who is in it is said there")
+		return nil
 	}
-	return p, err
+	return err
 }
 
 // find gives who is meant, nil for nobody who is there.
-func (t there) find(row Row) (*directory.User, error) {
-	if row.ID != "" {
-		if _, gone := slices.BinarySearch(t.gone, row.ID); gone {
-			return nil, invalid("id", "was that of a user who is removed, and is not given again")
-		}
-		return t.byID[row.ID], nil
-	}
-	if row.Email == nil {
-		return nil, invalid("id", "or email must be given")
+func (t there) find(row Row, wrong *faults) *directory.User {
+	switch _, gone := slices.BinarySearch(t.gone, row.ID); {
+	case row.ID != "" && gone:
+		wrong.add("id", "was that of a user who is removed, and is not given again")
+		return nil
+	case row.ID != "":
+		return t.byID[row.ID]
+	case row.Email == nil:
+		wrong.add("id", "or email must be given")
+		return nil
 	}
 	email, _ := directory.NormalEmail(*row.Email) // what is no address is nobody's, and apply says so
-	return t.byEmail[email], nil
+	return t.byEmail[email]
 }
 
-// free refuses what somebody else has.
-func (t there) free(u directory.User) error {
+// free tells what of u somebody else has.
+func (t there) free(u directory.User, wrong *faults) {
 	if other := t.byEmail[u.Email]; other != nil && other.ID != u.ID {
-		return invalid("email", "is that of another user who is there")
+		wrong.add("email", "is that of another user who is there")
 	}
 	for _, p := range u.Identities {
 		if other := t.byIdentity[p]; other != nil && other.ID != u.ID {
-			return invalid("identities", "one is that of another user who is there")
+			wrong.add("identities", "is that of another user who is there")
 		}
 	}
-	return nil
 }
 
 // apply makes u what the row says. Lists that have the same in another order stay as they are.
-func (r Row) apply(u *directory.User) error {
+func (r Row) apply(u *directory.User, wrong *faults) {
 	if r.Email != nil {
 		email, err := directory.NormalEmail(*r.Email)
 		if err != nil {
-			return invalid("email", "%v", err)
+			wrong.add("email", "%v", err)
 		}
 		u.Email = email
 	}
@@ -157,20 +162,19 @@ func (r Row) apply(u *directory.User) error {
 		maps.Copy(u.Attributes, r.Attributes)
 		maps.DeleteFunc(u.Attributes, func(_, value string) bool { return value == "" })
 	}
-	return r.identify(u)
+	r.identify(u, wrong)
 }
 
 // identify puts the row's identities in place of what u had at their issuers, in the order in which a store gives them.
-func (r Row) identify(u *directory.User) error {
+func (r Row) identify(u *directory.User, wrong *faults) {
 	u.Identities = slices.Clone(u.Identities)
 	for n, p := range r.Identities {
 		if slices.ContainsFunc(r.Identities[:n], at(p.Issuer)) {
-			return invalid("identities", "at most one at each issuer")
+			wrong.add("identities", "at most one at each issuer")
 		}
 		u.Identities = append(slices.DeleteFunc(u.Identities, at(p.Issuer)), p)
 	}
 	slices.SortFunc(u.Identities, func(a, b oauth.Party) int { return cmp.Compare(a.Issuer, b.Issuer) })
-	return nil
 }
 
 func set[T any](to, from *T) {
@@ -185,64 +189,39 @@ func setList(to, from *[]string) {
 	}
 }
 
-// differs names the first column in which two users differ.
-func differs(a, b directory.User) string {
-	switch {
-	case a.Email != b.Email:
-		return "email"
-	case a.Name != b.Name:
-		return "name"
-	case a.Organisation != b.Organisation:
-		return "organisation"
-	case !slices.Equal(a.Groups, b.Groups):
-		return "groups"
-	case !slices.Equal(a.Roles, b.Roles):
-		return "roles"
-	case a.Enabled != b.Enabled:
-		return "enabled"
-	case a.Protected != b.Protected:
-		return "protected"
-	case !maps.Equal(a.Attributes, b.Attributes):
-		return "attributes"
-	}
-	return "identities"
-}
-
-// checkRow is checkUser for a file: it names the column, and shows nothing of the row.
-func (i importer) checkRow(u directory.User) error {
-	for _, r := range u.Roles {
-		if !slices.Contains(i.roleNames(), r) {
-			return invalid("roles", "each must be registered (registered: %s)", strings.Join(i.roleNames(), ", "))
-		}
-	}
-	err := i.checkUser(u)
-	if inv := new(InvalidError); errors.As(err, &inv) && inv.Field == "issuer" {
-		return invalid("identities", "an issuer %s", inv.Rule)
-	}
-	return err
-}
-
 // seen is on which line what must be unique came, by a hash: a million rows fit into memory.
 type seen map[[16]byte]uint32
 
-// claim remembers p, and says what of it came before.
-func (s seen) claim(p plan) *RowError {
-	claims := [][2]string{{"email", p.u.Email}}
+// claim remembers p, and tells what of it came before, by a column that the row has.
+func (s seen) claim(p plan) {
+	who := "id"
+	if p.row.ID == "" {
+		who = "email"
+	}
+	if p.u.Email != "" && p.u.Email != plain.Email {
+		s.once(p, "email", p.row.Email != nil, who, p.u.Email)
+	}
 	if p.was != nil || p.row.ID != "" { // one that was made up comes once
-		claims = append(claims, [2]string{"id", p.u.ID})
+		s.once(p, "id", p.row.ID != "", who, p.u.ID)
 	}
 	for _, identity := range p.u.Identities {
-		claims = append(claims, [2]string{"identities", identity.Issuer + " " + identity.Subject})
+		s.once(p, "identities", slices.Contains(p.row.Identities, identity), who, identity.Issuer+" "+identity.Subject)
 	}
-	for _, c := range claims {
-		sum := sha256.Sum256([]byte(c[0] + " " + c[1]))
-		key := [16]byte(sum[:])
-		if line, ok := s[key]; ok {
-			return &RowError{p.row.Line, c[0], fmt.Sprintf("is on line %d already", line)}
-		}
+}
+
+// once claims one value of a column for p. Where the row does not have the column it is told of who.
+func (s seen) once(p plan, column string, has bool, who, value string) {
+	sum := sha256.Sum256([]byte(column + " " + value))
+	key := [16]byte(sum[:])
+	line, ok := s[key]
+	if !ok {
 		s[key] = uint32(p.row.Line)
+		return
 	}
-	return nil
+	if !has {
+		column = who
+	}
+	p.wrong.add(column, "is on line %d already", line)
 }
 
 // writes are those of plans; whoever is as they shall be has none.

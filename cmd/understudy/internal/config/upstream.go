@@ -154,5 +154,5 @@ func (c *Config) Notes() []string {
 			out = append(out, fmt.Sprintf("upstreams[%d] (%s): mfa is empty and sign_in.second_factor is required: nobody who signs in through it can impersonate", i, u.Name))
 		}
 	}
-	return append(out, c.lasting()...)
+	return append(append(out, c.AlikeIssuers()...), c.lasting()...)
 }

@@ -53,7 +53,7 @@ func csvRows(r io.Reader, yield func(admin.Row, error) bool) {
 		var row admin.Row
 		if err == nil {
 			line, _ = c.FieldPos(0)
-			row, err = csvRow(header, cells, line)
+			row = csvRow(header, cells, line)
 		} else {
 			err = csvError(err)
 		}
@@ -118,13 +118,14 @@ func csvError(err error) error {
 }
 
 // csvRow reads a row. An empty cell empties a text or a list, and is nothing for all else.
-func csvRow(columns, cells []string, line int) (admin.Row, error) {
+func csvRow(columns, cells []string, line int) admin.Row {
 	row := admin.Row{Line: line}
 	var p oauth.Party
 	for n, name := range columns {
 		cell := strings.Clone(cells[n])
-		if err := checkText(cell, name, line); err != nil {
-			return row, err
+		if wrong := checkText(cell, name, line); wrong != nil {
+			unread(&row, wrong)
+			continue
 		}
 		var err error
 		switch name {
@@ -155,13 +156,13 @@ func csvRow(columns, cells []string, line int) (admin.Row, error) {
 			row.Attributes[name[len(attribute):]] = cell
 		}
 		if err != nil {
-			return row, broken(line, name, "%v", err)
+			unread(&row, broken(line, name, "%v", err))
 		}
 	}
 	if !p.IsZero() {
 		row.Identities = []oauth.Party{p}
 	}
-	return row, nil
+	return row
 }
 
 func split(cell string) *[]string {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -15,16 +16,12 @@ import (
 
 // object is a line of JSON.
 type object struct {
-	ID           string            `json:"id"`
-	Email        *string           `json:"email"`
-	Name         *string           `json:"name"`
-	Organisation *string           `json:"organisation"`
-	Groups       *[]string         `json:"groups"`
-	Roles        *[]string         `json:"roles"`
-	Attributes   map[string]string `json:"attributes"`
-	Identities   []identity        `json:"identities"`
-	Enabled      *bool             `json:"enabled"`
-	Protected    *bool             `json:"protected"`
+	ID                        string
+	Email, Name, Organisation *string
+	Groups, Roles             *[]string
+	Attributes                map[string]string
+	Identities                []identity
+	Enabled, Protected        *bool
 }
 
 type identity struct {
@@ -57,42 +54,45 @@ func jsonRows(r io.Reader, yield func(admin.Row, error) bool) {
 	}
 }
 
+// jsonRow reads an object member by member, so that each that is wrong is told of.
 func jsonRow(text []byte, line int) (admin.Row, error) {
-	if !utf8.Valid(text) { // which encoding/json would mend
+	var members map[string]json.RawMessage
+	switch {
+	case !utf8.Valid(text): // which encoding/json would mend
 		return admin.Row{}, broken(line, "", rule8)
-	}
-	var o object
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&o); err != nil {
-		return admin.Row{}, jsonError(err, line)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+	case json.Unmarshal(text, &members) != nil || members == nil:
 		return admin.Row{}, broken(line, "", "must be a JSON object, one on each line")
 	}
-	if err := checkMembers(text, line); err != nil {
-		return admin.Row{}, err
+	row := admin.Row{Line: line}
+	checkMembers(text, &row)
+	var o object
+	for name, to := range map[string]any{"id": &o.ID, "email": &o.Email, "name": &o.Name, "organisation": &o.Organisation, "groups": &o.Groups, "roles": &o.Roles,
+		"attributes": &o.Attributes, "identities": &o.Identities, "enabled": &o.Enabled, "protected": &o.Protected} {
+		if raw, ok := members[name]; ok {
+			if err := json.Unmarshal(raw, to); err != nil {
+				unread(&row, jsonError(err, name, line))
+			}
+		}
 	}
-	row := admin.Row{Line: line, ID: o.ID, Email: o.Email, Name: o.Name, Organisation: o.Organisation, Groups: o.Groups, Roles: o.Roles,
-		Attributes: o.Attributes, Enabled: o.Enabled, Protected: o.Protected}
+	slices.SortStableFunc(row.Unread, func(a, b *admin.RowError) int { return strings.Compare(a.Column, b.Column) })
+	row.ID, row.Email, row.Name, row.Organisation, row.Groups, row.Roles = o.ID, o.Email, o.Name, o.Organisation, o.Groups, o.Roles
+	row.Attributes, row.Enabled, row.Protected = o.Attributes, o.Enabled, o.Protected
 	for _, i := range o.Identities {
 		row.Identities = append(row.Identities, oauth.Party{Issuer: i.Issuer, Subject: i.Subject})
 	}
 	return row, nil
 }
 
-// jsonError says what is wrong without what was in the line but the name of a member.
-func jsonError(err error, line int) error {
-	if wrong := new(json.UnmarshalTypeError); errors.As(err, &wrong) {
-		if wrong.Field == "" {
-			return broken(line, "", "must be a JSON object, one on each line")
-		}
-		return broken(line, wrong.Field, "must be %s, not %s", kindOf(wrong), wrong.Value)
+// jsonError says what is wrong with a member without what was in it but the name of a member of its own.
+func jsonError(err error, name string, line int) *admin.RowError {
+	wrong := new(json.UnmarshalTypeError)
+	if !errors.As(err, &wrong) {
+		return broken(line, name, "cannot be read")
 	}
-	if _, name, ok := strings.Cut(err.Error(), "unknown field "); ok {
-		return broken(line, strings.Trim(name, `"`), "%s", unknownColumn)
+	if wrong.Field != "" {
+		name += "." + wrong.Field
 	}
-	return broken(line, "", "must be a JSON object, one on each line")
+	return broken(line, name, "must be %s, not %s", kindOf(wrong), wrong.Value)
 }
 
 func kindOf(wrong *json.UnmarshalTypeError) string {

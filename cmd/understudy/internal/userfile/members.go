@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/understudy-id/understudy/oauth/admin"
 )
 
 // jsonMembers are the names that an object of a line may have, by where it stands. Those of attributes are whatever somebody calls them.
@@ -14,60 +16,64 @@ var jsonMembers = map[string][]string{
 	"identities": {"iss", "sub"},
 }
 
-// checkMembers refuses what encoding/json takes and another reader would take for something else: a name twice, of which the last counts,
-// and one in another case, "ROLES" for "roles". text is a line that was read already, so that it is nested no deeper than an object is.
-func checkMembers(text []byte, line int) error {
-	return membersOf(json.NewDecoder(bytes.NewReader(text)), "", line)
+// checkMembers tells of what encoding/json takes and another reader would take for something else: a name twice, of which the last counts, one in
+// another case, "ROLES" for "roles", and one that is not known. text is an object that encoding/json has read, so that it is not nested too deep.
+func checkMembers(text []byte, row *admin.Row) {
+	m := &members{json.NewDecoder(bytes.NewReader(text)), row}
+	m.value("")
 }
 
-func membersOf(d *json.Decoder, at string, line int) error {
-	t, err := d.Token()
-	if err != nil {
-		return jsonError(err, line)
-	}
-	switch t := t.(type) {
-	case string:
-		return checkText(t, at, line)
-	case json.Delim:
-		var seen []string
-		for d.More() {
-			inner := at
-			if t == '{' {
-				name, err := d.Token()
-				if err != nil {
-					return jsonError(err, line)
-				}
-				seen = append(seen, name.(string))
-				if err := checkMember(seen, at, line); err != nil {
-					return err
-				}
-				if at == "" {
-					inner = name.(string)
-				}
-			}
-			if err := membersOf(d, inner, line); err != nil {
-				return err
-			}
+// members goes through an object, and never meets an error that encoding/json did not.
+type members struct {
+	*json.Decoder
+	row *admin.Row
+}
+
+// value reads the next one, which stands at a member of the row.
+func (m *members) value(at string) {
+	switch t, _ := m.Token(); t {
+	case json.Delim('{'):
+		m.object(at)
+	case json.Delim('['):
+		for m.More() {
+			m.value(at)
 		}
-		_, err := d.Token()
-		return err
+		m.Token()
+	default:
+		if text, ok := t.(string); ok {
+			unread(m.row, checkText(text, at, m.row.Line))
+		}
 	}
-	return nil
 }
 
-// checkMember looks at the last of the names in an object.
-func checkMember(names []string, at string, line int) error {
-	n := len(names) - 1
-	name, known := names[n], jsonMembers[at]
-	if err := checkText(name, at, line); err != nil {
-		return err
+func (m *members) object(at string) {
+	seen := map[string]bool{}
+	for m.More() {
+		t, _ := m.Token()
+		name, _ := t.(string)
+		unread(m.row, checkMember(name, at, seen[name], m.row.Line))
+		seen[name] = true
+		if inner := at; inner != "" {
+			m.value(inner)
+		} else {
+			m.value(name)
+		}
 	}
+	m.Token()
+}
+
+// checkMember looks at a name in an object; nil is a good one.
+func checkMember(name, at string, seen bool, line int) *admin.RowError {
+	if wrong := checkText(name, at, line); wrong != nil {
+		return wrong
+	}
+	known := jsonMembers[at]
 	switch i := slices.IndexFunc(known, func(k string) bool { return strings.EqualFold(k, name) }); {
 	case known != nil && i < 0:
 		return broken(line, name, "%s", unknownColumn)
 	case known != nil && known[i] != name:
 		return broken(line, known[i], "must be written so, in lower case")
-	case slices.Contains(names[:n], name):
+	case seen:
 		return broken(line, strings.TrimPrefix(at+"."+name, "."), "is there twice")
 	}
 	return nil
@@ -76,8 +82,8 @@ func checkMember(names []string, at string, line int) error {
 // rule8 is told of a file in another encoding, such as that of older spreadsheets.
 const rule8 = "must be UTF-8: save the file in that encoding and import it again"
 
-// checkText refuses what is no UTF-8, and what lost a character on the way here: two names that lost something would be one.
-func checkText(s, at string, line int) error {
+// checkText refuses, unless it gives nil, what is no UTF-8, and what lost a character on the way here: two names that lost something would be one.
+func checkText(s, at string, line int) *admin.RowError {
 	switch {
 	case !utf8.ValidString(s):
 		return broken(line, at, rule8)

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/understudy-id/understudy/oauth/admin"
@@ -84,8 +85,8 @@ func Spool(r io.Reader, format Format) (*File, error) {
 // Close closes the file.
 func (f *File) Close() error { return f.f.Close() }
 
-// Rows gives the users of the file from the first on, each time it is ranged over. What is wrong with a row is an *admin.RowError beside
-// it, and the next row follows; what is wrong with the header or the file ends them.
+// Rows gives the users of the file from the first on, each time it is ranged over. What is wrong with parts of a row is in its Unread; a row of
+// which nothing can be read is an *admin.RowError, and the next row follows; what is wrong with the header or the file ends them.
 func (f *File) Rows() iter.Seq2[admin.Row, error] {
 	return func(yield func(admin.Row, error) bool) {
 		if _, err := f.f.Seek(0, io.SeekStart); err != nil {
@@ -100,7 +101,32 @@ func (f *File) Rows() iter.Seq2[admin.Row, error] {
 	}
 }
 
+// Column gives what the file calls a column that admin.ImportConfig calls name.
+func (f *File) Column(name string) string {
+	if f.format == JSON {
+		return name
+	}
+	if name == "identities" {
+		return "iss, sub"
+	}
+	if of, ok := strings.CutPrefix(name, "attributes"); ok {
+		return attribute + strings.TrimPrefix(of, ".")
+	}
+	return strings.TrimPrefix(name, "identities.")
+}
+
 // broken is what is wrong with a row.
-func broken(line int, column, format string, args ...any) error {
+func broken(line int, column, format string, args ...any) *admin.RowError {
 	return &admin.RowError{Line: line, Column: column, Rule: fmt.Sprintf(format, args...)}
+}
+
+// maxUnread is how many parts of a row are told of: a row may have any number.
+const maxUnread = 20
+
+// unread adds what could not be read of a row, of each column the first; nil is nothing.
+func unread(row *admin.Row, wrong *admin.RowError) {
+	told := func(e *admin.RowError) bool { return e.Column == wrong.Column }
+	if wrong != nil && len(row.Unread) < maxUnread && !slices.ContainsFunc(row.Unread, told) {
+		row.Unread = append(row.Unread, wrong)
+	}
 }

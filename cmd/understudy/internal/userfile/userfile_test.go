@@ -2,9 +2,11 @@ package userfile_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,9 +26,14 @@ func read(t *testing.T, format userfile.Format, text string) (rows []admin.Row, 
 	}
 	defer f.Close()
 	for row, err := range f.Rows() {
-		if err != nil {
+		switch {
+		case err != nil:
 			wrong = append(wrong, err.Error())
-		} else {
+		case row.Unread != nil:
+			for _, e := range row.Unread {
+				wrong = append(wrong, e.Error())
+			}
+		default:
 			rows = append(rows, row)
 		}
 	}
@@ -119,6 +126,53 @@ func TestWrong(t *testing.T) {
 				t.Errorf("got %d rows and %.200q, want %d and only %q", len(rows), wrong, tt.rows, tt.want)
 			}
 		})
+	}
+}
+
+// TestWrongTwice: all parts of a row that cannot be read are told at once, each column once.
+func TestWrongTwice(t *testing.T) {
+	t.Parallel()
+	many := strings.Repeat(",attr.x", 30)
+	for n := range 30 {
+		many = strings.Replace(many, "attr.x,", fmt.Sprintf("attr.y%d,", n), 1)
+	}
+	for _, tt := range []struct {
+		format userfile.Format
+		text   string
+		want   []string
+	}{
+		{userfile.CSV, "id,name,enabled,protected\n1,J\xf6rg,maybe,perhaps\n", []string{"line 2: name", "line 2: enabled", "line 2: protected"}},
+		{userfile.JSON, `{"ID":"s3cret","ids":[1],"name":1,"name":2,"enabled":"x","groups":["a",1],"identities":[{"iss":1,"SUB":"x"}],"attributes":{"a":"1","a":"2"}}`,
+			[]string{"line 1: attributes.a", "line 1: enabled", "line 1: groups", "line 1: id", "line 1: identities.iss", "line 1: ids", "line 1: name", "line 1: sub"}},
+		{userfile.CSV, "id" + many + "\n1" + strings.Repeat(",\xf6", 30) + "\n", slices.Repeat([]string{"line 2: attr."}, 20)},
+	} {
+		rows, wrong := read(t, tt.format, tt.text)
+		ok := len(rows) == 0 && len(wrong) == len(tt.want)
+		for n := range min(len(wrong), len(tt.want)) {
+			ok = ok && strings.HasPrefix(wrong[n], tt.want[n]) && !strings.Contains(wrong[n], "s3cret")
+		}
+		if !ok {
+			t.Errorf("got %d rows and %q, want only %q", len(rows), wrong, tt.want)
+		}
+	}
+}
+
+func TestColumn(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string][2]string{
+		"email": {"email", "email"}, "identities": {"iss, sub", "identities"}, "identities.iss": {"iss", "identities.iss"}, "identities.sub": {"sub", "identities.sub"},
+		"attributes.Cost Centre": {"attr.Cost Centre", "attributes.Cost Centre"}, "attributes": {"attr.", "attributes"},
+	} {
+		for n, format := range []userfile.Format{userfile.CSV, userfile.JSON} {
+			f, err := userfile.Spool(strings.NewReader(""), format)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := f.Column(name); got != want[n] {
+				t.Errorf("%s in %s: got %q, want %q", name, format, got, want[n])
+			}
+			f.Close()
+		}
 	}
 }
 
