@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -62,7 +63,7 @@ func TestAlikeIssuers(t *testing.T) {
 		dir := t.TempDir()
 		text := "upstreams: [{name: corp, issuer: 'https://corp.example', client_id: u, client_secret: s}]\n" +
 			"trusted_issuers: [{issuer: '" + issuer + "', audience: a, clients: {app: [crm]}, impersonate: {scope: act-as}}]\n"
-		if err := os.WriteFile(configFile(dir), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, config.DefaultFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		s := start(t, dir)
