@@ -87,8 +87,8 @@ func (a *app) scimRemove() *cobra.Command {
 	var disable, yes bool
 	cmd := &cobra.Command{Use: "rm NAME", Short: "Remove a source: its tokens end, its users stay", Args: cobra.ExactArgs(1),
 		Long: "Remove a source. Its tokens end at once and for good. Its users and groups stay as they are, with their logins and impersonations:\n" +
-			"nobody sends them any more. --disable-users disables them one after another, which ends all that; after an\n" +
-			"interruption the same command goes on."}
+			"nobody sends them any more. Whom it had disabled stays so: understudy user enable lets them in. --disable-users disables the\n" +
+			"others one after another, which ends all that; after an interruption the same command goes on."}
 	cmd.Flags().BoolVar(&disable, "disable-users", false, "also disable all of its users, and end what they are in")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask, with --disable-users")
 	cmd.RunE = a.does(func(ctx context.Context, args []string) error {

@@ -35,7 +35,7 @@ func testProvisionedUser(t *testing.T, dir string) {
 	}{
 		{[]string{"user", "role", "john", "--organisation", "globex"}, true},
 		{[]string{"user", "role", "john", "--protected"}, false},
-		{[]string{"user", "disable", "john"}, true},
+		{[]string{"user", "disable", "john"}, false},
 		{[]string{"user", "enable", "john"}, true},
 	} {
 		out, err := understudy(t, dir, c.args...).CombinedOutput()

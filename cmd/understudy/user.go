@@ -16,8 +16,8 @@ import (
 func (a *app) userCmd() *cobra.Command {
 	return a.group("user", "Users: add, find, credentials, rights",
 		a.userAdd(), a.userImport(), a.userPasswd(), a.userTOTP(), a.userRole(), a.userList(), a.userFind(), a.userShow(), a.userLink(), a.userUnlink(), a.userRemove(),
-		a.userSwitch("disable", "Keep a user out; ends their logins, impersonations and consents", "disabled", (*admin.Admin).Disable),
-		a.userSwitch("enable", "Let a disabled or locked-out user in again", "enabled", (*admin.Admin).Enable))
+		a.userSwitch("disable", "Keep a user out; ends their logins, impersonations and consents", disableHelp, "disabled", (*admin.Admin).Disable),
+		a.userSwitch("enable", "Let a disabled or locked-out user in again", enableHelp, "enabled", (*admin.Admin).Enable))
 }
 
 func (a *app) userAdd() *cobra.Command {
@@ -191,14 +191,23 @@ func orNone(list ...string) string {
 	return "none"
 }
 
-func (a *app) userSwitch(use, short, done string, act func(*admin.Admin, context.Context, string) (directory.User, error)) *cobra.Command {
-	cmd := &cobra.Command{Use: use + " USER", Short: short, Args: cobra.ExactArgs(1)}
+const (
+	disableHelp = "Keep a user out. Their logins and tokens end, the impersonations in which they are actor or subject, and their consents.\n\n" +
+		"Only understudy user enable lets them in again: neither a source of SCIM that keeps them nor a sign-in does, also where the source had\n" +
+		"disabled them before. Nor does the source delete them."
+	enableHelp = "Let a user in again, whoever disabled them, and end a lock-out after too many failed sign-ins."
+)
+
+func (a *app) userSwitch(use, short, long, done string, act func(*admin.Admin, context.Context, string) (directory.User, error)) *cobra.Command {
+	cmd := &cobra.Command{Use: use + " USER", Short: short, Long: long, Args: cobra.ExactArgs(1)}
 	cmd.RunE = a.onUser(func(ctx context.Context, ad *admin.Admin, u directory.User) error {
 		u, err := act(ad, ctx, u.ID)
 		if err != nil {
 			return err
 		}
-		a.tellKept(u, "whether they are enabled is")
+		if u.Enabled {
+			a.tellKept(u, "whether they are enabled is")
+		}
 		return a.say(userJSON(u), "%s is %s", u.Email, done)
 	})
 	return cmd
@@ -285,7 +294,10 @@ func withLock(ctx context.Context, st store.Store, u directory.User) (userOut, e
 // state is what keeps a user from something, and what they have enrolled.
 func (u userOut) state() string {
 	var out []string
-	if !u.Enabled {
+	switch {
+	case u.DisabledBy != "":
+		out = append(out, "disabled by "+u.DisabledBy)
+	case !u.Enabled:
 		out = append(out, "disabled")
 	}
 	if u.Protected {
@@ -314,6 +326,7 @@ type userOut struct {
 	UserName     string            `json:"user_name,omitempty"`
 	ExternalID   string            `json:"external_id,omitempty"`
 	Enabled      bool              `json:"enabled"`
+	DisabledBy   string            `json:"disabled_by,omitempty"`
 	Protected    bool              `json:"protected"`
 	SecondFactor bool              `json:"second_factor"`
 	Created      string            `json:"created"`
@@ -329,7 +342,7 @@ func userJSON(u directory.User) userOut {
 	return userOut{
 		ID: u.ID, Email: u.Email, Name: u.Name, Organisation: u.Organisation, Roles: notNil(u.Roles), Groups: notNil(u.Groups),
 		Attributes: u.Attributes, Identities: identities, Source: u.Source, UserName: u.UserName, ExternalID: u.ExternalID,
-		Enabled: u.Enabled, Protected: u.Protected, SecondFactor: u.SecondFactor, Created: stamp(u.Created), LastSignIn: stamp(u.LastSignIn),
+		Enabled: u.Enabled, DisabledBy: u.DisabledBy, Protected: u.Protected, SecondFactor: u.SecondFactor, Created: stamp(u.Created), LastSignIn: stamp(u.LastSignIn),
 	}
 }
 

@@ -109,9 +109,11 @@ func (a *app) userRemove() *cobra.Command {
 	cmd := &cobra.Command{Use: "rm USER", Short: "Remove a user for good; ends their logins and impersonations", Args: cobra.ExactArgs(1),
 		Long: "Remove a user for good, with password, second factor, identities and consents. Their logins and tokens end, and the impersonations\n" +
 			"in which they are actor or subject. The trail keeps what was done. Their ID is never given again, their address is free.\n\n" +
-			"understudy user disable keeps somebody out without that."}
+			"Nothing is kept by which they could be barred: the provider that sends them by SCIM, or signs them in where create_users is set, may\n" +
+			"add them again, as somebody new. understudy user disable keeps somebody out."}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	cmd.RunE = a.onUser(func(ctx context.Context, ad *admin.Admin, u directory.User) error {
+		a.tellBack(u)
 		if !yes {
 			if err := a.confirm(ctx, fmt.Sprintf("Remove %s, %s (%s)? Type yes: ", clean(u.Name), u.Email, u.ID)); err != nil {
 				return err
@@ -124,6 +126,20 @@ func (a *app) userRemove() *cobra.Command {
 		return a.say(map[string]any{"id": u.ID, "email": u.Email, "removed": true}, "removed %s (%s); their logins and impersonations ended", u.Email, u.ID)
 	})
 	return cmd
+}
+
+// tellBack says who may add u again.
+func (a *app) tellBack(u directory.User) {
+	who := make([]string, 0, 1+len(u.Identities))
+	if u.Source != "" {
+		who = append(who, clean(u.Source))
+	}
+	for _, p := range u.Identities {
+		who = append(who, clean(p.Issuer))
+	}
+	if len(who) > 0 {
+		fmt.Fprintf(a.stderr, "hint: %s may add them again; to keep them out, disable them instead\n", strings.Join(who, " or "))
+	}
 }
 
 // confirm asks at a terminal, and takes nothing but yes for an answer.

@@ -62,7 +62,8 @@ CREATE TABLE app_user (
     source          text    NOT NULL COLLATE "C" DEFAULT '', -- who keeps the user, '' for whoever works here
     user_name       text    NOT NULL COLLATE "C" DEFAULT '', -- what the source calls them
     user_name_key   text    COLLATE "C", -- the same without case; NULL where there is none
-    external_id     text    NOT NULL COLLATE "C" DEFAULT ''
+    external_id     text    NOT NULL COLLATE "C" DEFAULT '',
+    disabled_by     text    NOT NULL COLLATE "C" DEFAULT '' -- the source that disabled the user, '' for whoever works here and while enabled
 ) WITH (fillfactor = 60); -- room for the next version of a row beside it: a sign-in, or a change of who is in a group, then writes no index
 
 CREATE INDEX app_user_by_name ON app_user (name, id);

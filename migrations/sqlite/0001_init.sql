@@ -56,7 +56,8 @@ CREATE TABLE app_user (
     source          TEXT NOT NULL DEFAULT '', -- who keeps the user, '' for whoever works here
     user_name       TEXT NOT NULL DEFAULT '', -- what the source calls them
     user_name_key   TEXT, -- the same without case; NULL where there is none
-    external_id     TEXT NOT NULL DEFAULT ''
+    external_id     TEXT NOT NULL DEFAULT '',
+    disabled_by     TEXT NOT NULL DEFAULT '' -- the source that disabled the user, '' for whoever works here and while enabled
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX app_user_by_name ON app_user (name, id);

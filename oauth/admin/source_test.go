@@ -185,3 +185,46 @@ func TestKept(t *testing.T) {
 		t.Errorf("rights: got %+v, %v", u, err)
 	}
 }
+
+// An operator's word stands over a source's, by whatever way it comes: their disabling of whom the source has disabled is theirs, and
+// their enabling lifts any.
+func TestDisabledBy(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.source()
+	imports := func(enabled bool) func(string) error {
+		return func(id string) error {
+			b.imports(admin.ImportConfig{Update: true}, admin.Row{ID: id, Enabled: &enabled})
+			return nil
+		}
+	}
+	for name, c := range map[string]struct {
+		by   string // whom they are disabled by before
+		do   func(id string) error
+		kind audit.Kind
+		want bool
+	}{
+		"disable":        {"scim:okta", func(id string) error { _, err := b.Disable(t.Context(), id); return err }, audit.KindUserDisable, false},
+		"enable":         {"scim:okta", func(id string) error { _, err := b.Enable(t.Context(), id); return err }, audit.KindUserEnable, true},
+		"enable of ours": {"", func(id string) error { _, err := b.Enable(t.Context(), id); return err }, audit.KindUserEnable, true},
+		"import":         {"scim:okta", imports(false), audit.KindUserDisable, false},
+		"import enabled": {"scim:okta", imports(true), audit.KindUserEnable, true},
+	} {
+		u := b.provisioned(strings.ReplaceAll(name, " ", "-"), func(u *directory.User) {
+			u.Name, u.Roles, u.Enabled, u.DisabledBy, u.Updated = "John", nil, false, c.by, time.Now().Truncate(time.Millisecond)
+		})
+		n := len(b.entries())
+		if err := c.do(u.ID); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, err := b.st.Get(t.Context(), u.ID); err != nil || got.Enabled != c.want || got.DisabledBy != "" {
+			t.Errorf("%s: got enabled %v, disabled by %q, %v; want enabled %v and nobody", name, got.Enabled, got.DisabledBy, err, c.want)
+		}
+		if f := b.last(c.kind).Fields; len(b.entries()) != n+1 || f["was_disabled_by"] != c.by || f["disabled_by"] != "" {
+			t.Errorf("%s: got %v, one of %d entries; want who had disabled them", name, f, len(b.entries())-n)
+		}
+		if err := c.do(u.ID); err != nil || len(b.entries()) != n+1 {
+			t.Errorf("%s, again: %v and %d entries, want nothing new", name, err, len(b.entries())-n)
+		}
+	}
+}

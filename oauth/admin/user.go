@@ -101,12 +101,13 @@ func (r Rights) apply(u *directory.User) error {
 }
 
 // Disable keeps a user from signing in and from being impersonated, ends their logins, grants and the sessions in which they are the actor
-// or the subject, and revokes the consents in which they are either: Enable brings none of these back. directory.ErrNotFound.
+// or the subject, and revokes the consents in which they are either: Enable brings none of these back. No source enables them from then
+// on, also where one had disabled them before. directory.ErrNotFound.
 func (a *Admin) Disable(ctx context.Context, userID string) (directory.User, error) {
 	return a.update(ctx, userID, change{kind: audit.KindUserDisable, did: "disabled", end: impersonation.EndDisabled, logins: true, apply: enabled(false), unchecked: true})
 }
 
-// Enable takes a Disable back, and ends a lock-out after too many failed sign-ins. directory.ErrNotFound.
+// Enable takes a Disable back, or what a source did, and ends a lock-out after too many failed sign-ins. directory.ErrNotFound.
 func (a *Admin) Enable(ctx context.Context, userID string) (directory.User, error) {
 	u, err := a.update(ctx, userID, change{kind: audit.KindUserEnable, did: "enabled", end: impersonation.EndChanged, apply: enabled(true)})
 	if err != nil {
@@ -116,7 +117,7 @@ func (a *Admin) Enable(ctx context.Context, userID string) (directory.User, erro
 }
 
 func enabled(is bool) func(*directory.User) error {
-	return func(u *directory.User) error { u.Enabled = is; return nil }
+	return func(u *directory.User) error { u.Enabled, u.DisabledBy = is, ""; return nil }
 }
 
 // change is one change of a user, and what comes with it.
@@ -237,7 +238,8 @@ func (a *Admin) updating(was directory.User, u *directory.User, c change) store.
 // same tells whether two users are the same in all that is written here.
 func same(a, b directory.User) bool {
 	return sameRights(a, b) && a.Name == b.Name && a.Email == b.Email && maps.Equal(a.Attributes, b.Attributes) &&
-		slices.Equal(a.Identities, b.Identities) && a.Source == b.Source && a.UserName == b.UserName && a.ExternalID == b.ExternalID
+		slices.Equal(a.Identities, b.Identities) && a.Source == b.Source && a.UserName == b.UserName && a.ExternalID == b.ExternalID &&
+		a.DisabledBy == b.DisabledBy
 }
 
 // sameRights tells whether two users are the same in what decides who may do what.
@@ -253,6 +255,7 @@ func setRights(e *audit.Entry, prefix string, u directory.User) {
 	e.Set(prefix+"organisation", u.Organisation)
 	e.Set(prefix+"protected", strconv.FormatBool(u.Protected))
 	e.Set(prefix+"enabled", strconv.FormatBool(u.Enabled))
+	e.Set(prefix+"disabled_by", u.DisabledBy)
 }
 
 // fitting joins as many groups as one field of an entry has room for, and says so where that is not all: a source may have put

@@ -115,7 +115,7 @@ func differ(was, u directory.User, wrong *faults) {
 	}{
 		{"email", was.Email == u.Email}, {"name", was.Name == u.Name}, {"organisation", was.Organisation == u.Organisation},
 		{"groups", slices.Equal(was.Groups, u.Groups)}, {"roles", slices.Equal(was.Roles, u.Roles)},
-		{"enabled", was.Enabled == u.Enabled}, {"protected", was.Protected == u.Protected}, {"identities", slices.Equal(was.Identities, u.Identities)},
+		{"enabled", was.Enabled == u.Enabled && was.DisabledBy == u.DisabledBy}, {"protected", was.Protected == u.Protected}, {"identities", slices.Equal(was.Identities, u.Identities)},
 	} {
 		if !c.same {
 			wrong.add(c.column, ruleDiffers)

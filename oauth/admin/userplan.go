@@ -150,7 +150,9 @@ func (r Row) apply(u *directory.User, wrong *faults) {
 		u.Name = strings.TrimSpace(*r.Name)
 	}
 	set(&u.Organisation, r.Organisation)
-	set(&u.Enabled, r.Enabled)
+	if r.Enabled != nil { // whose word it is then, whoever disabled them before
+		u.Enabled, u.DisabledBy = *r.Enabled, ""
+	}
 	set(&u.Protected, r.Protected)
 	setList(&u.Groups, r.Groups)
 	setList(&u.Roles, r.Roles)
@@ -258,7 +260,7 @@ func changeOf(was, u directory.User) change {
 	}
 	c.logins = lost
 	switch {
-	case was.Enabled && !u.Enabled:
+	case !u.Enabled && (was.Enabled || was.DisabledBy != u.DisabledBy):
 		c.kind, c.end, c.logins = audit.KindUserDisable, impersonation.EndDisabled, true
 	case !was.Enabled && u.Enabled:
 		c.kind = audit.KindUserEnable

@@ -45,6 +45,8 @@ const (
 	KindSourceAdd     Kind = "source.add" // who provisions users, and the tokens by which they do
 	KindSourceChange  Kind = "source.change"
 	KindSourceRemove  Kind = "source.remove"
+	KindSourceRefused Kind = "source.refused"        // a write of a source of SCIM, by Fields["rule"]
+	KindSourceFolded  Kind = "source.refused_folded" // like KindRefusedFolded
 	KindClientAdd     Kind = "client.add"
 	KindClientChange  Kind = "client.change"
 	KindClientRemove  Kind = "client.remove"

@@ -6,7 +6,8 @@ func Kinds() []Kind {
 		KindTicket, KindStart, KindRefused, KindRefusedFolded, KindStop, KindStopRefused, KindEnd, KindAction, KindReuse, KindRevoke,
 		KindSignIn, KindSignOut, KindTOTPEnrolled,
 		KindUserAdd, KindUserPassword, KindUserRole, KindUserDisable, KindUserEnable, KindUserChange, KindUserLink, KindUserUnlink, KindUserDelete,
-		KindGroupAdd, KindGroupChange, KindGroupRemove, KindSourceAdd, KindSourceChange, KindSourceRemove, KindClientAdd, KindClientChange, KindClientRemove,
+		KindGroupAdd, KindGroupChange, KindGroupRemove, KindSourceAdd, KindSourceChange, KindSourceRemove, KindSourceRefused, KindSourceFolded,
+		KindClientAdd, KindClientChange, KindClientRemove,
 		KindConsentAdd, KindConsentRemove,
 		KindKill, KindLift, KindPolicy, KindKey, KindKeyRevoke, KindSearch,
 	}

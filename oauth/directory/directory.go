@@ -33,6 +33,9 @@ type User struct {
 	// UserName and ExternalID are what Source calls them.
 	Source, UserName, ExternalID string
 	Enabled                      bool
+	// DisabledBy is the Source that disabled the user, and may enable them again. It is "" while Enabled, and where whoever works here
+	// disabled them: then no source enables them.
+	DisabledBy string
 	// Protected users cannot be impersonated by anybody.
 	Protected bool
 	// SecondFactor tells that one is enrolled. Read only here.

@@ -59,10 +59,13 @@ func (u User) Validate() error {
 	if u.Organisation != "" && !ValidLabel(u.Organisation) {
 		return errors.New("organisation: " + RuleLabel)
 	}
-	for _, l := range []struct{ name, is string }{{"source", u.Source}, {"user_name", u.UserName}, {"external_id", u.ExternalID}} {
+	for _, l := range []struct{ name, is string }{{"source", u.Source}, {"user_name", u.UserName}, {"external_id", u.ExternalID}, {"disabled_by", u.DisabledBy}} {
 		if l.is != "" && !ValidLabel(l.is) {
 			return errors.New(l.name + ": " + RuleLabel)
 		}
+	}
+	if u.Enabled && u.DisabledBy != "" {
+		return errors.New("disabled_by: must be empty for who is enabled")
 	}
 	if err := u.validateIdentities(); err != nil {
 		return err

@@ -16,8 +16,8 @@ import (
 // with a count, so that one gone wild cannot fill the disk that every start needs.
 const refusalsPerMinute = 60
 
-// source is whose refusals are counted together: a client's, or an actor's. One of the two is set.
-type source struct{ client, actor string }
+// source is whose refusals are counted together: a client's, an actor's, or those of a source of SCIM. One of them is set.
+type source struct{ client, actor, scim string }
 
 // refusals counts the refusals of the running minute by source.
 type refusals struct {
@@ -87,13 +87,20 @@ type refused struct {
 
 // refuse puts a refusal on record. It happened whether or not it can be written, so a store that fails is only logged.
 func (s *Service) refuse(ctx context.Context, r refused) {
-	alone, folded := s.refusals.admit(r.key(), r.now)
+	s.fold(ctx, r.key(), r.now, func() audit.Entry {
+		s.logRefusal(ctx, r)
+		return s.refusalEntry(r)
+	})
+}
+
+// fold records what entry makes of a refusal, or counts it.
+func (s *Service) fold(ctx context.Context, from source, now time.Time, entry func() audit.Entry) {
+	alone, folded := s.refusals.admit(from, now)
 	if folded > 0 {
-		s.recordFolded(ctx, r.key(), folded, r.now)
+		s.recordFolded(ctx, from, folded, now)
 	}
 	if alone {
-		s.logRefusal(ctx, r)
-		s.record(ctx, s.refusalEntry(r))
+		s.record(ctx, entry())
 	}
 }
 
@@ -146,8 +153,11 @@ func clip(text string, most int) string {
 func (s *Service) recordFolded(ctx context.Context, from source, count int, now time.Time) {
 	e := audit.New(audit.KindRefusedFolded, now)
 	e.Client, e.Actor = from.client, s.party(from.actor)
+	if from.scim != "" {
+		e.Kind, e.Actor = audit.KindSourceFolded, oauth.Party{Issuer: "scim", Subject: from.scim}
+	}
 	e.Set("count", strconv.Itoa(count))
-	s.log.WarnContext(ctx, "further refusals were folded", "app", from.client, "actor", from.actor, "count", count)
+	s.log.WarnContext(ctx, "further refusals were folded", "app", from.client, "actor", from.actor, "source", from.scim, "count", count)
 	s.record(ctx, e)
 }
 
@@ -171,4 +181,28 @@ func (s *Service) Flush(ctx context.Context, all bool) {
 // in words of ours and without any value that was sent.
 func (s *Service) Refused(ctx context.Context, client, actor, rule, requestID string) {
 	s.refuse(ctx, refused{kind: audit.KindRefused, refusal: deny(rule), client: client, actorID: actor, requestID: requestID, now: s.clock()})
+}
+
+// SourceRefusal is a write of a source of SCIM that was refused, or in part left out. It holds no value that was sent.
+type SourceRefusal struct {
+	Source, Token    string // the source's name and the ID of its token
+	Method, Resource string // the method of HTTP, and User or Group
+	Subject          string // ID of the user whom it is about; "" where there is none
+	Rule             string // in words of ours
+	RequestID        string
+}
+
+// RefusedSource puts a refusal on record: so many a minute of each source, and of the rest their number. It happened whether or not it
+// can be written, so a store that fails is only logged. Safe for concurrent use.
+func (s *Service) RefusedSource(ctx context.Context, r SourceRefusal) {
+	now := s.clock()
+	s.fold(ctx, source{scim: r.Source}, now, func() audit.Entry {
+		e := audit.New(audit.KindSourceRefused, now)
+		e.Actor, e.Subject, e.Request = oauth.Party{Issuer: "scim", Subject: r.Source}, s.party(r.Subject), r.RequestID
+		e.Set("token", r.Token)
+		e.Set("method", r.Method)
+		e.Set("resource", r.Resource)
+		e.Set("rule", r.Rule)
+		return e
+	})
 }

@@ -173,6 +173,8 @@ var messages = map[string]string{
 	"kind.source.add":                   "Source of users added",
 	"kind.source.change":                "Source of users changed",
 	"kind.source.remove":                "Source of users removed",
+	"kind.source.refused":               "Source of users refused",
+	"kind.source.refused_folded":        "Source of users refused many times",
 	"kind.client.add":                   "App added",
 	"kind.client.change":                "App changed",
 	"kind.client.remove":                "App removed",

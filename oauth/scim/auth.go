@@ -54,6 +54,6 @@ func (h *Handler) badToken(r *http.Request) error {
 	return &fault{Status: http.StatusUnauthorized, Detail: "The bearer token is not valid.", Challenge: challenge + `, error="invalid_token"`}
 }
 
-func tooMany(wait time.Duration) error {
+func tooMany(wait time.Duration) *fault {
 	return &fault{Status: http.StatusTooManyRequests, Detail: "Too many requests; try again later.", RetryAfter: time.Duration(math.Ceil(wait.Seconds())) * time.Second}
 }

@@ -27,7 +27,7 @@ func (h *Handler) serviceProviderConfig(c *call) (*answer, error) {
 // discovered refuses to filter what describes the service (RFC 7644 §4).
 func discovered(c *call, body map[string]any) (*answer, error) {
 	if c.r.URL.Query().Has("filter") {
-		return nil, forbidden("filter: what describes the service is not filtered.")
+		return nil, &fault{Status: http.StatusForbidden, Detail: "filter: what describes the service is not filtered."}
 	}
 	return &answer{status: http.StatusOK, body: body}, nil
 }

@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -18,6 +19,7 @@ type fault struct {
 	Status     int
 	Type       string // scimType, "" for none
 	Detail     string
+	Rule       string        // by which it was refused, in the trail; "" is not put there
 	Challenge  string        // WWW-Authenticate, "" for none
 	RetryAfter time.Duration // whole seconds, 0 for none
 }
@@ -35,15 +37,20 @@ func valueFault(at, rule string) error {
 	return &fault{Status: http.StatusBadRequest, Type: "invalidValue", Detail: at + ": " + rule + "."}
 }
 
-func forbidden(detail string) error { return &fault{Status: http.StatusForbidden, Detail: detail} }
+func forbidden(rule, detail string) error {
+	return &fault{Status: http.StatusForbidden, Rule: rule, Detail: detail}
+}
+
+// rule is by what f refuses, in words of ours.
+func (f *fault) rule() string { return cmp.Or(f.Rule, f.Type, strconv.Itoa(f.Status)) }
 
 var (
 	errNotFound    = &fault{Status: http.StatusNotFound, Detail: "There is no such resource."}
-	errTaken       = &fault{Status: http.StatusConflict, Type: "uniqueness", Detail: "A unique value of it is taken: userName or externalId, an e-mail address, or the name of a group."}
+	errTaken       = &fault{Status: http.StatusConflict, Type: "uniqueness", Rule: "source.taken", Detail: "A unique value of it is taken: userName or externalId, an e-mail address, or the name of a group."}
 	errVersion     = &fault{Status: http.StatusPreconditionFailed, Detail: "The resource is not the version that If-Match names."}
-	errBusy        = &fault{Status: http.StatusConflict, Detail: "Others change the resource at the same time; try again."}
+	errBusy        = &fault{Status: http.StatusConflict, Rule: "source.busy", Detail: "Others change the resource at the same time; try again."}
 	errMember      = &fault{Status: http.StatusBadRequest, Type: "invalidValue", Detail: "members: each value must be the id of a user that this source keeps."}
-	errClosed      = &fault{Status: http.StatusForbidden, Detail: "This group confers a role, and the source may not touch such groups."}
+	errClosed      = &fault{Status: http.StatusForbidden, Rule: "source.closed_group", Detail: "This group confers a role, and the source may not touch such groups."}
 	errTooLong     = &fault{Status: http.StatusBadRequest, Type: "invalidValue", Detail: "A value is too long."}
 	errUnavailable = &fault{Status: http.StatusServiceUnavailable, Detail: "The service cannot answer now. Nobody knows whether it was done.", RetryAfter: time.Second}
 	errInternal    = &fault{Status: http.StatusInternalServerError, Detail: "Something went wrong here. The request id tells us what."}

@@ -27,7 +27,7 @@ func TestPowerful(t *testing.T) {
 			"privileged-by-group":       func(u *directory.User) { u.Groups = []string{"Admins"} },
 			"impersonates":              func(u *directory.User) { u.Roles = []string{"helper"} },
 			"a-role-nobody-knows":       func(u *directory.User) { u.Roles = []string{"forgotten"} },
-			"impersonates-and-disabled": func(u *directory.User) { u.Roles, u.Enabled = []string{"helper"}, false },
+			"impersonates-and-disabled": func(u *directory.User) { u.Roles, u.Enabled, u.DisabledBy = []string{"helper"}, false, "scim:okta" },
 		} {
 			id := h.user("okta", name+"@acme.test", `,"emails":[{"value":"`+name+`@acme.test"}]`)
 			path := "Users/" + id

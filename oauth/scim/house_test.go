@@ -38,6 +38,8 @@ type house struct {
 	waits   time.Duration // what Failed and Wait answer
 	failed  int
 	logs    *lockedBuffer
+	mu      sync.Mutex
+	refused []impersonation.SourceRefusal
 }
 
 // stores are the kinds of store, by name.
@@ -86,13 +88,36 @@ func registry() policy.Registry {
 func newHouse(t testing.TB, s store.Store) *house {
 	t.Helper()
 	h := &house{TB: t, store: s, tokens: map[string]string{}, logs: new(lockedBuffer)}
-	var err error
-	h.handler, err = scim.New(scim.Config{Issuer: issuer, Store: s, Registry: registry(), RequestID: func(context.Context) string { return "req_1" },
-		Failed: func(*http.Request) time.Duration { h.failed++; return h.waits }, Wait: func(*http.Request) time.Duration { return h.waits }, Logger: slog.New(slog.NewTextHandler(h.logs, nil))})
-	h.ok(err)
+	h.open(func(*scim.Config) {})
 	h.addSource(store.Source{Name: "okta", Organisation: "acme", Issuer: "https://acme.okta.test"})
 	h.addSource(store.Source{Name: "entra", Organisation: "globex"})
 	return h
+}
+
+// open makes the handler, anew if there was one.
+func (h *house) open(change func(*scim.Config)) {
+	h.Helper()
+	c := scim.Config{Issuer: issuer, Store: h.store, Registry: registry(), RequestID: func(context.Context) string { return "req_1" }, Refused: h.refuse,
+		Failed: func(*http.Request) time.Duration { h.failed++; return h.waits }, Wait: func(*http.Request) time.Duration { return h.waits }, Logger: slog.New(slog.NewTextHandler(h.logs, nil))}
+	change(&c)
+	var err error
+	h.handler, err = scim.New(c)
+	h.ok(err)
+}
+
+func (h *house) refuse(_ context.Context, r impersonation.SourceRefusal) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refused = append(h.refused, r)
+}
+
+// refusals are those since it was last asked.
+func (h *house) refusals() []impersonation.SourceRefusal {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := h.refused
+	h.refused = nil
+	return out
 }
 
 // lockedBuffer is what was logged.

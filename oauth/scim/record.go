@@ -44,6 +44,7 @@ func setRights(e *audit.Entry, prefix string, u directory.User) {
 	e.Set(prefix+"organisation", u.Organisation)
 	e.Set(prefix+"protected", strconv.FormatBool(u.Protected))
 	e.Set(prefix+"enabled", strconv.FormatBool(u.Enabled))
+	e.Set(prefix+"disabled_by", u.DisabledBy)
 }
 
 func (h *Handler) added(c *call, u directory.User, now time.Time) audit.Entry {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/internal/pace"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
@@ -60,6 +61,8 @@ type Config struct {
 	// Wait tells for how long the sender must wait, and counts nothing. It is asked before a token that has not counted yet, as far as
 	// this Handler knows, is looked up: a source that is new to the process waits with whoever guesses at its address. Nil is not at all.
 	Wait func(*http.Request) time.Duration
+	// Refused puts on record that a rule refused a write of a source, or left a part of it out. Nil records nothing.
+	Refused func(context.Context, impersonation.SourceRefusal)
 	// RequestID is the id under which a request is known in log and trail. Nil gives none.
 	RequestID func(context.Context) string
 	// Logger defaults to slog.Default, Now to time.Now.
@@ -75,12 +78,14 @@ type Handler struct {
 	failed    func(*http.Request) time.Duration
 	wait      func(*http.Request) time.Duration
 	counted   sync.Map // by oauth.Hash: tokens that counted once; the store is asked whether they still do
+	refused   func(context.Context, impersonation.SourceRefusal)
 	requestID func(context.Context) string
 	log       *slog.Logger
 	now       func() time.Time
 	mux       *http.ServeMux
 	most      int          // members in one answer
 	warnings  *pace.Limits // of lines, by source
+	refusals  *pace.Limits // by source
 }
 
 // New makes a handler.
@@ -88,12 +93,15 @@ func New(c Config) (*Handler, error) {
 	if c.Issuer == "" || c.Store == nil {
 		return nil, errors.New("scim: Issuer and Store must be set")
 	}
-	h := &Handler{issuer: c.Issuer, store: c.Store, registry: c.Registry, failed: c.Failed, wait: c.Wait, requestID: c.RequestID, log: c.Logger, now: c.Now, mux: http.NewServeMux(), most: maxAnswered, warnings: pace.New(warningsPerMinute)}
+	h := &Handler{issuer: c.Issuer, store: c.Store, registry: c.Registry, failed: c.Failed, wait: c.Wait, refused: c.Refused, requestID: c.RequestID, log: c.Logger, now: c.Now, mux: http.NewServeMux(), most: maxAnswered, warnings: pace.New(warningsPerMinute), refusals: pace.New(refusalsPerMinute)}
 	if h.failed == nil {
 		h.failed = func(*http.Request) time.Duration { return 0 }
 	}
 	if h.wait == nil {
 		h.wait = func(*http.Request) time.Duration { return 0 }
+	}
+	if h.refused == nil {
+		h.refused = func(context.Context, impersonation.SourceRefusal) {}
 	}
 	if h.requestID == nil {
 		h.requestID = func(context.Context) string { return "" }
@@ -114,6 +122,7 @@ type call struct {
 	r      *http.Request
 	source store.Source
 	token  string // SourceToken.ID
+	user   string // ID of the user whom it is about, once found
 }
 
 // methods are what a route answers, by method.
@@ -121,11 +130,11 @@ type methods map[string]func(*call) (*answer, error)
 
 func (h *Handler) routes() {
 	for route, m := range map[string]methods{
-		"Users":                 {http.MethodGet: h.listUsers, http.MethodPost: h.createUser},
+		"Users":                 {http.MethodGet: h.listUsers, http.MethodPost: h.limited(h.createUser)},
 		"Users/{id}":            {http.MethodGet: h.getUser, http.MethodPut: h.putUser, http.MethodPatch: h.patchUser, http.MethodDelete: h.deleteUser},
 		"Users/.search":         {http.MethodPost: h.searchUsers},
-		"Groups":                {http.MethodGet: h.listGroups, http.MethodPost: h.createGroup},
-		"Groups/{id}":           {http.MethodGet: h.getGroup, http.MethodPut: h.putGroup, http.MethodPatch: h.patchGroup, http.MethodDelete: h.deleteGroup},
+		"Groups":                {http.MethodGet: h.listGroups, http.MethodPost: h.limited(h.createGroup)},
+		"Groups/{id}":           {http.MethodGet: h.getGroup, http.MethodPut: h.limited(h.putGroup), http.MethodPatch: h.limited(h.patchGroup), http.MethodDelete: h.limited(h.deleteGroup)},
 		"Groups/.search":        {http.MethodPost: h.searchGroups},
 		"ServiceProviderConfig": {http.MethodGet: h.serviceProviderConfig},
 		"ResourceTypes":         {http.MethodGet: h.resourceTypes},
@@ -160,8 +169,10 @@ func (h *Handler) answering(run func(*call) (*answer, error)) http.HandlerFunc {
 			h.writeFault(w, r, "", err)
 			return
 		}
-		a, err := run(&call{w: w, r: r, source: source, token: token.ID})
+		c := &call{w: w, r: r, source: source, token: token.ID}
+		a, err := run(c)
 		if err != nil {
+			h.recordFault(c, toFault(err))
 			h.writeFault(w, r, source.Name, err)
 			return
 		}

@@ -28,7 +28,7 @@ func (h *Handler) userResource(u directory.User) map[string]any {
 }
 
 // fill makes u what the source says it is, in those attributes that are touched; nil means all. Whether u is enabled stays as it is
-// unless r says.
+// unless r says, and activate does it.
 func fill(u *directory.User, r map[string]any, s store.Source, touched map[string]bool) (err error) {
 	touches := func(names ...string) bool {
 		return touched == nil || slices.ContainsFunc(names, func(name string) bool { return touched[name] })
@@ -39,7 +39,7 @@ func fill(u *directory.User, r map[string]any, s store.Source, touched map[strin
 	}
 	u.ExternalID, _ = r["externalId"].(string)
 	if active, ok := r["active"].(bool); ok {
-		u.Enabled = active
+		activate(u, active, s)
 	}
 	if touches("emails", "userName") {
 		if u.Email, err = address(r); err != nil {
@@ -65,6 +65,19 @@ func fill(u *directory.User, r map[string]any, s store.Source, touched map[strin
 	}
 	return nil
 }
+
+// activate lets in or puts out as the source says, but lets nobody in whom somebody else has put out.
+func activate(u *directory.User, active bool, s store.Source) {
+	switch {
+	case u.Enabled && !active:
+		u.Enabled, u.DisabledBy = false, s.ID()
+	case active && !barred(*u, s):
+		u.Enabled, u.DisabledBy = true, ""
+	}
+}
+
+// barred reports whether u is kept out by somebody else than the source: whoever works here.
+func barred(u directory.User, s store.Source) bool { return !u.Enabled && u.DisabledBy != s.ID() }
 
 // organisationFrom names the attribute of the resource that says the organisation, "" if none does.
 func organisationFrom(s store.Source) string {
@@ -126,7 +139,7 @@ func organisation(r map[string]any, s store.Source) (string, error) {
 		}
 	}
 	if said == "" && !s.MayStaff {
-		return "", forbidden("The organisation of the user is missing, and the source may have no users without.")
+		return "", forbidden("source.no_organisation", "The organisation of the user is missing, and the source may have no users without.")
 	}
 	return said, nil
 }
@@ -151,17 +164,32 @@ func same(a, b directory.User) bool {
 }
 
 // guard keeps a source without the right to grant from taking over who has rights: it may disable them, which is safe, and change what
-// decides nothing, but neither let them in again, nor delete them, nor say who they are by address, identity or organisation.
+// decides nothing, but neither let them in again, nor delete them, nor say who they are by address, identity or organisation. And it keeps
+// any source from freeing the address or the identity of whom somebody here has put out, with which they could be added anew.
 func (h *Handler) guard(was, u directory.User, s store.Source) error {
+	other := u.Email != was.Email || !slices.Equal(u.Identities, was.Identities)
 	switch {
+	case other && barred(was, s):
+		return forbidden(ruleDisabled, "The user was disabled by whoever works here: the source may change neither their e-mail address nor their externalId.")
 	case s.MayGrant || !h.powerful(was):
 		return nil
-	case u.Email != was.Email, !slices.Equal(u.Identities, was.Identities):
-		return forbidden("The user is protected or has rights: the source may change neither their e-mail address nor their externalId.")
+	case other:
+		return forbidden(rulePowerful, "The user is protected or has rights: the source may change neither their e-mail address nor their externalId.")
 	case u.Organisation != was.Organisation:
-		return forbidden("The user is protected or has rights: the source may not move them to another organisation.")
+		return forbidden(rulePowerful, "The user is protected or has rights: the source may not move them to another organisation.")
 	case u.Enabled && !was.Enabled:
-		return forbidden("The user is protected or has rights: the source may disable them, and not enable them again.")
+		return forbidden(rulePowerful, "The user is protected or has rights: the source may disable them, and not enable them again.")
+	}
+	return nil
+}
+
+// mayDelete is guard for a deletion.
+func (h *Handler) mayDelete(u directory.User, s store.Source) error {
+	switch {
+	case barred(u, s):
+		return forbidden(ruleDisabled, "The user was disabled by whoever works here: they stay so, and the source may not delete them.")
+	case !s.MayGrant && h.powerful(u):
+		return forbidden(rulePowerful, "The user is protected or has rights: the source may disable them, which is done, and not delete them.")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"net/http"
@@ -19,6 +20,9 @@ func (h *Handler) ownUser(c *call) (directory.User, error) {
 	u, err := h.store.Get(c.r.Context(), c.r.PathValue("id"))
 	if err == nil && u.Source != c.source.ID() {
 		err = errNotFound
+	}
+	if err == nil {
+		c.user = u.ID
 	}
 	return u, err
 }
@@ -117,16 +121,16 @@ func (h *Handler) putUser(c *call) (*answer, error) {
 	}
 	r, err := users.readResource(body)
 	_, said := body["externalid"]
-	return h.changeUser(c, wish{off: putsOff(body), change: func(u *directory.User) error {
+	return h.changeUser(c, wish{off: putsOff(body), change: func(u *directory.User) (bool, error) {
 		if err != nil {
-			return err
+			return false, err
 		}
 		whole := maps.Clone(r)
 		if !said && u.ExternalID != "" {
 			// What a PUT leaves out may stay as it is (RFC 7644 §3.5.1), and Okta's leaves this out: it tells it once, when it makes the user.
 			whole["externalId"] = u.ExternalID
 		}
-		return fill(u, whole, c.source, nil)
+		return letsIn(whole, *u, c.source), fill(u, whole, c.source, nil)
 	}})
 }
 
@@ -136,31 +140,36 @@ func (h *Handler) patchUser(c *call) (*answer, error) {
 		return nil, err
 	}
 	ops, err := readPatch(users, body)
-	return h.changeUser(c, wish{off: patchesOff(body), change: func(u *directory.User) error {
+	return h.changeUser(c, wish{off: patchesOff(body), change: func(u *directory.User) (bool, error) {
 		if err != nil {
-			return err
+			return false, err
 		}
 		return h.applyAll(u, ops, c.source)
 	}})
 }
 
 // applyAll makes of u what ops say, and of what they are not about nothing: that may be as it is for other reasons than the source's.
-func (h *Handler) applyAll(u *directory.User, ops []operation, s store.Source) error {
+func (h *Handler) applyAll(u *directory.User, ops []operation, s store.Source) (leaves bool, err error) {
 	r, touched := h.userResource(*u), map[string]bool{}
 	for _, op := range ops {
 		if err := op.apply(r); err != nil {
-			return err
+			return false, err
 		}
 		touched[op.path.chain[0].name] = true
 	}
 	if r["active"] == nil {
-		return &fault{Status: http.StatusBadRequest, Type: "mutability", Detail: "active: cannot be removed; send false."}
+		return false, &fault{Status: http.StatusBadRequest, Type: "mutability", Detail: "active: cannot be removed; send false."}
 	}
-	return fill(u, r, s, touched)
+	return letsIn(r, *u, s), fill(u, r, s, touched)
 }
 
 // changeUser writes what a source wishes of a user, and begins anew if somebody else wrote in between. If-Match is asked each time.
 func (h *Handler) changeUser(c *call, w wish) (*answer, error) {
+	if !w.off {
+		if err := h.mayWrite(c); err != nil {
+			return nil, err
+		}
+	}
 	for range tries {
 		u, err := h.changeUserOnce(c, w)
 		if errors.Is(err, impersonation.ErrChanged) {
@@ -182,24 +191,37 @@ func (h *Handler) changeUserOnce(c *call, w wish) (directory.User, error) {
 	if err := c.mayChange(was.Updated); err != nil {
 		return was, err
 	}
-	u := was
-	if err = w.change(&u); err == nil {
+	if w.off && !was.Enabled { // it puts nobody out
+		if err := h.mayWrite(c); err != nil {
+			return was, err
+		}
+	}
+	u, left := was, omission{}
+	lets, err := w.change(&u)
+	if err == nil {
 		err = h.guard(was, u, c.source)
 	}
+	if lets { // the rest is done, as the answer shows
+		left = omission{"active", ruleDisabled}
+	}
 	if err == nil {
-		err = h.saveUser(c, was, &u)
+		err = h.saveUser(c, was, &u, left)
 	}
 	if w.off && was.Enabled && refuses(err) { // the rest is left out, as the answer shows; that they are out is not
-		u = was
-		u.Enabled = false
-		err = h.saveUser(c, was, &u)
+		u, left = was, omission{"rest", toFault(err).rule()}
+		activate(&u, false, c.source)
+		err = h.saveUser(c, was, &u, left)
 	}
 	return u, err
 }
 
-// saveUser writes u, with all that ends by it, unless nothing changed.
-func (h *Handler) saveUser(c *call, was directory.User, u *directory.User) error {
+// saveUser writes u, with all that ends by it and what is left out, unless nothing changed.
+func (h *Handler) saveUser(c *call, was directory.User, u *directory.User, left omission) error {
 	if same(was, *u) {
+		if !left.isZero() { // no other entry would tell
+			h.record(c, left.by)
+			h.tellLeft(c, left)
+		}
 		return nil
 	}
 	now := h.clock()
@@ -207,6 +229,7 @@ func (h *Handler) saveUser(c *call, was directory.User, u *directory.User) error
 		u.Updated = was.Updated.Add(time.Millisecond) // the store's resolution: any two versions differ
 	}
 	d := h.difference(c, was, *u, now)
+	left.set(d.entries)
 	w := store.UserWrite{Write: h.write(c, now, d.entries...), User: *u, Was: was.Updated, EndLogins: d.endLogins, EndConsents: was.Enabled && !u.Enabled}
 	if d.reason != "" {
 		w.Ends = h.ends(c, u.ID, d.reason)
@@ -215,6 +238,9 @@ func (h *Handler) saveUser(c *call, was directory.User, u *directory.User) error
 		return err
 	}
 	h.tell(c, d.did, "user", u.ID)
+	if !left.isZero() {
+		h.tellLeft(c, left)
+	}
 	return nil
 }
 
@@ -241,13 +267,10 @@ func (h *Handler) deleteUserOnce(c *call) error {
 	if err := c.mayChange(u.Updated); err != nil {
 		return err
 	}
-	if !c.source.MayGrant && h.powerful(u) {
+	if refused := h.mayDelete(u, c.source); refused != nil {
 		out := u
-		out.Enabled = false
-		if err := h.saveUser(c, u, &out); err != nil {
-			return err
-		}
-		return forbidden("The user is protected or has rights: the source may disable them, which is done, and not delete them.")
+		activate(&out, false, c.source)
+		return cmp.Or(h.saveUser(c, u, &out, omission{}), refused)
 	}
 	now := h.clock()
 	return h.store.DeleteUser(c.r.Context(), store.UserWrite{

@@ -14,7 +14,7 @@ const provisionGuesses = "\nscim"
 // newProvisioning makes the door for those who provision users. It is there without a source too: then no token counts.
 func (s *Server) newProvisioning() (*scim.Handler, error) {
 	return scim.New(scim.Config{
-		Issuer: s.issuer, Store: s.store, Registry: s.registry, RequestID: requestID, Logger: s.log, Now: s.now,
+		Issuer: s.issuer, Store: s.store, Registry: s.registry, Refused: s.service.RefusedSource, RequestID: requestID, Logger: s.log, Now: s.now,
 		Failed: func(r *http.Request) time.Duration {
 			var wire *wireError
 			if errors.As(s.guesses.failed(network(s.proxies.address(r)), provisionGuesses, s.clock()), &wire) {

@@ -18,7 +18,7 @@ import (
 func userColumns(u string) string {
 	return fmt.Sprintf(`%[1]s.id, %[1]s.email, %[1]s.name, %[1]s.organisation, %[1]s.roles, %[1]s.attributes, %[1]s.enabled, %[1]s.protected,
 		%[1]s.totp IS NOT NULL, %[1]s.created_at, %[1]s.updated_at, %[1]s.last_sign_in_at,
-		%[1]s.source, %[1]s.user_name, %[1]s.external_id,
+		%[1]s.source, %[1]s.user_name, %[1]s.external_id, %[1]s.disabled_by,
 		(SELECT jsonb_agg(g.name ORDER BY g.position) FROM user_group g WHERE g.user_id = %[1]s.id),
 		(SELECT jsonb_agg(i.issuer || ' ' || i.subject ORDER BY i.issuer) FROM user_identity i WHERE i.user_id = %[1]s.id)`, u)
 }
@@ -31,7 +31,7 @@ var (
 
 const (
 	newUserColumns = `id text, email text, email_key text, name text, search_key text, organisation text, roles jsonb, attributes jsonb, enabled boolean,
-		protected boolean, created_at bigint, updated_at bigint, last_sign_in_at bigint, source text, user_name text, user_name_key text, external_id text`
+		protected boolean, created_at bigint, updated_at bigint, last_sign_in_at bigint, source text, user_name text, user_name_key text, external_id text, disabled_by text`
 	groupColumns    = `user_id text, name text, position integer`
 	identityColumns = `issuer text, subject text, user_id text`
 )
@@ -39,9 +39,9 @@ const (
 var (
 	// insertUsers leaves out an ID that is not free again, by a scalar: EXISTS could become a join with all that are gone.
 	insertUsers = `INSERT INTO app_user (id, email, email_key, name, search_key, organisation, roles, attributes, enabled, protected,
-		created_at, updated_at, last_sign_in_at, source, user_name, user_name_key, external_id)
+		created_at, updated_at, last_sign_in_at, source, user_name, user_name_key, external_id, disabled_by)
 		SELECT u.id, u.email, u.email_key, u.name, u.search_key, u.organisation, u.roles, u.attributes, u.enabled, u.protected,
-		u.created_at, u.updated_at, u.last_sign_in_at, u.source, u.user_name, u.user_name_key, u.external_id
+		u.created_at, u.updated_at, u.last_sign_in_at, u.source, u.user_name, u.user_name_key, u.external_id, u.disabled_by
 		FROM ` + unnested("u", newUserColumns, 1) + ` WHERE (SELECT true FROM user_gone x WHERE x.id = u.id) IS NULL ORDER BY u.id`
 
 	insertGroups = `INSERT INTO user_group (user_id, name, position) SELECT g.user_id, g.name, g.position FROM ` + unnested("g", groupColumns, 1) + `
@@ -53,7 +53,7 @@ var (
 
 const (
 	updateUser = `UPDATE app_user SET email = $2, email_key = $3, name = $4, search_key = $5, organisation = $6, roles = $7, attributes = $8,
-		enabled = $9, protected = $10, updated_at = $11, source = $13, user_name = $14, user_name_key = $15, external_id = $16
+		enabled = $9, protected = $10, updated_at = $11, source = $13, user_name = $14, user_name_key = $15, external_id = $16, disabled_by = $17
 		WHERE id = $1 AND ($12::bigint IS NULL OR updated_at = $12)`
 
 	deleteUser = `DELETE FROM app_user WHERE id = $1 AND ($2::bigint IS NULL OR updated_at = $2)`
@@ -95,7 +95,7 @@ func folded(s string) string { return strings.ToLower(s) }
 func userDest(u *directory.User) []any {
 	return []any{text(&u.ID), text(&u.Email), text(&u.Name), text(&u.Organisation), items{&u.Roles}, pairs{&u.Attributes}, flag{&u.Enabled},
 		flag{&u.Protected}, flag{&u.SecondFactor}, at{&u.Created}, at{&u.Updated}, at{&u.LastSignIn}, text(&u.Source), text(&u.UserName),
-		text(&u.ExternalID), items{&u.Groups}, identities{&u.Identities}}
+		text(&u.ExternalID), text(&u.DisabledBy), items{&u.Groups}, identities{&u.Identities}}
 }
 
 // CreateUser implements store.Users.
@@ -116,7 +116,7 @@ func (t *tx) insertUsers(ctx context.Context, users ...directory.User) error {
 	rows, ids := newTable(newUserColumns), make([]string, len(users))
 	for i, u := range users {
 		rows.add(u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles), mapping(u.Attributes), u.Enabled, u.Protected,
-			ms(u.Created), ms(u.Updated), ms(u.LastSignIn), u.Source, u.UserName, orNull(folded(u.UserName)), u.ExternalID)
+			ms(u.Created), ms(u.Updated), ms(u.LastSignIn), u.Source, u.UserName, orNull(folded(u.UserName)), u.ExternalID, u.DisabledBy)
 		ids[i] = u.ID
 	}
 	n, err := exec(ctx, t, insertUsers, args(rows)...)
@@ -172,7 +172,7 @@ func (t *tx) updateUser(ctx context.Context, w store.UserWrite) (before string, 
 		return "", missing(err)
 	}
 	n, err := exec(ctx, t, updateUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
-		mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was), u.Source, u.UserName, orNull(folded(u.UserName)), u.ExternalID)
+		mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was), u.Source, u.UserName, orNull(folded(u.UserName)), u.ExternalID, u.DisabledBy)
 	if err != nil {
 		return "", exists(err)
 	}

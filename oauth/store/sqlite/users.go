@@ -16,7 +16,7 @@ import (
 
 const (
 	// userColumns end with the groups, in the order in which they were given, and the identities, each as issuer, space, subject.
-	userColumns = `id, email, name, organisation, roles, attributes, enabled, protected, totp IS NOT NULL, created_at, updated_at, last_sign_in_at, source, user_name, external_id,
+	userColumns = `id, email, name, organisation, roles, attributes, enabled, protected, totp IS NOT NULL, created_at, updated_at, last_sign_in_at, source, user_name, external_id, disabled_by,
 		(SELECT json_group_array(name) FROM (SELECT g.name FROM user_group g WHERE g.user_id = app_user.id ORDER BY g.position)),
 		(SELECT json_group_array(name) FROM (SELECT i.issuer || ' ' || i.subject AS name FROM user_identity i WHERE i.user_id = app_user.id ORDER BY i.issuer))`
 
@@ -27,10 +27,10 @@ const (
 	selectUserByIdentity = `SELECT ` + userColumns + ` FROM app_user WHERE id = (SELECT user_id FROM user_identity WHERE issuer = ? AND subject = ?)`
 
 	insertUser = `INSERT INTO app_user (id, email, email_key, name, search_key, organisation, roles, attributes, enabled, protected,
-		created_at, updated_at, last_sign_in_at, source, user_name, user_name_key, external_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		created_at, updated_at, last_sign_in_at, source, user_name, user_name_key, external_id, disabled_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	updateUser = `UPDATE app_user SET email = ?2, email_key = ?3, name = ?4, search_key = ?5, organisation = ?6, roles = ?7, attributes = ?8,
-		enabled = ?9, protected = ?10, updated_at = ?11, source = ?13, user_name = ?14, user_name_key = ?15, external_id = ?16
+		enabled = ?9, protected = ?10, updated_at = ?11, source = ?13, user_name = ?14, user_name_key = ?15, external_id = ?16, disabled_by = ?17
 		WHERE id = ?1 AND (?12 IS NULL OR updated_at = ?12)`
 
 	deleteUser = `DELETE FROM app_user WHERE id = ? AND (?2 IS NULL OR updated_at = ?2)`
@@ -72,7 +72,7 @@ func (c *conn) user(ctx context.Context, query string, key ...any) (*directory.U
 
 func userDest(u *directory.User) []any {
 	return []any{&u.ID, &u.Email, &u.Name, &u.Organisation, items{&u.Roles}, pairs{&u.Attributes}, &u.Enabled, &u.Protected, &u.SecondFactor,
-		at{&u.Created}, at{&u.Updated}, at{&u.LastSignIn}, &u.Source, &u.UserName, &u.ExternalID, items{&u.Groups}, identities{&u.Identities}}
+		at{&u.Created}, at{&u.Updated}, at{&u.LastSignIn}, &u.Source, &u.UserName, &u.ExternalID, &u.DisabledBy, items{&u.Groups}, identities{&u.Identities}}
 }
 
 // people reads two users as a decision sees them, each nil if there is no such user, and the authz_version of each of their
@@ -128,7 +128,7 @@ func (c *conn) insertUser(ctx context.Context, u directory.User) error {
 	}
 	if _, err := c.exec(ctx, insertUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
 		mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Created), ms(u.Updated), ms(u.LastSignIn),
-		u.Source, u.UserName, orNull(folded(u.UserName)), u.ExternalID); err != nil {
+		u.Source, u.UserName, orNull(folded(u.UserName)), u.ExternalID, u.DisabledBy); err != nil {
 		return exists(err)
 	}
 	return c.insertLists(ctx, u)
@@ -169,7 +169,7 @@ func (c *conn) updateUser(ctx context.Context, w store.UserWrite) (before string
 		return "", missing(err)
 	}
 	n, err := c.exec(ctx, updateUser, u.ID, u.Email, orNull(folded(u.Email)), u.Name, searchKey(u), u.Organisation, list(u.Roles),
-		mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was), u.Source, u.UserName, orNull(folded(u.UserName)), u.ExternalID)
+		mapping(u.Attributes), u.Enabled, u.Protected, ms(u.Updated), ms(w.Was), u.Source, u.UserName, orNull(folded(u.UserName)), u.ExternalID, u.DisabledBy)
 	if err != nil {
 		return "", exists(err)
 	}

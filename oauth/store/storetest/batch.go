@@ -50,7 +50,7 @@ var batchCases = []testCase{
 		other := directory.User{ID: "usr_2", Email: "two@acme.test", Name: "Two", Organisation: "acme", Groups: []string{"z-team"},
 			Identities: []oauth.Party{{Issuer: "https://a.test", Subject: "2"}}, Created: k.now, Updated: k.now}
 		changed := was
-		changed.Enabled, changed.Organisation, changed.Groups, changed.Updated = false, "", []string{"b", "a"}, k.now
+		changed.Enabled, changed.DisabledBy, changed.Organisation, changed.Groups, changed.Updated = false, "scim:okta", "", []string{"b", "a"}, k.now
 		end := k.endWrite(impersonation.ScopeSubject, john)
 		end.Reason = impersonation.EndDisabled
 		before := k.authz()

@@ -42,6 +42,17 @@ var userCases = []testCase{
 		_, err = k.store.ByEmail(k.Context(), "")
 		k.wantErr("ByEmail of nothing", err, directory.ErrNotFound)
 	}},
+	{"user/disabled-by", "who disabled a user is read as it was written, and as it was changed", func(k *kit) {
+		u := k.whole()
+		u.Enabled, u.DisabledBy = false, "scim:okta"
+		k.ok(k.create(u))
+		for _, by := range []string{"scim:okta", "", "scim:entra", ""} {
+			k.change(u.ID, func(u *directory.User) { u.DisabledBy = by })
+			got, err := k.store.Get(k.Context(), u.ID)
+			k.ok(err)
+			k.same("DisabledBy", got.DisabledBy, by)
+		}
+	}},
 	{"user/unique", "an ID and an address belong to one person; no address belongs to nobody", func(k *kit) {
 		u := k.whole()
 		k.ok(k.create(u))
@@ -140,7 +151,7 @@ var userCases = []testCase{
 		u := k.whole()
 		k.ok(k.create(u))
 		first, second := u, u
-		first.Enabled, first.Updated = false, u.Updated.Add(time.Millisecond)
+		first.Enabled, first.DisabledBy, first.Updated = false, "scim:okta", u.Updated.Add(time.Millisecond)
 		second.Name, second.Updated = "Zoë II", first.Updated
 		k.ok(k.store.UpdateUser(k.Context(), store.UserWrite{Write: k.write(), User: first, Was: u.Updated}))
 		late := store.UserWrite{Write: k.recorded(audit.KindUserRole), User: second, Was: u.Updated}

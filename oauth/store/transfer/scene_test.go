@@ -107,10 +107,10 @@ func (s *scene) fill(entries int) {
 	}
 	jill := directory.User{ID: "jill", Email: "jill@acme.test", Name: "Jill", Enabled: true, Source: "scim:okta", UserName: "Jill", ExternalID: "00u1",
 		Identities: []oauth.Party{{Issuer: "https://idp.acme.test", Subject: "00u1"}}}
-	for _, id := range []string{"jill", "former"} {
+	for _, id := range []string{"jill", "jim", "former"} {
 		u := jill
-		if u.ID = id; id == "former" {
-			u.Email, u.UserName, u.Identities = "former@acme.test", "", nil
+		if u.ID = id; id != "jill" {
+			u.Email, u.UserName, u.Identities, u.Enabled, u.DisabledBy = id+"@acme.test", id, nil, false, "scim:okta"
 		}
 		s.ok(st.CreateUser(ctx, store.UserWrite{Write: write(), User: u}))
 	}

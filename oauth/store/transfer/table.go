@@ -40,7 +40,7 @@ var tables = []table{
 		activates_at integer, retires_at integer, revoked_at integer`),
 	newTable("app_user", "id", "", `id text, email text, email_key text, name text, search_key text, organisation text, roles list,
 		attributes mapping, enabled boolean, protected boolean, password text, totp bytea, created_at integer, updated_at integer,
-		last_sign_in_at integer, source text, user_name text, user_name_key text, external_id text`),
+		last_sign_in_at integer, source text, user_name text, user_name_key text, external_id text, disabled_by text`),
 	newTable("user_gone", "id", "", `id text, gone_at integer`),
 	newTable("user_identity", "issuer, subject", "", `issuer text, subject text, user_id text`),
 	newTable("user_group", "user_id, name", "", `user_id text, name text, position integer`),
