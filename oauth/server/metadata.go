@@ -21,6 +21,10 @@ var exchangeable = []oauth.TokenType{
 // actorTypes are the actor token types of the exchange: beside a ticket any JWT of an issuer that we trust, ourselves among them.
 var actorTypes = []oauth.TokenType{oauth.TokenTypeAccessToken, oauth.TokenTypeJWT}
 
+// subjectTypes are those of OpenID Connect Core §8. A client's names of people are ours, or those of one other issuer, and the same for all clients
+// with that setting (store.Settings.SubjectIssuer): none keeps two clients from finding that they mean one person, which pairwise would promise.
+var subjectTypes = []string{"public"}
+
 // claimsSupported are those about the person, in an ID token or at userinfo.
 func (s *Server) claimsSupported() []string {
 	names := []string{"sub", "name", "email", "roles", "organisation", "act", "auth_time", "acr", "amr", "sid"}
@@ -54,7 +58,7 @@ func (s *Server) discovery() ([]byte, error) {
 		"response_types_supported":                       []string{"code"},
 		"response_modes_supported":                       []string{"query"},
 		"grant_types_supported":                          []string{"authorization_code", grantRefresh, grantClient, oauth.GrantTypeTokenExchange},
-		"subject_types_supported":                        []string{"public"},
+		"subject_types_supported":                        subjectTypes,
 		"id_token_signing_alg_values_supported":          s.keys().Algorithms(),
 		"code_challenge_methods_supported":               []string{"S256"},
 		"dpop_signing_alg_values_supported":              tokens.Algorithms(),

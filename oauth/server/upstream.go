@@ -24,8 +24,8 @@ type Upstream struct {
 	// CreateUsers adds whom nobody knows, at their first sign-in. Without it somebody must have added and linked them.
 	CreateUsers bool
 	// LinkByEmail links whom nobody knows to the user with the verified address that the upstream gives, once: to one who has no identity
-	// anywhere, no password or second factor here, no right over others, is not protected, is of the organisation that the upstream gives, if it
-	// gives one, and whom nobody keeps but by hand. Whoever could make the upstream give that address would be them.
+	// anywhere, no password or second factor here, no right over others, is not protected, is of the organisation that the upstream gives,
+	// or of none where it gives none, and whom nobody keeps but by hand. Whoever could make the upstream give that address would be them.
 	LinkByEmail bool
 	// TrustEmail takes an address for a verified one, for an upstream that never says email_verified; one that says false is believed. It
 	// cannot be set with LinkByEmail. Who comes with an address of somebody here is told no more than that they have no account.
@@ -76,12 +76,13 @@ func (g *gate) keeps(u directory.User, id *upstream.Identity) bool {
 	return u.Source == g.source() && u.ExternalID == id.Subject
 }
 
-// places reports whether u is where the upstream puts id. One that puts nobody anywhere leaves them where they are.
+// places reports whether u is where the upstream puts id: whoever runs it may answer for its own organisation, and for the operator's staff
+// only where it is theirs.
 func (g *gate) places(u directory.User, id *upstream.Identity) bool {
 	if g.Provider.OrganisationClaim != "" {
 		return id.Organisation != "" && id.Organisation == u.Organisation
 	}
-	return g.Organisation == "" || g.Organisation == u.Organisation
+	return g.Organisation == u.Organisation
 }
 
 // openGates makes the providers. It fetches nothing: an upstream that is down keeps no server from starting.

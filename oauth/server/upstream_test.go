@@ -247,6 +247,8 @@ func testUpstreamNewcomer(t *testing.T, o options) {
 		}
 		return claims
 	}
+	linking := func(u *server.Upstream) { u.LinkByEmail, u.Organisation = true, "acme" }
+	linkingStaff := func(u *server.Upstream) { u.LinkByEmail = true }
 	for _, c := range []struct {
 		name    string
 		change  func(*server.Upstream)
@@ -266,35 +268,42 @@ func testUpstreamNewcomer(t *testing.T, o options) {
 		{"somebody's address", nil, nil, say(map[string]any{"email": "JOHN@acme.test"}), "", "in use here"},
 		{"somebody's address, which nobody verified", func(u *server.Upstream) { u.TrustEmail = true }, nil,
 			say(map[string]any{"email": "john@acme.test", "email_verified": nil}), "", "You have no account here"},
-		{"linked by the address", func(u *server.Upstream) { u.LinkByEmail, u.CreateUsers = true, false }, nil, say(map[string]any{"email": "JOHN@acme.test"}), "john", ""},
-		{"not by one that is not verified", func(u *server.Upstream) { u.LinkByEmail, u.CreateUsers = true, false }, nil,
+		{"linked by the address", func(u *server.Upstream) { u.LinkByEmail, u.CreateUsers, u.Organisation = true, false, "acme" }, nil, say(map[string]any{"email": "JOHN@acme.test"}), "john", ""},
+		{"not by one that is not verified", func(u *server.Upstream) { u.LinkByEmail, u.CreateUsers, u.Organisation = true, false, "acme" }, nil,
 			say(map[string]any{"email": "john@acme.test", "email_verified": false}), "", "You have no account here"},
-		{"not to who has rights", func(u *server.Upstream) { u.LinkByEmail = true }, nil, say(map[string]any{"email": "ann@acme.test"}), "", "in use here"},
-		{"not to support", func(u *server.Upstream) { u.LinkByEmail = true }, nil, say(map[string]any{"email": "sue@acme.test"}), "", "in use here"},
-		{"not to who is protected", func(u *server.Upstream) { u.LinkByEmail = true }, nil, say(map[string]any{"email": "pat@acme.test"}), "", "in use here"},
-		{"not to who has a password", func(u *server.Upstream) { u.LinkByEmail = true }, func(h *abroad) {
+		{"not to who has rights", linkingStaff, nil, say(map[string]any{"email": "ann@acme.test"}), "", "in use here"},
+		{"not to support", linking, nil, say(map[string]any{"email": "sue@acme.test"}), "", "in use here"},
+		{"not to who is protected", linking, nil, say(map[string]any{"email": "pat@acme.test"}), "", "in use here"},
+		{"not to who has a password", linking, func(h *abroad) {
 			phc := "$argon2id$x"
 			h.must(h.store.SetCredentials(t.Context(), store.CredentialsWrite{Write: h.write(), UserID: "john", Password: &phc}))
 		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
-		{"not to who is disabled", func(u *server.Upstream) { u.LinkByEmail = true }, func(h *abroad) {
+		{"not to who is disabled", linking, func(h *abroad) {
 			h.edit("john", func(u *directory.User) { u.Enabled = false })
 		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
-		{"not to who has an identity there", func(u *server.Upstream) { u.LinkByEmail = true }, func(h *abroad) {
+		{"not to who has an identity there", linking, func(h *abroad) {
 			h.edit("john", func(u *directory.User) { u.Identities = []oauth.Party{{Issuer: h.idp.url, Subject: "john-there"}} })
 		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
-		{"not to whom another upstream keeps", func(u *server.Upstream) { u.LinkByEmail = true }, func(h *abroad) {
+		{"not to whom another upstream keeps", linking, func(h *abroad) {
 			h.edit("john", func(u *directory.User) { u.Source = "upstream:other" })
 		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
-		{"not to who has an identity elsewhere", func(u *server.Upstream) { u.LinkByEmail = true }, func(h *abroad) {
+		{"not to who has an identity elsewhere", linking, func(h *abroad) {
 			h.edit("john", func(u *directory.User) {
 				u.Identities = []oauth.Party{{Issuer: "https://other.test", Subject: "john-there"}}
 			})
 		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
-		{"not to whom SCIM keeps", func(u *server.Upstream) { u.LinkByEmail = true }, func(h *abroad) {
+		{"not to whom SCIM keeps", linking, func(h *abroad) {
 			h.edit("john", func(u *directory.User) { u.Source, u.UserName = "scim:okta", "john" })
 		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
-		{"not to whom an upstream of this name kept", func(u *server.Upstream) { u.LinkByEmail = true }, func(h *abroad) {
+		{"not to whom an upstream of this name kept", linking, func(h *abroad) {
 			h.edit("john", func(u *directory.User) { u.Source, u.ExternalID = "upstream:corp", "john-there" })
+		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
+		{"not in an organisation of which the upstream knows nothing", linkingStaff, nil, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
+		{"staff by an upstream of staff", linkingStaff, func(h *abroad) {
+			h.edit("john", func(u *directory.User) { u.Organisation = "" })
+		}, say(map[string]any{"email": "john@acme.test"}), "john", ""},
+		{"not staff by an upstream of an organisation", linking, func(h *abroad) {
+			h.edit("john", func(u *directory.User) { u.Organisation = "" })
 		}, say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
 		{"not in another organisation", func(u *server.Upstream) { u.LinkByEmail, u.Organisation = true, "globex" }, nil,
 			say(map[string]any{"email": "john@acme.test"}), "", "in use here"},
@@ -398,7 +407,7 @@ func (h *house) edit(id string, change func(*directory.User)) {
 // of theirs ends.
 func TestUpstreamLinkIsRecorded(t *testing.T) {
 	t.Parallel()
-	h := setupAbroad(t, options{}, func(u *server.Upstream) { u.LinkByEmail = true })
+	h := setupAbroad(t, options{}, func(u *server.Upstream) { u.LinkByEmail, u.Organisation = true, "acme" })
 	claims := sam()
 	claims["email"] = "john@acme.test"
 	h.idp.says(claims)
