@@ -71,22 +71,17 @@ func (t TrustedIssuer) isOf(u Upstream) bool {
 	return u.Provider.Issuer.URL == t.TrustConfig.Issuer.URL
 }
 
-// Check reports the first part of the rule that a server at publicURL could not go by, by name. It fetches nothing.
+// Check reports what of the rule a server at publicURL could not go by: an error for each, joined, which begins with the name of its field
+// as the configuration has it. It fetches nothing.
 func (t TrustedIssuer) Check(publicURL string) error {
-	if _, err := upstream.NewTrust(t.TrustConfig); err != nil {
-		return err
-	}
-	switch lives := []impersonation.Liveness{impersonation.LiveNot, impersonation.LiveSCIM, impersonation.LiveLogout, impersonation.LiveIntrospection}; {
-	case t.TrustConfig.Issuer.URL == publicURL:
-		return errors.New("issuer must be another one: our own tokens count as they are")
-	case t.Impersonate == upstream.Mark{}:
-		return errors.New("impersonate must be set: without it no token starts anything")
-	case !slices.Contains(lives, t.Live):
-		return errors.New("live must be scim, backchannel, introspection or empty")
-	case (t.Live == impersonation.LiveIntrospection) != (t.Introspection != upstream.Introspection{}):
-		return errors.New("introspection goes with live: introspection, and neither alone")
-	}
-	return nil
+	_, err := upstream.NewTrust(t.TrustConfig)
+	f := faults{err}
+	lives := []impersonation.Liveness{impersonation.LiveNot, impersonation.LiveSCIM, impersonation.LiveLogout, impersonation.LiveIntrospection}
+	f.add(t.TrustConfig.Issuer.URL == publicURL, "issuer must be another one: our own tokens count as they are")
+	f.add(t.Impersonate == upstream.Mark{}, "impersonate must be set: without it no token starts anything")
+	f.add(!slices.Contains(lives, t.Live), "live must be scim, backchannel, introspection or empty")
+	f.add((t.Live == impersonation.LiveIntrospection) != (t.Introspection != upstream.Introspection{}), "introspection goes with live: introspection, and neither alone")
+	return errors.Join(f...)
 }
 
 // counts reports whether a token of issuer may say who acts at client.

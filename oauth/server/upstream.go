@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -122,58 +123,57 @@ func (u Upstream) at(publicURL string) upstream.Config {
 	return p
 }
 
-// Check reports the first part that a server at publicURL with these roles could not go by, or that would give a right which nobody meant,
-// by the name of its field in lower case. It fetches nothing.
+// Check reports what a server at publicURL with these roles could not go by, and what would give a right that nobody meant: an error for each,
+// joined, which begins with the name of its field as the configuration has it. It fetches nothing.
 func (u Upstream) Check(publicURL string, roles policy.Registry) error {
 	p := u.at(publicURL)
 	if at, err := url.Parse(publicURL); err == nil {
 		p.Issuer.Loopback = oauth.Loopback(at.Hostname())
 	}
-	if _, err := upstream.New(p); err != nil {
-		return err
-	}
-	switch {
-	case p.Issuer.URL == publicURL:
-		return errors.New("issuer is this server itself")
-	case len(u.Groups) > 0 && p.GroupsClaim == "":
-		return errors.New("groups needs groups_claim")
-	case len(u.Roles) > 0 && p.RolesClaim == "":
-		return errors.New("roles needs roles_claim")
-	case len(u.Protected) > 0 && p.GroupsClaim == "" && p.RolesClaim == "":
-		return errors.New("protected needs groups_claim or roles_claim")
-	case u.Organisation != "" && p.OrganisationClaim != "":
-		return errors.New("organisation and organisation_claim cannot both be set")
-	case u.Staff && (u.Organisation != "" || p.OrganisationClaim != ""):
-		return errors.New("staff are in no organisation: it goes with neither organisation nor organisation_claim")
-	case u.CreateUsers && !u.Staff && u.Organisation == "" && p.OrganisationClaim == "":
-		return errors.New("create_users needs organisation or organisation_claim, or staff: true for your own")
-	case u.LinkByEmail && u.TrustEmail: // whoever may type an address there would be whose it is here
-		return errors.New("link_by_email and trust_email cannot both be set")
-	case u.Organisation != "" && !directory.ValidLabel(u.Organisation):
-		return errors.New("organisation " + directory.RuleLabel)
-	case slices.Contains(u.MFA, ""):
-		return errors.New("mfa has an empty value")
-	case len(u.ACRValues) > 0 && len(u.MFA) == 0:
-		return errors.New("acr_values needs mfa: nothing that came back would count")
-	case slices.ContainsFunc(u.ACRValues, func(v string) bool { return v == "" || strings.Contains(v, " ") }):
-		return errors.New("acr_values must each be one value, without a space")
-	}
-	return u.checkNames(roles)
+	_, err := upstream.New(p)
+	f := faults{err}
+	f.add(p.Issuer.URL == publicURL, "issuer is this server itself")
+	f.add(u.LinkByEmail && u.TrustEmail, "link_by_email and trust_email cannot both be set") // who may type any address there would be whose it is here
+	f.add(slices.Contains(u.MFA, ""), "mfa has an empty value")
+	f.add(len(u.ACRValues) > 0 && len(u.MFA) == 0, "acr_values needs mfa: nothing that came back would count")
+	f.add(slices.ContainsFunc(u.ACRValues, func(v string) bool { return v == "" || strings.Contains(v, " ") }), "acr_values must each be one value, without a space")
+	u.checkPlace(&f)
+	u.checkClaims(&f, roles)
+	return errors.Join(f...)
 }
 
-// checkNames looks at what the claims give.
-func (u Upstream) checkNames(r policy.Registry) error {
-	for _, role := range u.Roles {
-		if role == policy.RoleUser || !slices.ContainsFunc(r.Roles, func(r policy.Role) bool { return r.Name == role }) {
-			return fmt.Errorf("roles gives %q, which is not a registered role to be given", role)
-		}
+// checkPlace looks at where the users are put: operator's staff is nobody by an omission.
+func (u Upstream) checkPlace(f *faults) {
+	claimed, placed := u.Provider.OrganisationClaim != "", u.Organisation != ""
+	f.add(claimed && placed, "organisation and organisation_claim cannot both be set")
+	f.add(u.Staff && (claimed || placed), "staff are in no organisation: it goes with neither organisation nor organisation_claim")
+	f.add(u.CreateUsers && !u.Staff && !claimed && !placed, "create_users needs organisation or organisation_claim, or staff: true for your own")
+	f.add(placed && !directory.ValidLabel(u.Organisation), "organisation "+directory.RuleLabel)
+}
+
+// checkClaims looks at what the claims give.
+func (u Upstream) checkClaims(f *faults, r policy.Registry) {
+	p := u.Provider
+	f.add(len(u.Groups) > 0 && p.GroupsClaim == "", "groups needs groups_claim")
+	f.add(len(u.Roles) > 0 && p.RolesClaim == "", "roles needs roles_claim")
+	f.add(len(u.Protected) > 0 && p.GroupsClaim == "" && p.RolesClaim == "", "protected needs groups_claim or roles_claim")
+	for _, role := range slices.Sorted(maps.Values(u.Roles)) {
+		known := slices.ContainsFunc(r.Roles, func(r policy.Role) bool { return r.Name == role })
+		f.add(role == policy.RoleUser || !known, fmt.Sprintf("roles gives %q, which is not a registered role to be given", role))
 	}
-	for _, group := range u.Groups {
-		if strings.TrimSpace(group) == "" || !directory.ValidLabel(group) {
-			return errors.New("groups gives a name that is none: it " + directory.RuleLabel)
-		}
+	for _, group := range slices.Sorted(maps.Values(u.Groups)) {
+		f.add(strings.TrimSpace(group) == "" || !directory.ValidLabel(group), "groups gives a name that is none: it "+directory.RuleLabel)
 	}
-	return nil
+}
+
+// faults are the rules that a part of the configuration breaks; those that are nil are none.
+type faults []error
+
+// add notes a rule where it is broken.
+func (f *faults) add(broken bool, rule string) {
+	if broken {
+		*f = append(*f, errors.New(rule))
+	}
 }
 
 // gate finds by name; nil if there is none.

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -17,17 +16,13 @@ type Introspection struct {
 	ClientSecret       oauth.Secret
 }
 
-func (i Introspection) check(loopback bool) error {
+func (f *faults) introspection(i Introspection, loopback bool) {
 	if i == (Introspection{}) {
-		return nil
+		return
 	}
-	if i.ClientID == "" || i.ClientSecret == "" {
-		return errors.New("introspection must have an endpoint, client_id and client_secret")
-	}
-	if err := checkURL(i.Endpoint, loopback); err != nil {
-		return fmt.Errorf("introspection: endpoint %w", err)
-	}
-	return nil
+	f.add(i.ClientID == "" || i.ClientSecret == "", "introspection must have an endpoint, client_id and client_secret")
+	err := checkURL(i.Endpoint, loopback)
+	f.add(err != nil, "introspection: endpoint %w", err)
 }
 
 // Active asks the issuer whether a token is still good, of which Actor told who. It fails with ErrUnavailable or ErrDocument, and then

@@ -39,15 +39,15 @@ type Issuer struct {
 	keys     *cache[[]tokens.PublicKey]
 }
 
-// NewIssuer fetches nothing: an issuer that is down stops no start. It fails where c breaks a rule, and says which.
+// NewIssuer fetches nothing: an issuer that is down stops no start. It fails where c breaks rules, with an error for each, joined.
 func NewIssuer(c IssuerConfig) (*Issuer, error) {
-	if err := checkIssuer(c.URL, c.Loopback); err != nil {
-		return nil, fmt.Errorf("upstream: issuer %w", err)
-	}
-	if c.JWKSURI != "" {
-		if err := checkURL(c.JWKSURI, c.Loopback); err != nil {
-			return nil, fmt.Errorf("upstream: jwks_uri %w", err)
-		}
+	var f faults
+	err := checkIssuer(c.URL, c.Loopback)
+	f.add(err != nil, "issuer %w", err)
+	err = checkURL(c.JWKSURI, c.Loopback)
+	f.add(err != nil && c.JWKSURI != "", "jwks_uri %w", err)
+	if err := f.join(); err != nil {
+		return nil, err
 	}
 	i := &Issuer{url: c.URL, loopback: c.Loopback, now: c.Now, http: outbound.New(outbound.Config{Allow: c.AllowPrivate, Loopback: c.Loopback})}
 	if i.now == nil {

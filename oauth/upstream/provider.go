@@ -50,12 +50,8 @@ type Provider struct {
 	issuer *Issuer
 }
 
-// New fetches nothing: a provider that is down stops no start. It fails where c breaks a rule, and says which.
+// New fetches nothing: a provider that is down stops no start. It fails where c breaks rules, with an error for each, joined.
 func New(c Config) (*Provider, error) {
-	issuer, err := NewIssuer(c.Issuer)
-	if err != nil {
-		return nil, err
-	}
 	if c.Label == "" {
 		c.Label = c.Name
 	}
@@ -68,31 +64,25 @@ func New(c Config) (*Provider, error) {
 	if len(c.Algorithms) == 0 {
 		c.Algorithms = tokens.Algorithms()
 	}
-	if err := c.check(); err != nil {
-		return nil, fmt.Errorf("upstream: %w", err)
+	issuer, err := NewIssuer(c.Issuer)
+	if err := errors.Join(err, c.check()); err != nil {
+		return nil, err
 	}
 	return &Provider{c, issuer}, nil
 }
 
 func (c Config) check() error {
-	known := func(algorithm string) bool { return slices.Contains(tokens.Algorithms(), algorithm) }
-	switch {
-	case !validName.MatchString(c.Name):
-		return errors.New("name must be 1 to 32 of a-z, 0-9 and -, and not begin with -")
-	case c.ClientID == "":
-		return errors.New("client_id must be set")
-	case slices.ContainsFunc(c.Scopes, func(s string) bool { scope, err := oauth.ParseScope(s); return err != nil || len(scope) != 1 }):
-		return errors.New("scopes must each be one scope (RFC 6749 §3.3)")
-	case slices.ContainsFunc(c.Algorithms, func(a string) bool { return !known(a) }):
-		return fmt.Errorf("algorithms must be some of %s", strings.Join(tokens.Algorithms(), ", "))
-	}
-	if err := checkURL(c.RedirectURI, true); err != nil {
-		return fmt.Errorf("the redirect URI %w", err)
-	}
-	if err := checkURL(c.PostLogoutURI, true); c.PostLogoutURI != "" && err != nil {
-		return fmt.Errorf("the URI after a sign-out %w", err)
-	}
-	return nil
+	var f faults
+	f.add(!validName.MatchString(c.Name), "name must be 1 to 32 of a-z, 0-9 and -, and not begin with -")
+	f.add(c.ClientID == "", "client_id must be set")
+	f.add(slices.ContainsFunc(c.Scopes, func(s string) bool { scope, err := oauth.ParseScope(s); return err != nil || len(scope) != 1 }),
+		"scopes must each be one scope (RFC 6749 §3.3)")
+	f.algorithms(c.Algorithms)
+	err := checkURL(c.RedirectURI, true)
+	f.add(err != nil, "the redirect URI %w", err)
+	err = checkURL(c.PostLogoutURI, true)
+	f.add(err != nil && c.PostLogoutURI != "", "the URI after a sign-out %w", err)
+	return f.join()
 }
 
 // Name is the provider's name, Label what people read.

@@ -36,19 +36,18 @@ type TrustConfig struct {
 	Introspection Introspection
 }
 
-// Mark is what a token must say: the scope Scope; or Value in Claim, a string at the top or an array of them.
+// Mark is what a token must say: the scope Scope, which is none of OpenID Connect's; or Value in Claim, a string at the top or an array
+// of them.
 type Mark struct{ Scope, Claim, Value string }
 
-func (m Mark) check() error {
-	switch {
-	case m.Scope != "" && (m.Claim != "" || m.Value != ""):
-		return errors.New("impersonate must be a scope, or a claim and its value, but not both")
-	case (m.Claim == "") != (m.Value == ""):
-		return errors.New("impersonate must have a value with its claim")
-	case m.Scope != "" && !oauth.ValidScopeToken(m.Scope):
-		return errors.New("impersonate must be one scope token (RFC 6749 section 3.3)")
-	}
-	return nil
+// common are the scopes that an issuer gives to any app for anybody (OpenID Connect Core §3.1.2.1, §5.4, §11).
+var common = []string{"openid", "profile", "email", "address", "phone", "offline_access"}
+
+func (f *faults) mark(m Mark) {
+	f.add(m.Scope != "" && (m.Claim != "" || m.Value != ""), "impersonate must be a scope, or a claim and its value, but not both")
+	f.add((m.Claim == "") != (m.Value == ""), "impersonate must have a value with its claim")
+	f.add(m.Scope != "" && !oauth.ValidScopeToken(m.Scope), "impersonate must be one scope token (RFC 6749 section 3.3)")
+	f.add(slices.Contains(common, m.Scope), "impersonate must be a scope that is for this alone: those of OpenID Connect may be in anybody's token")
 }
 
 func (m Mark) on(f tokens.Foreign) bool {
@@ -65,57 +64,45 @@ type Trust struct {
 	now    func() time.Time
 }
 
-// NewTrust fetches nothing. It fails where c breaks a rule, and says which.
+// NewTrust fetches nothing. It fails where c breaks rules, with an error for each, joined.
 func NewTrust(c TrustConfig) (*Trust, error) {
 	c.MaxAge = cmp.Or(c.MaxAge, tokens.MaxForeignAge)
 	if c.Algorithms == nil {
 		c.Algorithms = tokens.Algorithms()
 	}
-	if err := c.check(); err != nil {
-		return nil, fmt.Errorf("upstream: %w", err)
-	}
 	issuer, err := NewIssuer(c.Issuer)
-	if err != nil {
+	if err := errors.Join(err, c.check()); err != nil {
 		return nil, err
 	}
 	return &Trust{issuer: issuer, rule: c, now: issuer.now}, nil
 }
 
 func (c TrustConfig) check() error {
-	switch {
-	case c.Audience == "":
-		return errors.New("audience must be set")
-	case c.MaxAge < 0 || c.MaxAge > tokens.MaxForeignAge || c.MaxAge%time.Second != 0:
-		return fmt.Errorf("max_age must be whole seconds up to %s", tokens.MaxForeignAge)
-	case len(c.Algorithms) == 0 || slices.ContainsFunc(c.Algorithms, func(a string) bool { return !slices.Contains(tokens.Algorithms(), a) }):
-		return fmt.Errorf("algorithms must be some of %v", tokens.Algorithms())
-	case slices.Contains(c.ACR, ""):
-		return errors.New("acr must have no empty value")
-	}
-	if err := errors.Join(c.checkClients(), c.Impersonate.check()); err != nil {
-		return err
-	}
-	return c.Introspection.check(c.Issuer.Loopback)
+	var f faults
+	f.add(c.Audience == "", "audience must be set")
+	f.add(c.MaxAge < 0 || c.MaxAge > tokens.MaxForeignAge || c.MaxAge%time.Second != 0, "max_age must be whole seconds up to %s", tokens.MaxForeignAge)
+	f.algorithms(c.Algorithms)
+	f.add(slices.Contains(c.ACR, ""), "acr must have no empty value")
+	f.clients(c.Clients)
+	f.mark(c.Impersonate)
+	f.introspection(c.Introspection, c.Issuer.Loopback)
+	return f.join()
 }
 
-// checkClients keeps each client of theirs to one of ours: else a token that was sent to one of ours would count at another.
-func (c TrustConfig) checkClients() error {
+// clients keeps each client of theirs to one of ours: else a token that was sent to one of ours would count at another.
+func (f *faults) clients(byOurs map[string][]string) {
 	seen := make(map[string]bool)
-	for ours, theirs := range c.Clients {
-		if ours == "" || len(theirs) == 0 {
-			return errors.New("clients must have, by each client_id, the clients that count for it")
-		}
+	alone, twice := false, false
+	for ours, theirs := range byOurs {
+		alone = alone || ours == "" || len(theirs) == 0
 		for _, id := range theirs {
-			if id == "" || seen[id] {
-				return errors.New("clients must have no client of the issuer twice, and none that is empty")
-			}
+			twice = twice || id == "" || seen[id]
 			seen[id] = true
 		}
 	}
-	if len(c.Clients) == 0 {
-		return errors.New("clients must be set")
-	}
-	return nil
+	f.add(len(byOurs) == 0, "clients must be set")
+	f.add(alone, "clients must have, by each client_id, the clients that count for it")
+	f.add(twice, "clients must have no client of the issuer twice, and none that is empty")
 }
 
 // Issuer is the issuer identifier.

@@ -178,19 +178,20 @@ func TestNewTrustRefuses(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	for want, change := range map[string]func(*upstream.TrustConfig){
-		"issuer must be":          func(c *upstream.TrustConfig) { c.Issuer.URL = "" },
-		"jwks_uri must be":        func(c *upstream.TrustConfig) { c.Issuer.JWKSURI = "http://keys.test" },
-		"audience must be set":    func(c *upstream.TrustConfig) { c.Audience = "" },
-		"clients must be set":     func(c *upstream.TrustConfig) { c.Clients = nil },
-		"clients must have, by":   func(c *upstream.TrustConfig) { c.Clients = map[string][]string{"app": nil} },
-		"clients must have no":    func(c *upstream.TrustConfig) { c.Clients = map[string][]string{"app": {"crm"}, "tool": {"crm"}} },
-		"max_age must be":         func(c *upstream.TrustConfig) { c.MaxAge = 301 * time.Second },
-		"algorithms must be":      func(c *upstream.TrustConfig) { c.Algorithms = []string{"HS256"} },
-		"acr must have":           func(c *upstream.TrustConfig) { c.ACR = []string{""} },
-		"impersonate must be a s": func(c *upstream.TrustConfig) { c.Impersonate.Claim = "groups" },
-		"impersonate must have":   func(c *upstream.TrustConfig) { c.Impersonate = upstream.Mark{Claim: "groups"} },
-		"impersonate must be one": func(c *upstream.TrustConfig) { c.Impersonate = upstream.Mark{Scope: "a b"} },
-		"introspection must have": func(c *upstream.TrustConfig) { c.Introspection.Endpoint = f.url },
+		"issuer must be":                   func(c *upstream.TrustConfig) { c.Issuer.URL = "" },
+		"jwks_uri must be":                 func(c *upstream.TrustConfig) { c.Issuer.JWKSURI = "http://keys.test" },
+		"audience must be set":             func(c *upstream.TrustConfig) { c.Audience = "" },
+		"clients must be set":              func(c *upstream.TrustConfig) { c.Clients = nil },
+		"clients must have, by":            func(c *upstream.TrustConfig) { c.Clients = map[string][]string{"app": nil} },
+		"clients must have no":             func(c *upstream.TrustConfig) { c.Clients = map[string][]string{"app": {"crm"}, "tool": {"crm"}} },
+		"max_age must be":                  func(c *upstream.TrustConfig) { c.MaxAge = 301 * time.Second },
+		"algorithms must be":               func(c *upstream.TrustConfig) { c.Algorithms = []string{"HS256"} },
+		"acr must have":                    func(c *upstream.TrustConfig) { c.ACR = []string{""} },
+		"impersonate must be a s":          func(c *upstream.TrustConfig) { c.Impersonate.Claim = "groups" },
+		"impersonate must have":            func(c *upstream.TrustConfig) { c.Impersonate = upstream.Mark{Claim: "groups"} },
+		"impersonate must be one":          func(c *upstream.TrustConfig) { c.Impersonate = upstream.Mark{Scope: "a b"} },
+		"impersonate must be a scope that": func(c *upstream.TrustConfig) { c.Impersonate = upstream.Mark{Scope: "openid"} },
+		"introspection must have":          func(c *upstream.TrustConfig) { c.Introspection.Endpoint = f.url },
 		"introspection: endpoint": func(c *upstream.TrustConfig) {
 			c.Introspection = upstream.Introspection{Endpoint: "http://x.test", ClientID: "a", ClientSecret: "b"}
 		},

@@ -60,14 +60,28 @@ func (c *checker) addAt(where, what, hint string) {
 
 func (c *checker) at(path string) string { return c.l.From(path) }
 
-// addItem notes a problem of the item of a list at path, such as "upstreams[0]".
+// addItem notes a problem of the item of a list at path, such as "upstreams[0]", at the line of the key that it begins with.
 func (c *checker) addItem(path, what, hint string) {
-	at := c.at(path)
-	if at == "default" { // an alias of YAML has no line of its own
-		list, _, _ := strings.Cut(path, "[")
-		at = c.at(list)
+	key, _, _ := strings.Cut(what, " ")
+	list, _, _ := strings.Cut(path, "[")
+	at := c.at(path + "." + strings.TrimSuffix(key, ":"))
+	for _, whole := range []string{path, list} { // a key that is missing has no line of its own, nor has what is an alias of YAML
+		if at == "default" {
+			at = c.at(whole)
+		}
 	}
 	c.addAt(at, path+": "+what, hint)
+}
+
+// addFaults notes each of the errors that are joined in err, which is of the item of a list at path.
+func (c *checker) addFaults(path string, err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			c.addFaults(path, e)
+		}
+	} else if err != nil {
+		c.addItem(path, strings.TrimPrefix(err.Error(), "upstream: "), "")
+	}
 }
 
 func (c *checker) rulesAt() string {

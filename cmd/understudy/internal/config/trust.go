@@ -88,15 +88,12 @@ func (c *checker) trusted() {
 	seen := make(map[string]bool)
 	for i, t := range c.l.TrustedIssuers {
 		path := fmt.Sprintf("trusted_issuers[%d]", i)
-		add := func(what, hint string) { c.addItem(path, what, hint) }
-		if err := t.rule(c.l.Loopback()).Check(c.l.PublicURL); err != nil {
-			add(strings.TrimPrefix(err.Error(), "upstream: "), "")
-		}
+		c.addFaults(path, t.rule(c.l.Loopback()).Check(c.l.PublicURL))
 		if live := impersonation.Liveness(t.Live); live == impersonation.LiveLogout && c.l.upstreamOf(t.Issuer) == "" {
-			add("live: backchannel goes with an upstream of the same issuer", "its logout tokens arrive at /sign-in/backchannel/ and the name of that")
+			c.addItem(path, "live: backchannel goes with an upstream of the same issuer", "its logout tokens arrive at /sign-in/backchannel/ and the name of that")
 		}
 		if seen[t.Issuer] {
-			add("issuer is there twice", "one rule says all of an issuer")
+			c.addItem(path, "issuer is there twice", "one rule says all of an issuer")
 		}
 		seen[t.Issuer] = true
 		c.allowPrivate(path, t.AllowPrivate)

@@ -85,9 +85,7 @@ func (c *checker) upstreams() {
 	names, issuers := map[string]bool{}, map[string]bool{}
 	for i, u := range c.l.Upstreams {
 		path := fmt.Sprintf("upstreams[%d]", i)
-		if err := u.provider().Check(c.l.PublicURL, c.l.Registry()); err != nil {
-			c.addItem(path, strings.TrimPrefix(err.Error(), "upstream: "), "")
-		}
+		c.addFaults(path, u.provider().Check(c.l.PublicURL, c.l.Registry()))
 		if names[u.Name] || issuers[u.Issuer] {
 			c.addItem(path, "another has the same name or issuer", "one of them says all of a provider")
 		}

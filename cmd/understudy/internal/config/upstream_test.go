@@ -93,6 +93,40 @@ func TestUpstreamSecret(t *testing.T) {
 	}
 }
 
+// Each rule that an item of a list breaks is told, at the line of its key, or of the item where there is no such key.
+func TestAllFaultsOfAnItem(t *testing.T) {
+	t.Parallel()
+	name := file(t, `upstreams:
+  - name: Corp
+    issuer: http://corp.test
+    roles: {x: boss}
+    acr_values: [gold]
+trusted_issuers:
+  - issuer: https://corp.test
+    clients: {}
+    max_age: 1h
+    impersonate: {scope: openid}
+    live: introspection
+`)
+	l, err := config.Load(config.Sources{File: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range l.Check() {
+		what := strings.Join(strings.Fields(p.What)[:2], " ")
+		got = append(got, strings.TrimPrefix(p.Where, name)+" "+what)
+	}
+	want := []string{
+		":7 trusted_issuers[0]: audience", ":9 trusted_issuers[0]: max_age", ":8 trusted_issuers[0]: clients", ":10 trusted_issuers[0]: impersonate",
+		":7 trusted_issuers[0]: introspection",
+		":3 upstreams[0]: issuer", ":2 upstreams[0]: name", ":2 upstreams[0]: client_id", ":5 upstreams[0]: acr_values", ":4 upstreams[0]: roles", ":4 upstreams[0]: roles",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
 // A problem of an item of a list is said with the item's own line.
 func TestUpstreamLine(t *testing.T) {
 	t.Parallel()
