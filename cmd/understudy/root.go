@@ -128,6 +128,9 @@ func configurationHelp() *cobra.Command {
 	for _, f := range c.Fields() {
 		fmt.Fprintf(w, "%s\t%s\n", f.Path, f.Doc)
 		fmt.Fprintf(w, "\t  %s\n", strings.Join(ways(f), "   "))
+		for _, k := range f.Keys() {
+			fmt.Fprintf(w, "\t    %-32s  %s\n", k.Path, k.Doc)
+		}
 	}
 	w.Flush()
 	return &cobra.Command{Use: "configuration", Short: "What can be set, and where", Long: strings.TrimRight(b.String(), "\n")}
@@ -136,6 +139,9 @@ func configurationHelp() *cobra.Command {
 // ways are how a field is set, beside the file, and its default.
 func ways(f config.Field) []string {
 	if f.FileOnly {
+		if len(f.Keys()) > 0 {
+			return []string{"in the file only, a list of which each has"}
+		}
 		return []string{"in the file only"}
 	}
 	out := []string{f.Env()}

@@ -39,6 +39,30 @@ func fields(v reflect.Value, prefix string) []Field {
 	return out
 }
 
+// Key is one of the keys that each item of a list has.
+type Key struct {
+	Path string // within the item: "impersonate.minutes"
+	Doc  string
+}
+
+// Keys are those of the field's items, in their order; none where its items are values.
+func (f Field) Keys() []Key { return keys(f.value.Type(), "") }
+
+func keys(t reflect.Type, prefix string) []Key {
+	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	var out []Key
+	for i := 0; t.Kind() == reflect.Struct && i < t.NumField(); i++ {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		if name != "" {
+			out = append(out, Key{prefix + name, t.Field(i).Tag.Get("doc")})
+			out = append(out, keys(t.Field(i).Type, prefix+name+".")...)
+		}
+	}
+	return out
+}
+
 // Env is the name of the environment variable, "" for none.
 func (f Field) Env() string {
 	if f.FileOnly {

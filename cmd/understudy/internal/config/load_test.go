@@ -155,3 +155,22 @@ func TestSealingKeyFile(t *testing.T) {
 		t.Error("a named file that is not there: got no error")
 	}
 }
+
+// Each key that an item of a list has is told of, with words of its own.
+func TestKeysHaveWords(t *testing.T) {
+	t.Parallel()
+	c := config.Default()
+	seen := map[string]bool{}
+	for _, f := range c.Fields() {
+		for _, k := range f.Keys() {
+			if seen[f.Path+"."+k.Path] = true; k.Doc == "" {
+				t.Errorf("%s.%s has no words", f.Path, k.Path)
+			}
+		}
+	}
+	for _, path := range []string{"roles.groups", "roles.impersonate.minutes", "upstreams.staff", "trusted_issuers.introspection.endpoint", "resources.uri", "scopes.class"} {
+		if !seen[path] {
+			t.Errorf("%s is not told of", path)
+		}
+	}
+}

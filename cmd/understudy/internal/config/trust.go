@@ -16,34 +16,34 @@ import (
 
 // TrustedIssuer is another issuer whose access tokens may say who acts: server.TrustedIssuer, with the names that its parts have here.
 type TrustedIssuer struct {
-	Issuer        string              `yaml:"issuer" json:"issuer"`
-	JWKSURI       string              `yaml:"jwks_uri,omitempty" json:"jwks_uri,omitempty"`
-	AllowPrivate  []string            `yaml:"allow_private,omitempty" json:"allow_private,omitempty"`
-	Audience      string              `yaml:"audience" json:"audience"`
-	Clients       map[string][]string `yaml:"clients" json:"clients"`
-	ClientClaim   string              `yaml:"client_claim,omitempty" json:"client_claim,omitempty"`
-	IDClaim       string              `yaml:"id_claim,omitempty" json:"id_claim,omitempty"`
-	MaxAge        time.Duration       `yaml:"max_age,omitempty" json:"max_age,omitempty"`
-	Algorithms    []string            `yaml:"algorithms,omitempty" json:"algorithms,omitempty"`
-	ACR           []string            `yaml:"acr,omitempty" json:"acr,omitempty"`
-	Impersonate   Mark                `yaml:"impersonate" json:"impersonate"`
-	Live          string              `yaml:"live,omitempty" json:"live,omitempty"`
-	Introspection *Introspection      `yaml:"introspection,omitempty" json:"introspection,omitempty"`
+	Issuer        string              `yaml:"issuer" json:"issuer" doc:"iss of its tokens, to the last slash"`
+	JWKSURI       string              `yaml:"jwks_uri,omitempty" json:"jwks_uri,omitempty" doc:"where its keys are, in place of what its discovery document says"`
+	AllowPrivate  []string            `yaml:"allow_private,omitempty" json:"allow_private,omitempty" doc:"networks (CIDR), not public, in which it may be"`
+	Audience      string              `yaml:"audience" json:"audience" doc:"what must be in aud: a name for this alone"`
+	Clients       map[string][]string `yaml:"clients" json:"clients" doc:"by client_id of ours the clients there whose tokens count for it"`
+	ClientClaim   string              `yaml:"client_claim,omitempty" json:"client_claim,omitempty" doc:"the claim that names the client there; azp and client_id unless set"`
+	IDClaim       string              `yaml:"id_claim,omitempty" json:"id_claim,omitempty" doc:"the claim that names the one token; jti unless set"`
+	MaxAge        time.Duration       `yaml:"max_age,omitempty" json:"max_age,omitempty" doc:"how long ago a token may have been issued, at most 5m, which is the default"`
+	Algorithms    []string            `yaml:"algorithms,omitempty" json:"algorithms,omitempty" doc:"what it may sign with, of ES256, EdDSA and RS256; all unless listed"`
+	ACR           []string            `yaml:"acr,omitempty" json:"acr,omitempty" doc:"values of acr of which a token must have one where sign_in.second_factor is required; unless listed the sign-in here tells alone"`
+	Impersonate   Mark                `yaml:"impersonate" json:"impersonate" doc:"what a token must say to start anything, a scope or a claim and its value"`
+	Live          string              `yaml:"live,omitempty" json:"live,omitempty" doc:"how we would hear that an actor has left: scim, backchannel or introspection; without it a session lasts 15m at most"`
+	Introspection *Introspection      `yaml:"introspection,omitempty" json:"introspection,omitempty" doc:"where it tells whether a token is still good (RFC 7662), for live: introspection"`
 }
 
 // Mark is what a token must say to start anything: a scope, or a claim and its value.
 type Mark struct {
-	Scope string `yaml:"scope,omitempty" json:"scope,omitempty"`
-	Claim string `yaml:"claim,omitempty" json:"claim,omitempty"`
-	Value string `yaml:"value,omitempty" json:"value,omitempty"`
+	Scope string `yaml:"scope,omitempty" json:"scope,omitempty" doc:"a scope that is for this alone, none of OpenID Connect"`
+	Claim string `yaml:"claim,omitempty" json:"claim,omitempty" doc:"a claim at the top, a text or a list of texts"`
+	Value string `yaml:"value,omitempty" json:"value,omitempty" doc:"what must be in claim"`
 }
 
 // Introspection is where an issuer tells whether its tokens are still good. The secret stands in a file alone, so that the rest of the
 // rule may be shown.
 type Introspection struct {
-	Endpoint         string `yaml:"endpoint" json:"endpoint"`
-	ClientID         string `yaml:"client_id" json:"client_id"`
-	ClientSecretFile string `yaml:"client_secret_file" json:"client_secret_file"`
+	Endpoint         string `yaml:"endpoint" json:"endpoint" doc:"URL"`
+	ClientID         string `yaml:"client_id" json:"client_id" doc:"who we are there"`
+	ClientSecretFile string `yaml:"client_secret_file" json:"client_secret_file" doc:"a file that holds our secret there"`
 
 	secret oauth.Secret
 }

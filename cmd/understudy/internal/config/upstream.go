@@ -14,28 +14,28 @@ import (
 
 // Upstream is a provider through which people sign in: server.Upstream, with the names that its parts have here.
 type Upstream struct {
-	Name              string            `yaml:"name" json:"name"`
-	Label             string            `yaml:"label,omitempty" json:"label,omitempty"`
-	Issuer            string            `yaml:"issuer" json:"issuer"`
-	AllowPrivate      []string          `yaml:"allow_private,omitempty" json:"allow_private,omitempty"`
-	ClientID          string            `yaml:"client_id" json:"client_id"`
-	ClientSecret      oauth.Secret      `yaml:"client_secret,omitempty" json:"client_secret,omitempty"`
-	ClientSecretFile  string            `yaml:"client_secret_file,omitempty" json:"client_secret_file,omitempty"`
-	Scopes            []string          `yaml:"scopes,omitempty" json:"scopes,omitempty"`
-	Algorithms        []string          `yaml:"algorithms,omitempty" json:"algorithms,omitempty"`
-	CreateUsers       bool              `yaml:"create_users,omitempty" json:"create_users,omitempty"`
-	LinkByEmail       bool              `yaml:"link_by_email,omitempty" json:"link_by_email,omitempty"`
-	TrustEmail        bool              `yaml:"trust_email,omitempty" json:"trust_email,omitempty"`
-	Organisation      string            `yaml:"organisation,omitempty" json:"organisation,omitempty"`
-	OrganisationClaim string            `yaml:"organisation_claim,omitempty" json:"organisation_claim,omitempty"`
-	Staff             bool              `yaml:"staff,omitempty" json:"staff,omitempty"`
-	GroupsClaim       string            `yaml:"groups_claim,omitempty" json:"groups_claim,omitempty"`
-	Groups            map[string]string `yaml:"groups,omitempty" json:"groups,omitempty"`
-	RolesClaim        string            `yaml:"roles_claim,omitempty" json:"roles_claim,omitempty"`
-	Roles             map[string]string `yaml:"roles,omitempty" json:"roles,omitempty"`
-	Protected         []string          `yaml:"protected,omitempty" json:"protected,omitempty"`
-	MFA               []string          `yaml:"mfa,omitempty" json:"mfa,omitempty"`
-	ACRValues         []string          `yaml:"acr_values,omitempty" json:"acr_values,omitempty"`
+	Name              string            `yaml:"name" json:"name" doc:"stands in our URLs: 1 to 32 of a-z, 0-9 and -, and not first -"`
+	Label             string            `yaml:"label,omitempty" json:"label,omitempty" doc:"what people read in place of the name"`
+	Issuer            string            `yaml:"issuer" json:"issuer" doc:"the issuer identifier, to the last slash; its discovery document tells the rest"`
+	AllowPrivate      []string          `yaml:"allow_private,omitempty" json:"allow_private,omitempty" doc:"networks (CIDR), not public, in which it may be"`
+	ClientID          string            `yaml:"client_id" json:"client_id" doc:"who we are there"`
+	ClientSecret      oauth.Secret      `yaml:"client_secret,omitempty" json:"client_secret,omitempty" doc:"what goes with client_id; without one we are a public client there"`
+	ClientSecretFile  string            `yaml:"client_secret_file,omitempty" json:"client_secret_file,omitempty" doc:"a file that holds client_secret"`
+	Scopes            []string          `yaml:"scopes,omitempty" json:"scopes,omitempty" doc:"what to ask for beside openid; email and profile unless listed"`
+	Algorithms        []string          `yaml:"algorithms,omitempty" json:"algorithms,omitempty" doc:"what it may sign with, of ES256, EdDSA and RS256; all unless listed"`
+	CreateUsers       bool              `yaml:"create_users,omitempty" json:"create_users,omitempty" doc:"true adds whom nobody knows at their first sign-in"`
+	LinkByEmail       bool              `yaml:"link_by_email,omitempty" json:"link_by_email,omitempty" doc:"true joins whom nobody knows to the user with their verified address, once, if that one has no password, rights or protection"`
+	TrustEmail        bool              `yaml:"trust_email,omitempty" json:"trust_email,omitempty" doc:"true takes an address for verified of which the provider does not say; not with link_by_email"`
+	Organisation      string            `yaml:"organisation,omitempty" json:"organisation,omitempty" doc:"that of all users that it keeps"`
+	OrganisationClaim string            `yaml:"organisation_claim,omitempty" json:"organisation_claim,omitempty" doc:"the claim that names it; dots lead into objects, as in realm_access.roles"`
+	Staff             bool              `yaml:"staff,omitempty" json:"staff,omitempty" doc:"true has those whom create_users adds be the operator's own staff, who are in no organisation"`
+	GroupsClaim       string            `yaml:"groups_claim,omitempty" json:"groups_claim,omitempty" doc:"the claim that lists groups, at the top or below, as in organisation_claim"`
+	Groups            map[string]string `yaml:"groups,omitempty" json:"groups,omitempty" doc:"group here, by value of groups_claim; it comes and goes with the value"`
+	RolesClaim        string            `yaml:"roles_claim,omitempty" json:"roles_claim,omitempty" doc:"the claim that lists roles, as groups_claim does groups"`
+	Roles             map[string]string `yaml:"roles,omitempty" json:"roles,omitempty" doc:"registered role, by value of roles_claim; it comes and goes with the value"`
+	Protected         []string          `yaml:"protected,omitempty" json:"protected,omitempty" doc:"values of either claim whose holders nobody may impersonate from then on"`
+	MFA               []string          `yaml:"mfa,omitempty" json:"mfa,omitempty" doc:"values of acr or amr that are a second factor; none unless listed"`
+	ACRValues         []string          `yaml:"acr_values,omitempty" json:"acr_values,omitempty" doc:"acr_values to ask for where a second factor is needed"`
 }
 
 // Providers are the upstreams of a configuration that Check found nothing in.
