@@ -78,7 +78,7 @@ func (p *somebodysIDP) token(w http.ResponseWriter, r *http.Request) {
 	}
 	claims := jwt.MapClaims{
 		"iss": p.url, "aud": "understudy", "sub": "ann-there", "iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(), "auth_time": time.Now().Unix(),
-		"nonce": q.Get("nonce"), "email": "ann@acme.test", "email_verified": true, "name": "Ann Bell", "roles": []string{"support-team", "of no matter"},
+		"nonce": q.Get("nonce"), "email": "ann@acme.test", "email_verified": true, "name": "Ann Bell", "realm_access": map[string]any{"roles": []string{"support-team", "of no matter"}},
 	}
 	if q.Get("acr_values") != "" {
 		claims["acr"] = q.Get("acr_values")
