@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -179,5 +180,128 @@ func TestAskerDies(t *testing.T) {
 		h.replica(h.options).running()
 		h.clock.advance(10 * time.Second)
 		h.endsBy(s.sid, impersonation.EndIssuer)
+	})
+}
+
+// While one server asks, another leaves that session alone, and asks about others.
+func TestAskersShareTheWork(t *testing.T) {
+	onBoth(t, func(t *testing.T, o options) {
+		h := setupTrust(t, o, introspecting)
+		h.corp.answers("/introspect", saying(yes))
+		leased := h.begun("read")
+		h.clock.advance(time.Second)
+		free := h.begun("read")
+		h.clock.advance(impersonation.AskEvery - time.Second) // leased is due, free is not
+		asked, err := h.store.LeaseAsked(t.Context(), h.corp.url, h.clock.Now(), h.clock.Now().Add(10*time.Second), 1)
+		if err != nil || len(asked) != 1 || asked[0].Session != leased.sid {
+			t.Fatalf("got %v, %v; want the first session", asked, err)
+		}
+		before := h.kept(leased.sid).Heard
+		h.clock.advance(2 * time.Second)
+		h.running()
+		now := h.clock.Now().Truncate(time.Millisecond)
+		within(t, "asking about the other", func() error {
+			if s := h.kept(free.sid); s.Heard.Before(now) {
+				return fmt.Errorf("heard at %v, now it is %v", s.Heard, now)
+			}
+			return nil
+		})
+		if got := h.kept(leased.sid).Heard; got != before {
+			t.Errorf("asked about at %v while another server did", got)
+		}
+		h.clock.advance(8 * time.Second)
+		within(t, "asking after the lease", func() error {
+			if got := h.kept(leased.sid).Heard; !got.After(before) {
+				return fmt.Errorf("heard at %v", got)
+			}
+			return nil
+		})
+	})
+}
+
+// What an issuer answers ends the session, or says nothing at all: then the session goes on for a while. A yes counts from when it was asked for.
+func TestIssuersAnswers(t *testing.T) {
+	onBoth(t, func(t *testing.T, o options) {
+		for name, c := range map[string]struct {
+			status int
+			body   string
+			ends   bool
+		}{
+			"no":                       {http.StatusOK, `{"active":false}`, true},
+			"of another person":        {http.StatusOK, `{"active":true,"sub":"f-john"}`, true},
+			"of another issuer":        {http.StatusOK, `{"active":true,"iss":"https://else.test"}`, true},
+			"neither yes nor no":       {http.StatusOK, `{"sub":"f-ann"}`, false},
+			"a word":                   {http.StatusOK, `{"active":"false"}`, false},
+			"no JSON":                  {http.StatusOK, `<html>`, false},
+			"we may not ask":           {http.StatusUnauthorized, `{"active":false}`, false},
+			"the issuer is overloaded": {http.StatusServiceUnavailable, `{"active":false}`, false},
+		} {
+			t.Run(name, func(t *testing.T) {
+				h := setupTrust(t, o, introspecting)
+				h.corp.answers("/introspect", saying(yes))
+				s := h.begun("read")
+				var asked atomic.Int64
+				h.corp.answers("/introspect", func(w http.ResponseWriter, _ *http.Request) {
+					w.WriteHeader(c.status)
+					w.Write([]byte(c.body))
+					asked.Add(1)
+				})
+				h.clock.advance(impersonation.AskEvery)
+				before := h.kept(s.sid).Heard
+				h.running()
+				if c.ends {
+					h.endsBy(s.sid, impersonation.EndIssuer)
+					return
+				}
+				within(t, "the answer's way", func() error {
+					if asked.Load() == 0 || !strings.Contains(h.logs.String(), "does not say whether a token is still good") {
+						return errors.New("nobody asked, or nobody told the operator")
+					}
+					return nil
+				})
+				if k := h.kept(s.sid); !k.Ended.IsZero() || k.Heard != before {
+					t.Errorf("ended by %q, heard at %v; want neither", k.EndReason, k.Heard)
+				}
+				h.clock.advance(askLease)
+				within(t, "asking again", func() error {
+					if asked.Load() < 2 {
+						return errors.New("asked once")
+					}
+					return nil
+				})
+				h.clock.advance(impersonation.MaxSilence)
+				h.endsBy(s.sid, impersonation.EndIssuer)
+			})
+		}
+	})
+}
+
+// askLease is the server's: when an issuer that gave no answer is asked again.
+const askLease = 10 * time.Second
+
+// An answer that took long says what was so when it was asked for: it counts from then.
+func TestSlowYes(t *testing.T) {
+	onBoth(t, func(t *testing.T, o options) {
+		h := setupTrust(t, o, introspecting)
+		h.corp.answers("/introspect", saying(yes))
+		s := h.begun("read")
+		h.clock.advance(impersonation.AskEvery)
+		asked := h.clock.Now().Truncate(time.Millisecond)
+		var once sync.Once
+		h.corp.answers("/introspect", func(w http.ResponseWriter, _ *http.Request) {
+			once.Do(func() { h.clock.advance(5 * time.Second) })
+			w.Write([]byte(yes))
+		})
+		before := h.kept(s.sid).Heard
+		h.running()
+		within(t, "the answer", func() error {
+			if got := h.kept(s.sid).Heard; !got.After(before) {
+				return fmt.Errorf("heard at %v", got)
+			}
+			return nil
+		})
+		if got := h.kept(s.sid).Heard; !got.Before(asked.Add(5 * time.Second)) {
+			t.Errorf("heard at %v, asked at %v", got, asked)
+		}
 	})
 }

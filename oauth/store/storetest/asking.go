@@ -60,6 +60,19 @@ var askedCases = []testCase{
 			k.Errorf("after the lease: got %d, want 1", n)
 		}
 	}},
+	{"asked/leased-beside-due", "what one server asks stays its own also while others are due, and who has longer to wait is not asked about with them", func(k *kit) {
+		leased := k.askedAbout()
+		k.now = leased.AskAt
+		if n := len(k.leaseAsked(10)); n != 1 {
+			k.Fatalf("got %d, want 1", n)
+		}
+		k.now = k.now.Add(-25 * time.Second) // the next one's time comes in the middle of the lease
+		due := k.askedAbout()
+		k.now = k.now.Add(28 * time.Second)
+		k.askedAbout()
+		k.now = due.AskAt
+		k.same("while one is leased", k.leaseAsked(10), []store.Asked{{Session: due.Session.ID, Actor: due.Session.TokenActor, Token: due.ForeignToken}})
+	}},
 	{"asked/oldest-first", "who waits longest is asked about first, and as many as there is room for", func(k *kit) {
 		var want []string
 		for range 3 {
@@ -92,6 +105,32 @@ var askedCases = []testCase{
 			k.Errorf("got %d, want it asked about again", n)
 		}
 		k.ok(k.store.Heard(k.Context(), "imp_none", at, at))
+	}},
+	{"asked/heard-alone", "an answer is about one session", func(k *kit) {
+		w, other := k.askedAbout(), k.askedAbout()
+		k.ok(k.store.Heard(k.Context(), w.Session.ID, w.AskAt, w.AskAt.Add(30*time.Second)))
+		if got := k.stored(other.Session.ID).Heard; got != other.Session.Heard {
+			k.Errorf("the other: heard at %v, want %v", got, other.Session.Heard)
+		}
+		k.now = w.AskAt
+		k.same("who is asked about", k.leaseAsked(10), []store.Asked{{Session: other.Session.ID, Actor: other.Session.TokenActor, Token: other.ForeignToken}})
+	}},
+	{"asked/heard-late", "an answer that comes after the lease takes nothing from whoever asks now", func(k *kit) {
+		w := k.askedAbout()
+		k.now = w.AskAt
+		k.leaseAsked(10)
+		first := k.now
+		k.now = k.now.Add(10 * time.Second)
+		k.leaseAsked(10)
+		k.ok(k.store.Heard(k.Context(), w.Session.ID, k.now, k.now.Add(30*time.Second)))
+		k.ok(k.store.Heard(k.Context(), w.Session.ID, first, first.Add(30*time.Second)))
+		if got := k.stored(w.Session.ID).Heard; got != k.now {
+			k.Errorf("heard at %v, want %v", got, k.now)
+		}
+		k.now = first.Add(30 * time.Second) // sooner than it had to be, and never later
+		if n := len(k.leaseAsked(10)); n != 1 {
+			k.Errorf("got %d, want it asked about again", n)
+		}
 	}},
 	{"asked/forgotten", "no end of any kind leaves a token behind, and none comes back", func(k *kit) {
 		for name, end := range map[string]func(impersonation.StartWrite){

@@ -54,24 +54,65 @@ var namingCases = []testCase{
 	}},
 	{"client/naming-race", "of those who come at once, each with another naming for one resource, one stays", func(k *kit) {
 		const many = 8
-		errs := make([]error, many)
-		var wg sync.WaitGroup
+		k.oneNames(many, func(i int) error {
+			c := k.client(fmt.Sprintf("c%d", i))
+			c.Resources, c.Settings.SubjectIssuer = []string{"https://raced.acme.test"}, fmt.Sprintf("https://idp%d.test", i)
+			return k.store.CreateClient(k.Context(), store.ClientWrite{Write: k.write(), Client: c})
+		})
+	}},
+	{"client/naming-change-race", "of those who begin to name people at once, each otherwise at one resource, one does", func(k *kit) {
+		const many = 8
+		changes := make([]store.ClientChange, many)
 		for i := range many {
 			c := k.client(fmt.Sprintf("c%d", i))
 			c.Resources, c.Settings.SubjectIssuer = []string{"https://raced.acme.test"}, fmt.Sprintf("https://idp%d.test", i)
-			wg.Go(func() { errs[i] = k.store.CreateClient(k.Context(), store.ClientWrite{Write: k.write(), Client: c}) })
+			c.RedirectURIs, c.Exchange = nil, false
+			k.ok(k.store.CreateClient(k.Context(), store.ClientWrite{Write: k.write(), Client: c}))
+			changes[i] = store.ClientChange{EndWrite: k.endWrite(impersonation.ScopeClient, c.ID), Client: c, Was: c.Settings}
+			changes[i].Client.Exchange = true
 		}
-		wg.Wait()
-		won := 0
-		for _, err := range errs {
-			if err == nil {
-				won++
-			} else if !errors.Is(err, store.ErrNaming) {
-				k.Errorf("got %v, want ErrNaming", err)
-			}
-		}
-		if won != 1 {
-			k.Errorf("%d of %d were added, want 1", won, many)
-		}
+		k.oneNames(many, func(i int) error { return k.store.ChangeClient(k.Context(), changes[i]) })
 	}},
+	{"client/naming-cross-race", "who comes and who changes at once do not name people in two ways at one resource", func(k *kit) {
+		there := k.client("there")
+		there.Resources, there.Settings.SubjectIssuer, there.RedirectURIs, there.Exchange = []string{"https://raced.acme.test"}, "https://idp0.test", nil, false
+		k.ok(k.store.CreateClient(k.Context(), store.ClientWrite{Write: k.write(), Client: there}))
+		change := store.ClientChange{EndWrite: k.endWrite(impersonation.ScopeClient, "there"), Client: there, Was: there.Settings}
+		change.Client.Exchange = true
+		comes := k.client("comes")
+		comes.Resources, comes.Settings.SubjectIssuer = there.Resources, "https://idp1.test"
+		k.oneNames(2, func(i int) error {
+			if i == 0 {
+				return k.store.ChangeClient(k.Context(), change)
+			}
+			return k.store.CreateClient(k.Context(), store.ClientWrite{Write: k.write(), Client: comes})
+		})
+	}},
+}
+
+// oneNames has many writes at once, each with another naming for one resource, and demands that one is done and the others are ErrNaming.
+func (k *kit) oneNames(many int, write func(i int) error) {
+	k.Helper()
+	errs := make([]error, many)
+	var all sync.WaitGroup
+	begin := make(chan struct{})
+	for i := range many {
+		all.Go(func() {
+			<-begin
+			errs[i] = write(i)
+		})
+	}
+	close(begin)
+	all.Wait()
+	done := 0
+	for _, err := range errs {
+		if err == nil {
+			done++
+		} else if !errors.Is(err, store.ErrNaming) {
+			k.Errorf("got %v, want ErrNaming", err)
+		}
+	}
+	if done != 1 {
+		k.Errorf("%d of %d were done, want 1", done, many)
+	}
 }
