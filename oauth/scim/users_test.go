@@ -307,16 +307,21 @@ func TestExternalIDStays(t *testing.T) {
 func TestDelete(t *testing.T) {
 	onBoth(t, func(t *testing.T, h *house) {
 		ann := h.user("okta", "ann@acme.test")
+		sales := "Groups/" + h.group("okta", "Sales", ann)
+		version := h.do("okta", "GET", sales, "").header.Get("ETag")
 		h.want(h.do("okta", "DELETE", "Users/"+ann, ""), http.StatusNoContent)
 		h.want(h.do("okta", "DELETE", "Users/"+ann, ""), http.StatusNotFound)
 		h.want(h.do("okta", "GET", "Users/"+ann, ""), http.StatusNotFound)
 		if h.find("okta", "Users", `userName eq "ann@acme.test"`).total() != 0 {
 			t.Error("a deleted user is found")
 		}
+		if again := h.want(h.do("okta", "GET", sales, ""), http.StatusOK); again.header.Get("ETag") == version {
+			t.Error("a group of which a member is deleted has the version of before")
+		}
 		if again := h.user("okta", "ann@acme.test"); again == ann {
 			t.Error("the same id was given again")
 		}
-		if kinds := h.kinds(ann); !slices.Equal(kinds, []audit.Kind{audit.KindUserDelete, audit.KindUserAdd}) {
+		if kinds := h.kinds(ann); !slices.Equal(kinds, []audit.Kind{audit.KindUserDelete, audit.KindUserRole, audit.KindUserAdd}) {
 			t.Errorf("got entries %v, want one of each act", kinds)
 		}
 	})

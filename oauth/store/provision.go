@@ -72,7 +72,7 @@ type Group struct {
 	Name       string // 1 to 255 bytes; unique in the installation, compared byte by byte
 	ExternalID string // what the source calls it; at most 255 bytes
 	Created    time.Time
-	Updated    time.Time
+	Updated    time.Time // also when a member was deleted
 }
 
 // Member is a user in a group.

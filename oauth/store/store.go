@@ -66,8 +66,8 @@ type Users interface {
 	// impersonation.ErrChanged if the user's Updated is no longer w.Was.
 	UpdateUser(ctx context.Context, w UserWrite) error
 	// DeleteUser removes w.User.ID, of which nothing else is read, with their credentials, groups and identities, revokes the consents in
-	// which they are subject or actor, and ends their logins whatever w.EndLogins says. Entries and sessions stay. The ID is not free
-	// again; the address is. ErrNotFound, and impersonation.ErrChanged as UpdateUser.
+	// which they are subject or actor, ends their logins whatever w.EndLogins says, and moves the Updated of each Group of which they were a
+	// member. Entries and sessions stay. The ID is not free again; the address is. ErrNotFound, and impersonation.ErrChanged as UpdateUser.
 	DeleteUser(ctx context.Context, w UserWrite) error
 	// AmongUsers finds everybody who has any of k, each once, by ID, and which of k.IDs were those of deleted users.
 	AmongUsers(ctx context.Context, k UserKeys) (found []directory.User, gone []string, err error)

@@ -37,6 +37,11 @@ const (
 
 	// moveMembers keeps two who change a user at once from undoing what the other did: UserWrite.Was tells any two states apart.
 	moveMembers = `UPDATE app_user SET updated_at = greatest(coalesce(updated_at, 0) + 1, $1) WHERE id = ANY ($2::text[])`
+	// moveGroupsOf is for who is deleted: their groups are others then. It locks them in the order of their IDs, before the user, as
+	// whoever changes a group does.
+	moveGroupsOf = `UPDATE directory_group SET updated_at = greatest(coalesce(updated_at, 0) + 1, $1) WHERE id = ANY (ARRAY(
+		SELECT d.id FROM directory_group d WHERE d.name = ANY (ARRAY(SELECT g.name FROM user_group g WHERE g.user_id = $2))
+			AND d.source = (SELECT u.source FROM app_user u WHERE u.id = $2) ORDER BY d.id FOR NO KEY UPDATE))`
 	bumpAuthzOf = `INSERT INTO authz_version AS v (organisation, n) SELECT o.organisation, 1
 			FROM (SELECT DISTINCT u.organisation FROM app_user u WHERE u.id = ANY ($1::text[])) o ORDER BY o.organisation
 		ON CONFLICT (organisation) DO UPDATE SET n = v.n + 1`

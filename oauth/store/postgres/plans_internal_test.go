@@ -137,7 +137,7 @@ func fixedQueries() (out []filter) {
 		selectUserByIdentity, deleteUser, insertGone, deleteIdentities, revokeUserConsents,
 		anyAsked, leaseAsked, noteHeard,
 		selectByToken, selectGroup, lockGroup, selectMembers, countHolders, lockMembers, selectMembership, selectAllMembers,
-		renameMembers, removeMembers, addMembers, moveMembers, bumpAuthzOf, updateDirectoryGroup, deleteDirectoryGroup,
+		renameMembers, removeMembers, addMembers, moveMembers, moveGroupsOf, bumpAuthzOf, updateDirectoryGroup, deleteDirectoryGroup,
 	}
 	out = append(out, filter{selectExpired, []any{100, 50, 50, 1000}}) // for few, as at each second
 	for scope, q := range endings {

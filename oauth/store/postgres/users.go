@@ -199,6 +199,9 @@ func (t *tx) changedUser(ctx context.Context, w store.UserWrite, organisations .
 func (s *Store) DeleteUser(ctx context.Context, w store.UserWrite) error {
 	return s.update(ctx, "deleting a user", func(ctx context.Context, t *tx) error {
 		id, now := w.User.ID, w.Now.UnixMilli()
+		if _, err := exec(ctx, t, moveGroupsOf, now, id); err != nil {
+			return err
+		}
 		var organisation string
 		if err := row(ctx, t, lockUser, []any{id}, []any{&organisation}); err != nil {
 			return missing(err)

@@ -28,6 +28,9 @@ const (
 
 	// moveMembers keeps two who change a user at once from undoing what the other did: UserWrite.Was tells any two states apart.
 	moveMembers = `UPDATE app_user SET updated_at = max(coalesce(updated_at, 0) + 1, ?1) WHERE id IN (SELECT value FROM json_each(?2))`
+	// moveGroupsOf is for who is deleted: their groups are others then. The plus keeps SQLite at the names.
+	moveGroupsOf = `UPDATE directory_group SET updated_at = max(coalesce(updated_at, 0) + 1, ?1)
+		WHERE name IN (SELECT name FROM user_group WHERE user_id = ?2) AND +source = (SELECT p.source FROM app_user p WHERE p.id = ?2)`
 	bumpAuthzOf = `INSERT INTO authz_version (organisation, n) SELECT DISTINCT p.organisation, 1 FROM json_each(?1) j CROSS JOIN app_user p ON p.id = j.value
 		WHERE true ON CONFLICT (organisation) DO UPDATE SET n = n + 1`
 )

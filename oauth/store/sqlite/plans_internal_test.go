@@ -115,7 +115,7 @@ func hotQueries(t *testing.T) []string {
 		selectAmongUsers, selectGone, selectUpstreamEnd, selectUpstreamSession, selectUpstreamSubject, selectHint, sweepUpstreamEnds,
 		selectUserByIdentity, deleteUser, countGone, deleteIdentities, revokeUserConsents,
 		anyAsked, selectAsked, leaseAsked, noteHeard,
-		selectByToken, selectGroup, selectMembers, countHolders, selectMembership, selectAllMembers, renameMembers, removeMembers, addMembers, moveMembers, bumpAuthzOf,
+		selectByToken, selectGroup, selectMembers, countHolders, selectMembership, selectAllMembers, renameMembers, removeMembers, addMembers, moveMembers, moveGroupsOf, bumpAuthzOf,
 		updateDirectoryGroup, deleteDirectoryGroup, endingsOfMembers.live, endingsOfMembers.void,
 	}
 	for _, q := range []store.UserQuery{{}, {UserName: "u"}, {ExternalID: "e"}, {Email: "m"}, {ID: "i"}} {

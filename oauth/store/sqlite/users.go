@@ -203,6 +203,9 @@ func (s *Store) DeleteUser(ctx context.Context, w store.UserWrite) error {
 		if err := c.endFor(ctx, w.Write, id, w.Ends, true); err != nil {
 			return err
 		}
+		if _, err := c.exec(ctx, moveGroupsOf, now, id); err != nil {
+			return err
+		}
 		n, err := c.exec(ctx, deleteUser, id, ms(w.Was))
 		if err != nil {
 			return err

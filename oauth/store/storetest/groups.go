@@ -134,6 +134,36 @@ var groupCases = []testCase{
 			}
 		}
 	}},
+	{"group/member-deleted", "a group of whom one is deleted is another than before, and no other group is", func(k *kit) {
+		ids := k.people(okta, "a", 3)
+		group := func(name, source string, members ...string) store.Group {
+			return k.addGroup(store.Group{ID: "grp_" + name, Source: source, Name: name, Created: k.now, Updated: k.now}, members...)
+		}
+		both, one := group("both", okta, ids[0], ids[1]), group("one", okta, ids[0])
+		without := []store.Group{group("without", okta, ids[1]), group("empty", okta), group("theirs", "scim:entra")}
+		moved := func(what string, g store.Group, want time.Time) {
+			k.Helper()
+			got, err := k.store.Group(k.Context(), g.Source, g.ID)
+			k.ok(err)
+			k.same(what+" "+g.Name, got.Updated, want)
+		}
+		k.change(ids[1], func(u *directory.User) { u.Groups = append(u.Groups, "theirs") }) // by hand: no member
+		gone := store.UserWrite{Write: k.write(), User: directory.User{ID: ids[0]}}
+		gone.Was = k.now.Add(-time.Hour)
+		k.wantErr("as they never were", k.store.DeleteUser(k.Context(), gone), impersonation.ErrChanged)
+		moved("what did not happen", one, k.now)
+		gone.Was = time.Time{}
+		k.ok(k.store.DeleteUser(k.Context(), gone))
+		moved("at the same time", both, k.now.Add(time.Millisecond))
+		moved("at the same time", one, k.now.Add(time.Millisecond))
+		gone.User.ID, gone.Now = ids[1], k.now.Add(time.Minute)
+		k.ok(k.store.DeleteUser(k.Context(), gone))
+		moved("later", both, gone.Now)
+		moved("later", one, k.now.Add(time.Millisecond))
+		moved("later", without[0], gone.Now)
+		moved("another", without[1], k.now)
+		moved("another", without[2], k.now)
+	}},
 	{"group/name", "a name is one group's, and no source takes up one that was given by hand", func(k *kit) {
 		k.addGroup(k.sales())
 		k.change(john, func(u *directory.User) { u.Groups = []string{"by-hand"} })
@@ -393,9 +423,11 @@ var groupCases = []testCase{
 		g := k.addGroup(k.sales(), ids...)
 		k.ok(k.store.DeleteUser(k.Context(), store.UserWrite{Write: k.write(), User: directory.User{ID: ids[0]}}))
 		k.wantMembers(g.ID, ids[1])
+		g, err := k.store.Group(k.Context(), okta, g.ID)
+		k.ok(err)
 		w := k.groupWrite(audit.KindGroupChange, g)
 		w.Members = &ids
-		_, err := k.store.ChangeGroup(k.Context(), w)
+		_, err = k.store.ChangeGroup(k.Context(), w)
 		k.wantErr("who is gone", err, store.ErrMember)
 	}},
 }
