@@ -43,6 +43,7 @@ func testProvisionedUser(t *testing.T, dir string) {
 			t.Errorf("%v: got %v and\n%s\nwant a hint: %v", c.args, err, out, c.hint)
 		}
 	}
+	testDisabledBySource(t, dir)
 	w := store.UserWrite{User: directory.User{ID: "okta", Email: "eve@acme.test", Organisation: "acme", Enabled: true}}
 	e := audit.New(audit.KindUserChange, time.Now())
 	e.Actor, e.Subject = oauth.Party{Issuer: "scim", Subject: "okta"}, oauth.Party{Issuer: "https://else.test", Subject: "okta"}
@@ -56,4 +57,34 @@ func testProvisionedUser(t *testing.T, dir string) {
 	if out := runs(t, dir, "scim", "rm", "okta", "--disable-users", "--yes"); !strings.Contains(out, "disabled 1 user;") {
 		t.Errorf("scim rm: got %s", out)
 	}
+}
+
+// Who disabled a user is shown; an operator's word stands over a source's, and who is removed may come again, which is said.
+func testDisabledBySource(t *testing.T, dir string) {
+	t.Helper()
+	u := directory.User{ID: "jim", Email: "jim@acme.test", Name: "Jim", Organisation: "acme", Source: "scim:okta", UserName: "jim", DisabledBy: "scim:okta"}
+	if err := opened(t, dir).CreateUser(t.Context(), store.UserWrite{User: u}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ args, want, not string }{
+		{"user show jim", "disabled by scim:okta", ""},
+		{"user ls", "disabled by scim:okta", ""},
+		{"user show jim -o json", `"disabled_by": "scim:okta"`, ""},
+		{"user disable jim -o json", `"enabled": false`, "disabled_by"},
+		{"user show jim", "disabled", "disabled by"},
+		{"user enable jim -o json", `"enabled": true`, "disabled_by"},
+	} {
+		if out := runs(t, dir, strings.Fields(c.args)...); !strings.Contains(out, c.want) || c.not != "" && strings.Contains(out, c.not) {
+			t.Errorf("%s: got\n%s\nwant %q and not %q", c.args, out, c.want, c.not)
+		}
+	}
+	out, err := understudy(t, dir, "user", "rm", "jim", "--yes").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "hint: scim:okta may add them again; to keep them out, disable them instead") {
+		t.Errorf("user rm: got %v and\n%s", err, out)
+	}
+	u.ID, u.DisabledBy, u.Enabled = "jim2", "", true
+	if err := opened(t, dir).CreateUser(t.Context(), store.UserWrite{User: u}); err != nil {
+		t.Errorf("the same again, as who is new: %v", err)
+	}
+	runs(t, dir, "user", "rm", "jim2", "--yes")
 }
