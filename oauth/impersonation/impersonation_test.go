@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -319,6 +320,35 @@ func TestRefusalsAreFolded(t *testing.T) {
 	h.Flush(t.Context(), true)
 	if got := h.entries(audit.KindRefusedFolded); len(got) != 2 || got[0].Fields["count"] != "1" {
 		t.Errorf("summaries at the end = %+v; want another of 1", got)
+	}
+}
+
+// TestSourceRefusalsAreFolded: those of a source of SCIM too, and neither those of another source nor of a client with them.
+func TestSourceRefusalsAreFolded(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	refusal := impersonation.SourceRefusal{Source: "okta", Token: "sct_1", Method: "PUT", Resource: "User", Subject: "john", Rule: "source.taken", RequestID: "req_1"}
+	for range 75 {
+		h.RefusedSource(t.Context(), refusal)
+	}
+	entra := refusal
+	entra.Source, entra.Subject = "entra", ""
+	h.RefusedSource(t.Context(), entra)
+	h.Refused(t.Context(), "okta", "", "subject_token.form", "req_1")
+	all := h.entries(audit.KindSourceRefused)
+	if len(all) != 61 || all[0].Actor.Subject != "entra" || !all[0].Subject.IsZero() || len(h.entries(audit.KindRefused)) != 1 {
+		t.Fatalf("%d on record; want 60 and another source's, and a client's", len(all))
+	}
+	e := all[1]
+	want := map[string]string{"token": "sct_1", "method": "PUT", "resource": "User", "rule": "source.taken"}
+	if !maps.Equal(e.Fields, want) || e.Actor != (oauth.Party{Issuer: "scim", Subject: "okta"}) || e.Subject.Subject != "john" || e.Request != "req_1" || e.Client != "" {
+		t.Errorf("on record: %+v; want %v by okta", e, want)
+	}
+	h.advance(time.Minute)
+	h.Flush(t.Context(), false)
+	folded := h.entries(audit.KindSourceFolded)
+	if len(folded) != 1 || folded[0].Fields["count"] != "15" || folded[0].Actor.Subject != "okta" || len(h.entries(audit.KindRefusedFolded)) != 0 {
+		t.Errorf("summaries = %+v; want one of 15, of okta", folded)
 	}
 }
 

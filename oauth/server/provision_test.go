@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/policy"
@@ -217,6 +218,26 @@ func testProvisionedGroup(t *testing.T, o options) {
 	cookie, _ := p.login(id)
 	if r := p.form("/impersonate?"+ask("app"), cookie, why("john", "read")); r.status == http.StatusSeeOther && r.location.Query().Get("ticket") != "" {
 		t.Error("who left the group starts another impersonation")
+	}
+}
+
+// TestProvisionedRefusal: what is refused to a source is in the trail, and so is that it would let in whom the operator disabled.
+func TestProvisionedRefusal(t *testing.T) { onBoth(t, testProvisionedRefusal) }
+
+func testProvisionedRefusal(t *testing.T, o options) {
+	p := provisioned(t, o, nil)
+	id := p.add("sam@acme.test")
+	p.scim(409, "POST", "Users", `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"sam@acme.test"}`)
+	if e := p.entry(audit.KindSourceRefused); e.Fields["rule"] != "source.taken" || e.Fields["method"] != "POST" || e.Actor.Subject != "okta" || e.Request == "" {
+		t.Errorf("got %+v, want the conflict, by the source", e)
+	}
+	p.change(id, func(u *directory.User) { u.Enabled = false })
+	p.patch(200, "Users/"+id, on)
+	if e := p.entry(audit.KindSourceRefused); e.Fields["rule"] != "source.disabled_user" || e.Subject.Subject != id {
+		t.Errorf("got %+v, want who stays out", e)
+	}
+	if u, err := p.store.Get(t.Context(), id); err != nil || u.Enabled {
+		t.Errorf("got %+v, %v, want the user disabled", u, err)
 	}
 }
 
