@@ -370,9 +370,12 @@ var otherTexts = map[string]string{
 // Covers RFC8725-3.1-02, RFC8725-3.8-01, RFC8725-3.9-01, RFC8725-3.10-01.
 func TestHostileForeignTokens(t *testing.T) {
 	t.Parallel()
+	room := make(chan struct{}, 4) // houses that stand at once, on a machine of whatever size: what is measured is no crowd
 	for name, c := range hostiles {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			room <- struct{}{}
+			defer func() { <-room }()
 			h := setupTrust(t, options{}, nil)
 			h.corp.answers("/keys2", func(w http.ResponseWriter, r *http.Request) {
 				r.URL.Path = "/keys"
@@ -396,6 +399,9 @@ func TestHostileForeignTokens(t *testing.T) {
 			if c.form != nil {
 				c.form(h, f)
 			}
+			began := time.Now()
+			refused(t, h.come("app", ticket, "no token"), http.StatusBadRequest, "invalid_request")
+			usual := time.Since(began) // for a refusal for which nobody is asked, on this machine as busy as it is
 			starts := len(h.starts())
 			var good sync.WaitGroup
 			good.Go(func() {
@@ -403,10 +409,10 @@ func TestHostileForeignTokens(t *testing.T) {
 					t.Errorf("the good one of the other issuer: got %d %s", r.status, r.body)
 				}
 			})
-			began := time.Now()
+			began = time.Now()
 			r := h.post("/oauth2/token", "app", f)
-			if took := time.Since(began); took > 3*time.Second {
-				t.Errorf("took %s", took)
+			if took := time.Since(began); took > 3*time.Second+2*usual {
+				t.Errorf("took %s, where others take %s", took, usual)
 			}
 			good.Wait()
 			status := http.StatusBadRequest
