@@ -78,11 +78,6 @@ func (g Registry) FlaggedGroups() []string {
 	return slices.Compact(groups)
 }
 
-// Flagged reports whether group is one of FlaggedGroups, byte by byte.
-func (g Registry) Flagged(group string) bool {
-	return slices.ContainsFunc(g.Roles, func(r Role) bool { return slices.Contains(r.Groups, group) })
-}
-
 // ClassOf gives the class of a scope. An unregistered one is ScopeWrite; those with a meaning of our own that must not be
 // granted (impersonate, impersonation:write, offline_access) are ScopeNever whatever is registered.
 func (g Registry) ClassOf(scope string) ScopeClass {

@@ -32,7 +32,7 @@ type ExpectForeign struct {
 	IDClaim string
 	// Algorithms are those that the issuer may sign with: some of Algorithms().
 	Algorithms []string
-	// Keys are the issuer's, and nobody else's: at most eight.
+	// Keys are the issuer's, and nobody else's: at most 32.
 	Keys []PublicKey
 	// MaxAge is how long ago iat may lie, at most MaxForeignAge.
 	MaxAge time.Duration
