@@ -77,7 +77,7 @@ func (a *Admin) deleteOnce(ctx context.Context, userID string) (directory.User, 
 	if err != nil {
 		return directory.User{}, fmt.Errorf("user %q: %w", userID, err)
 	}
-	w := a.write(audit.KindUserDelete, u, func(e *audit.Entry) { setRights(e, "was_", u) })
+	w := a.write(audit.KindUserDelete, u, func(e *audit.Entry) { impersonation.RecordRights(e, "was_", u) })
 	if err := a.Store.DeleteUser(ctx, store.UserWrite{Write: w, User: u, Was: u.Updated, Ends: a.ends(u.ID, impersonation.EndDisabled)}); err != nil {
 		if errors.Is(err, store.ErrNotFound) {
 			err = directory.ErrNotFound

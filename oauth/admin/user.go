@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -55,7 +54,7 @@ func (a *Admin) AddUser(ctx context.Context, n NewUser) (directory.User, error) 
 	if err := firstErr(a.checkUser(u), a.checkKept(ctx, directory.User{}, u)); err != nil {
 		return directory.User{}, err
 	}
-	w := a.write(audit.KindUserAdd, u, func(e *audit.Entry) { setRights(e, "", u) })
+	w := a.write(audit.KindUserAdd, u, func(e *audit.Entry) { impersonation.RecordRights(e, "", u) })
 	if err := a.Store.CreateUser(ctx, store.UserWrite{Write: w, User: u}); err != nil {
 		return directory.User{}, fmt.Errorf("adding user %s: %w", u.Email, err)
 	}
@@ -218,8 +217,8 @@ func without(list, other []string) []string {
 // updating is the write of c, and sets u.Updated.
 func (a *Admin) updating(was directory.User, u *directory.User, c change) store.UserWrite {
 	w := a.write(c.kind, *u, func(e *audit.Entry) {
-		setRights(e, "was_", was)
-		setRights(e, "", *u)
+		impersonation.RecordRights(e, "was_", was)
+		impersonation.RecordRights(e, "", *u)
 		if c.fill != nil {
 			c.fill(e)
 		}
@@ -248,29 +247,6 @@ func sameRights(a, b directory.User) bool {
 		a.Organisation == b.Organisation && a.Protected == b.Protected && a.Enabled == b.Enabled
 }
 
-// setRights records what decides about u, each under prefix and its name.
-func setRights(e *audit.Entry, prefix string, u directory.User) {
-	e.Set(prefix+"roles", strings.Join(u.Roles, ","))
-	e.Set(prefix+"groups", fitting(u.Groups))
-	e.Set(prefix+"organisation", u.Organisation)
-	e.Set(prefix+"protected", strconv.FormatBool(u.Protected))
-	e.Set(prefix+"enabled", strconv.FormatBool(u.Enabled))
-	e.Set(prefix+"disabled_by", u.DisabledBy)
-}
-
-// fitting joins as many groups as one field of an entry has room for, and says so where that is not all: a source may have put
-// somebody into any number.
-func fitting(groups []string) string {
-	all := strings.Join(groups, ",")
-	if len(all) <= maxGroups {
-		return all
-	}
-	return all[:strings.LastIndexByte(all[:maxGroups], ',')] + fmt.Sprintf(",... %d in all", len(groups))
-}
-
-// maxGroups leaves all groups of a user room in one field of an audit entry.
-const maxGroups = 4000
-
 func (a *Admin) checkUser(u directory.User) error {
 	if err := u.Validate(); err != nil {
 		field, rule, _ := strings.Cut(err.Error(), ": ")
@@ -279,8 +255,8 @@ func (a *Admin) checkUser(u directory.User) error {
 	if u.Name == "" {
 		return invalid("name", "must be given: banner and trail show it")
 	}
-	if len(strings.Join(u.Groups, ",")) > maxGroups {
-		return invalid("groups", "must have at most %d bytes together", maxGroups)
+	if len(strings.Join(u.Groups, ",")) > impersonation.MaxRecordedGroups {
+		return invalid("groups", "must have at most %d bytes together", impersonation.MaxRecordedGroups)
 	}
 	for _, p := range u.Identities {
 		if err := a.checkIssuer(p.Issuer); err != nil {

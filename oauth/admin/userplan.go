@@ -231,7 +231,7 @@ func (i importer) writes(plans []plan) (out []store.UserWrite) {
 	for _, p := range plans {
 		switch {
 		case p.was == nil:
-			w := i.Admin.write(audit.KindUserAdd, p.u, func(e *audit.Entry) { setRights(e, "", p.u) })
+			w := i.Admin.write(audit.KindUserAdd, p.u, func(e *audit.Entry) { impersonation.RecordRights(e, "", p.u) })
 			out = append(out, i.linked(store.UserWrite{Write: w, User: p.u}, nil))
 		case !same(*p.was, p.u):
 			u := p.u

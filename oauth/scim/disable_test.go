@@ -1,6 +1,7 @@
 package scim_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,6 +23,11 @@ var edited = map[string]struct {
 	"unlinked-by-hand": {user: func(u *directory.User) { u.Identities = nil }},
 	"linked-by-hand": {user: func(u *directory.User) {
 		u.Identities = []oauth.Party{{Issuer: "https://acme.okta.test", Subject: "other"}}
+	}},
+	"in-many-groups": {user: func(u *directory.User) { // more than an entry has room for
+		for i := range 300 {
+			u.Groups = append(u.Groups, fmt.Sprintf("a group with a long name, number %d", i))
+		}
 	}},
 	"address-by-hand": {user: func(u *directory.User) { u.Email = "hand@acme.test" }},
 	"issuer-changed":  {source: func(s *store.Source) { s.Issuer = "https://new.okta.test" }},

@@ -3,7 +3,6 @@ package scim
 import (
 	"log/slog"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -37,26 +36,16 @@ func (h *Handler) userEntry(c *call, kind audit.Kind, u directory.User, now time
 	return e
 }
 
-// setRights records what decides about u, each under prefix and its name.
-func setRights(e *audit.Entry, prefix string, u directory.User) {
-	e.Set(prefix+"roles", strings.Join(u.Roles, ","))
-	e.Set(prefix+"groups", strings.Join(u.Groups, ","))
-	e.Set(prefix+"organisation", u.Organisation)
-	e.Set(prefix+"protected", strconv.FormatBool(u.Protected))
-	e.Set(prefix+"enabled", strconv.FormatBool(u.Enabled))
-	e.Set(prefix+"disabled_by", u.DisabledBy)
-}
-
 func (h *Handler) added(c *call, u directory.User, now time.Time) audit.Entry {
 	e := h.userEntry(c, audit.KindUserAdd, u, now)
 	e.SetPersonal("external_id", u.ExternalID)
-	setRights(&e, "", u)
+	impersonation.RecordRights(&e, "", u)
 	return e
 }
 
 func (h *Handler) deleted(c *call, u directory.User, now time.Time) audit.Entry {
 	e := h.userEntry(c, audit.KindUserDelete, u, now)
-	setRights(&e, "was_", u)
+	impersonation.RecordRights(&e, "was_", u)
 	return e
 }
 
@@ -100,8 +89,8 @@ func (h *Handler) difference(c *call, was, u directory.User, now time.Time) diff
 
 func (h *Handler) rightsEntry(c *call, kind audit.Kind, was, u directory.User, now time.Time) audit.Entry {
 	e := h.userEntry(c, kind, u, now)
-	setRights(&e, "was_", was)
-	setRights(&e, "", u)
+	impersonation.RecordRights(&e, "was_", was)
+	impersonation.RecordRights(&e, "", u)
 	return e
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
@@ -125,7 +123,7 @@ func (s *Server) create(ctx context.Context, g *gate, id *upstream.Identity, ema
 	}
 	w := s.userWrite(ctx, g, audit.KindUserAdd, directory.User{}, &u, func(e *audit.Entry) {
 		recordIdentity(e, id)
-		recordRights(e, "", u)
+		impersonation.RecordRights(e, "", u)
 	})
 	if err := s.store.CreateUser(ctx, w); err != nil {
 		return u, "", err
@@ -156,7 +154,7 @@ func (s *Server) takeOver(ctx context.Context, g *gate, was directory.User, id *
 	}
 	kind, record := audit.KindUserChange, func(*audit.Entry) {}
 	if rights {
-		kind, record = audit.KindUserRole, func(e *audit.Entry) { recordRights(e, "was_", was); recordRights(e, "", u) }
+		kind, record = audit.KindUserRole, func(e *audit.Entry) { impersonation.RecordRights(e, "was_", was); impersonation.RecordRights(e, "", u) }
 	}
 	w := s.userWrite(ctx, g, kind, was, &u, record)
 	if rights {
@@ -190,14 +188,6 @@ func (s *Server) userWrite(ctx context.Context, g *gate, kind audit.Kind, was di
 func recordIdentity(e *audit.Entry, id *upstream.Identity) {
 	e.Set("identity_issuer", id.Issuer)
 	e.SetPersonal("identity_subject", id.Subject)
-}
-
-// recordRights records what decides about u, each under prefix and its name.
-func recordRights(e *audit.Entry, prefix string, u directory.User) {
-	e.Set(prefix+"roles", strings.Join(u.Roles, ","))
-	e.Set(prefix+"groups", strings.Join(u.Groups, ","))
-	e.Set(prefix+"organisation", u.Organisation)
-	e.Set(prefix+"protected", strconv.FormatBool(u.Protected))
 }
 
 func sameRights(a, b directory.User) bool {
