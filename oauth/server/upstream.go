@@ -26,15 +26,15 @@ type Upstream struct {
 	CreateUsers bool
 	// LinkByEmail links whom nobody knows to the user with the verified address that the upstream gives, once: to one who has no identity
 	// anywhere, no password or second factor here, no right over others, is not protected, is of the organisation that the upstream gives,
-	// or of none where it gives none, and whom nobody keeps but by hand. Whoever could make the upstream give that address would be them.
+	// or of none with Staff, and whom nobody keeps but by hand. Whoever could make the upstream give that address would be them.
 	LinkByEmail bool
 	// TrustEmail takes an address for a verified one, for an upstream that never says email_verified; one that says false is believed. It
 	// cannot be set with LinkByEmail. Who comes with an address of somebody here is told no more than that they have no account.
 	TrustEmail bool
 	// Organisation is that of every user that the upstream keeps. "" takes it from Provider.OrganisationClaim, and refuses who has none.
 	Organisation string
-	// Staff has those whom CreateUsers adds be the operator's own staff, who are in no organisation. CreateUsers needs it where neither
-	// Organisation nor Provider.OrganisationClaim is set, and it goes with neither.
+	// Staff has those whom CreateUsers adds, or LinkByEmail links, be the operator's own staff, who are in no organisation. Both need it where
+	// neither Organisation nor Provider.OrganisationClaim is set, and it goes with neither.
 	Staff bool
 	// Groups and Roles name what a value of Provider.GroupsClaim and Provider.RolesClaim gives here; other values give nothing. What is named
 	// comes and goes with the claim at each sign-in; all else stays as it was set here. Roles must be registered.
@@ -148,6 +148,7 @@ func (u Upstream) checkPlace(f *faults) {
 	f.add(claimed && placed, "organisation and organisation_claim cannot both be set")
 	f.add(u.Staff && (claimed || placed), "staff are in no organisation: it goes with neither organisation nor organisation_claim")
 	f.add(u.CreateUsers && !u.Staff && !claimed && !placed, "create_users needs organisation or organisation_claim, or staff: true for your own")
+	f.add(u.LinkByEmail && !u.Staff && !claimed && !placed, "link_by_email needs organisation or organisation_claim, or staff: true for your own")
 	f.add(placed && !directory.ValidLabel(u.Organisation), "organisation "+directory.RuleLabel)
 }
 

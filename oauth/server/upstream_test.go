@@ -650,7 +650,9 @@ func TestUpstreamConfig(t *testing.T) {
 	trusting := corp("corp", "https://corp.test")
 	trusting.LinkByEmail, trusting.TrustEmail = true, true
 	nowhere, both := corp("corp", "https://corp.test"), corp("corp", "https://corp.test")
+	anywhere := nowhere
 	nowhere.Staff, both.Organisation = false, "acme"
+	anywhere.Staff, anywhere.CreateUsers, anywhere.LinkByEmail = false, false, true
 	for want, c := range map[string]server.Config{
 		"Upstreams[0]: upstream: name must":           {Upstreams: []server.Upstream{corp("../corp", "https://corp.test")}},
 		"Upstreams[0]: upstream: name must be 1":      {Upstreams: []server.Upstream{corp("-corp", "https://corp.test")}},
@@ -659,6 +661,7 @@ func TestUpstreamConfig(t *testing.T) {
 		"Upstreams[1]: another has the same":          {Upstreams: []server.Upstream{corp("corp", "https://corp.test"), corp("other", "https://corp.test")}},
 		"Upstreams[0]: link_by_email and trust_email": {Upstreams: []server.Upstream{trusting}},
 		"Upstreams[0]: create_users needs":            {Upstreams: []server.Upstream{nowhere}},
+		"Upstreams[0]: link_by_email needs":           {Upstreams: []server.Upstream{anywhere}},
 		"Upstreams[0]: staff are in no organisation":  {Upstreams: []server.Upstream{both}},
 		"Local is disabled and there are no":          {Local: server.LocalDisabled},
 		`Local "never" must be`:                       {Local: "never"},

@@ -86,9 +86,11 @@ func TestCheck(t *testing.T) {
 		{"a role that nobody registered", up("name: corp, issuer: https://corp.test, client_id: u, roles_claim: r, roles: {x: boss}"), `upstreams[0]: roles gives "boss"`},
 		{"the role of everybody", up("name: corp, issuer: https://corp.test, client_id: u, roles_claim: r, roles: {x: user}"), `upstreams[0]: roles gives "user"`},
 		{"protection out of nowhere", up("name: corp, issuer: https://corp.test, client_id: u, protected: [vip]"), "upstreams[0]: protected needs"},
-		{"trust and link", up("name: corp, issuer: https://corp.test, client_id: u, link_by_email: true, trust_email: true"), "upstreams[0]: link_by_email and trust_email"},
+		{"trust and link", up("name: corp, issuer: https://corp.test, client_id: u, organisation: a, link_by_email: true, trust_email: true"), "upstreams[0]: link_by_email and trust_email"},
 		{"two organisations", up("name: corp, issuer: https://corp.test, client_id: u, organisation: a, organisation_claim: o"), "upstreams[0]: organisation and organisation_claim"},
 		{"users of no organisation", up("name: corp, issuer: https://corp.test, client_id: u, create_users: true"), "upstreams[0]: create_users needs organisation"},
+		{"links to any organisation", up("name: corp, issuer: https://corp.test, client_id: u, link_by_email: true"), "upstreams[0]: link_by_email needs organisation"},
+		{"links to staff", up("name: corp, issuer: https://corp.test, client_id: u, link_by_email: true, staff: true"), ""},
 		{"users who are staff", up("name: corp, issuer: https://corp.test, client_id: u, create_users: true, staff: true"), ""},
 		{"users who are staff and not", up("name: corp, issuer: https://corp.test, client_id: u, create_users: true, staff: true, organisation_claim: o"), "upstreams[0]: staff are in no organisation"},
 		{"an organisation of control characters", up(`name: corp, issuer: https://corp.test, client_id: u, organisation: "a\tb"`), "upstreams[0]: organisation must be"},
@@ -177,7 +179,7 @@ func TestUpstreamRisks(t *testing.T) {
 		want []string
 	}{
 		"nothing":             {"", nil},
-		"link":                {", link_by_email: true", []string{"link_by_email: "}},
+		"link":                {", link_by_email: true, organisation: acme", []string{"link_by_email: "}},
 		"create and link":     {", link_by_email: true, create_users: true, organisation: acme", []string{"create_users with link_by_email: "}},
 		"staff":               {", create_users: true, staff: true", []string{"create_users with staff: "}},
 		"create":              {", create_users: true, organisation_claim: o", nil},
