@@ -124,7 +124,7 @@ through '?acr_values=urn:understudy:acr:mfa' && echo "strong: $(page | grep -c '
 		`password: 403 glass: 401`, `weak: 0\nstrong: [1-9]`,
 		`(?s)"active":true[^\n]*"sub":"john"[^\n]*"act":\{"iss":"http://localhost:\d+","sub":"usr_.*\{"active":false\}`,
 		`impersonation.stop +ann@acme.test +john@acme.test +app +imp_`, `msg="ann@acme.test impersonated john@acme.test"`,
-		`msg="added user ann@acme.test" upstream=keycloak`, `upstream:keycloak`, `ann-there`,
+		`msg="added a user who signed in" upstream=keycloak user=usr_`, `upstream:keycloak`, `ann-there`,
 	})
 	if strings.Contains(string(out), "hush") {
 		t.Errorf("the secret is in\n%s", out)

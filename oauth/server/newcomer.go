@@ -108,7 +108,7 @@ func (s *Server) link(ctx context.Context, g *gate, was directory.User, id *upst
 	if err := s.store.UpdateUser(ctx, w); err != nil {
 		return u, "", err
 	}
-	s.log.InfoContext(ctx, "linked "+u.Email+" by their address", "upstream", g.name(), "user", u.ID, "request_id", requestID(ctx))
+	s.log.InfoContext(ctx, "linked a user by their address", "upstream", g.name(), "user", u.ID, "request_id", requestID(ctx))
 	return u, "", nil
 }
 
@@ -128,7 +128,7 @@ func (s *Server) create(ctx context.Context, g *gate, id *upstream.Identity, ema
 	if err := s.store.CreateUser(ctx, w); err != nil {
 		return u, "", err
 	}
-	s.log.InfoContext(ctx, "added user "+u.Email, "upstream", g.name(), "user", u.ID, "roles", u.Roles, "request_id", requestID(ctx))
+	s.log.InfoContext(ctx, "added a user who signed in", "upstream", g.name(), "user", u.ID, "roles", u.Roles, "request_id", requestID(ctx))
 	return u, "", nil
 }
 
