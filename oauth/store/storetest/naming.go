@@ -54,11 +54,13 @@ var namingCases = []testCase{
 	}},
 	{"client/naming-race", "of those who come at once, each with another naming for one resource, one stays", func(k *kit) {
 		const many = 8
-		k.oneNames(many, func(i int) error {
-			c := k.client(fmt.Sprintf("c%d", i))
-			c.Resources, c.Settings.SubjectIssuer = []string{"https://raced.acme.test"}, fmt.Sprintf("https://idp%d.test", i)
-			return k.store.CreateClient(k.Context(), store.ClientWrite{Write: k.write(), Client: c})
-		})
+		for round := range 4 { // the first finds a pool without connections
+			k.oneNames(many, func(i int) error {
+				c := k.client(fmt.Sprintf("c%d-%d", round, i))
+				c.Resources, c.Settings.SubjectIssuer = []string{fmt.Sprintf("https://raced%d.acme.test", round)}, fmt.Sprintf("https://idp%d.test", i)
+				return k.store.CreateClient(k.Context(), store.ClientWrite{Write: k.write(), Client: c})
+			})
+		}
 	}},
 	{"client/naming-change-race", "of those who begin to name people at once, each otherwise at one resource, one does", func(k *kit) {
 		const many = 8
