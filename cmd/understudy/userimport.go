@@ -23,7 +23,8 @@ user link. In JSON groups and roles are arrays, attributes is an object, identit
 imported.
 
 A column that is not there changes nothing of a user; of a new one it is empty, and enabled is true. Attributes and identities are set
-one by one: others stay, and an empty attribute is removed.
+one by one: others stay, and an empty attribute is removed. With --update an empty cell empties an organisation (whoever is in
+none is your own staff) or a list, and leaves enabled and protected as they are.
 
 All rows are checked before the first is written, and if one is wrong nothing is imported. A user who is there already just so is left
 alone, so that an import that was interrupted goes on when it is run again. One who differs is an error without --update. To change

@@ -228,3 +228,37 @@ func TestDisabledBy(t *testing.T) {
 		}
 	}
 }
+
+// TestRightsOfWhomOthersFill: neither the groups that a source puts somebody into, nor a role that is registered no more, keep anybody
+// from taking rights away.
+func TestRightsOfWhomOthersFill(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.source()
+	yes := true
+	for name, do := range map[string]func(id string) (directory.User, error){
+		"role": func(id string) (directory.User, error) {
+			return b.SetRights(t.Context(), id, admin.Rights{RemoveRoles: []string{"admin"}})
+		},
+		"protect": func(id string) (directory.User, error) {
+			return b.SetRights(t.Context(), id, admin.Rights{Protected: &yes})
+		},
+		"unlink": func(id string) (directory.User, error) { return b.Unlink(t.Context(), id, "https://acme.okta.test") },
+		"enable": func(id string) (directory.User, error) { return b.Enable(t.Context(), id) },
+		"import": func(id string) (directory.User, error) {
+			b.imports(admin.ImportConfig{Update: true}, admin.Row{ID: id, Roles: &[]string{}})
+			return b.st.Get(t.Context(), id)
+		},
+	} {
+		u := b.provisioned(name, func(u *directory.User) {
+			u.Name, u.Roles, u.Enabled, u.Updated = "John", []string{"admin", "gone"}, name != "enable", time.Now().Truncate(time.Millisecond)
+			u.Identities = []oauth.Party{{Issuer: "https://acme.okta.test", Subject: name}}
+			for i := range 300 {
+				u.Groups = append(u.Groups, fmt.Sprintf("a group with a long name, number %d", i))
+			}
+		})
+		if got, err := do(u.ID); err != nil || got.Updated.Equal(u.Updated) {
+			t.Errorf("%s: %v, want it done", name, err)
+		}
+	}
+}

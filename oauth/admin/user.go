@@ -51,7 +51,7 @@ func (a *Admin) AddUser(ctx context.Context, n NewUser) (directory.User, error) 
 	if strings.Contains(u.ID, "@") {
 		return directory.User{}, invalid("id", `must not contain "@": it would read as an e-mail address`)
 	}
-	if err := firstErr(a.checkUser(u), a.checkKept(ctx, directory.User{}, u)); err != nil {
+	if err := firstErr(a.checkUser(directory.User{}, u), a.checkKept(ctx, directory.User{}, u)); err != nil {
 		return directory.User{}, err
 	}
 	w := a.write(audit.KindUserAdd, u, func(e *audit.Entry) { impersonation.RecordRights(e, "", u) })
@@ -172,7 +172,7 @@ func (a *Admin) checkEdit(ctx context.Context, was, u directory.User, c change) 
 	if c.unchecked {
 		return nil
 	}
-	if err := a.checkUser(u); err != nil {
+	if err := a.checkUser(was, u); err != nil {
 		return err
 	}
 	return a.checkKept(ctx, was, u)
@@ -210,8 +210,8 @@ func keptApart(ctx context.Context, was, u directory.User, keeper func(context.C
 }
 
 // without is what list has and other has not.
-func without(list, other []string) []string {
-	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(other, s) })
+func without[T comparable](list, other []T) []T {
+	return slices.DeleteFunc(slices.Clone(list), func(v T) bool { return slices.Contains(other, v) })
 }
 
 // updating is the write of c, and sets u.Updated.
@@ -247,7 +247,9 @@ func sameRights(a, b directory.User) bool {
 		a.Organisation == b.Organisation && a.Protected == b.Protected && a.Enabled == b.Enabled
 }
 
-func (a *Admin) checkUser(u directory.User) error {
+// checkUser holds u to the rules of a user. What was already there is not looked at again where others may have put it there: nothing that
+// a source does, or that went from the configuration, keeps anybody from taking a right away.
+func (a *Admin) checkUser(was, u directory.User) error {
 	if err := u.Validate(); err != nil {
 		field, rule, _ := strings.Cut(err.Error(), ": ")
 		return invalid(field, "%s", rule)
@@ -255,15 +257,15 @@ func (a *Admin) checkUser(u directory.User) error {
 	if u.Name == "" {
 		return invalid("name", "must be given: banner and trail show it")
 	}
-	if len(strings.Join(u.Groups, ",")) > impersonation.MaxRecordedGroups {
+	if !slices.Equal(was.Groups, u.Groups) && len(strings.Join(u.Groups, ",")) > impersonation.MaxRecordedGroups {
 		return invalid("groups", "must have at most %d bytes together", impersonation.MaxRecordedGroups)
 	}
-	for _, p := range u.Identities {
+	for _, p := range without(u.Identities, was.Identities) {
 		if err := a.checkIssuer(p.Issuer); err != nil {
 			return err
 		}
 	}
-	for _, r := range u.Roles {
+	for _, r := range without(u.Roles, was.Roles) {
 		if r == policy.RoleUser {
 			return invalid("role", "%q is every user's already", r)
 		}

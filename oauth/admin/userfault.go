@@ -40,15 +40,15 @@ func (f *faults) has(column string) bool {
 var plain = directory.User{ID: "nobody", Email: "nobody@users.invalid", Name: "Nobody"}
 
 // judge tells each rule that u breaks, by putting one part of u at a time into a user who breaks none. It shows nothing of u.
-func (i importer) judge(u directory.User, wrong *faults) {
-	whole := i.checkUser(u)
+func (i importer) judge(was, u directory.User, wrong *faults) {
+	whole := i.checkUser(was, u)
 	if whole == nil {
 		return
 	}
 	alone := func(column string, put func(to *directory.User)) {
 		one := plain
 		put(&one)
-		wrong.addRule(column, i.checkUser(one), i.roleNames())
+		wrong.addRule(column, i.checkUser(was, one), i.roleNames())
 	}
 	alone("id", func(to *directory.User) { to.ID = u.ID })
 	alone("email", func(to *directory.User) { to.Email = u.Email })

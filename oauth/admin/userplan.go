@@ -26,6 +26,14 @@ type plan struct {
 	wrong *faults // with any the row is not written
 }
 
+// before is who was there, or nobody.
+func (p plan) before() directory.User {
+	if p.was == nil {
+		return directory.User{}
+	}
+	return *p.was
+}
+
 // there is who is there already, of all that a batch may mean.
 type there struct {
 	byID, byEmail map[string]*directory.User
@@ -85,7 +93,7 @@ func (i importer) planRow(ctx context.Context, t there, row Row, now time.Time) 
 	if p.was == nil && strings.Contains(p.u.ID, "@") {
 		p.wrong.add("id", `must not contain "@": it would read as an e-mail address`)
 	}
-	i.judge(p.u, p.wrong)
+	i.judge(p.before(), p.u, p.wrong)
 	t.free(p.u, p.wrong)
 	if err := i.keptApart(ctx, p); err != nil {
 		return p, err
@@ -200,7 +208,7 @@ func (s seen) claim(p plan) {
 	if p.row.ID == "" {
 		who = "email"
 	}
-	if p.u.Email != "" && p.u.Email != plain.Email {
+	if p.u.Email != "" && (p.was != nil || p.row.Email != nil) { // else it is nobody's
 		s.once(p, "email", p.row.Email != nil, who, p.u.Email)
 	}
 	if p.was != nil || p.row.ID != "" { // one that was made up comes once

@@ -86,10 +86,44 @@ func TestBarredAnew(t *testing.T) {
 			}
 		}
 		h.want(h.patch("okta", path, `{"op":"replace","path":"userName","value":"another"}`), http.StatusOK)
-		h.want(h.do("okta", "POST", "Users", userBody("ann@acme.test")), http.StatusConflict)
+		h.want(h.do("okta", "POST", "Users", strings.Replace(userBody("ann@acme.test"), "ext-", "", 1)), http.StatusConflict)
 		if u := h.stored(id); u.Email != "ann@acme.test" || len(u.Identities) != 1 {
 			t.Errorf("got %+v, want address and identity as they were", u)
 		}
+	})
+}
+
+// TestBarredExternalID: nor by the externalId, also where no identity holds it: taken away by hand, or of a source that has no issuer.
+func TestBarredExternalID(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		forget := `{"op":"remove","path":"externalId"}`
+		refused := func(what string, r reply) {
+			t.Helper()
+			h.want(r, http.StatusForbidden)
+			if got := h.refusals(); len(got) != 1 || got[0].Rule != "source.disabled_user" {
+				t.Errorf("%s: got %+v on record", what, got)
+			}
+		}
+		dan := h.user("okta", "dan@acme.test")
+		h.give(dan, func(u *directory.User) { u.Enabled, u.Identities = false, nil })
+		refused("unlinked, forgotten", h.patch("okta", "Users/"+dan, forget))
+		refused("unlinked, added", h.do("okta", "POST", "Users", strings.Replace(userBody("new@acme.test"), "ext-new", "ext-dan", 1)))
+
+		h.changeSource("okta", func(s *store.Source) { s.Issuer = "" })
+		gus := h.user("okta", "gus@acme.test")
+		h.bar(gus)
+		refused("of no issuer, forgotten", h.patch("okta", "Users/"+gus, forget))
+		h.changeSource("okta", func(s *store.Source) { s.Issuer = "https://late.okta.test" })
+		refused("of no issuer, added", h.do("okta", "POST", "Users", strings.Replace(userBody("new@acme.test"), "ext-new", "ext-gus", 1)))
+		eve := h.user("okta", "eve@acme.test")
+		refused("taken over", h.patch("okta", "Users/"+eve, `{"op":"replace","path":"externalId","value":"ext-gus@acme.test"}`))
+		if u := h.stored(eve); u.ExternalID != "ext-eve@acme.test" {
+			t.Errorf("got externalId %q", u.ExternalID)
+		}
+		h.want(h.patch("okta", "Users/"+eve, off, `{"op":"replace","path":"externalId","value":"ext-gus@acme.test"}`), http.StatusOK)
+		h.wantDisabled("with another's externalId", eve, "scim:okta")
+		h.give(gus, func(u *directory.User) { u.Enabled = true })
+		h.want(h.patch("okta", "Users/"+gus, `{"op":"replace","path":"externalId","value":"ext-2"}`), http.StatusOK)
 	})
 }
 

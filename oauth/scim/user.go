@@ -169,7 +169,7 @@ func same(a, b directory.User) bool {
 func (h *Handler) guard(was, u directory.User, s store.Source) error {
 	other := u.Email != was.Email || !slices.Equal(u.Identities, was.Identities)
 	switch {
-	case other && barred(was, s):
+	case (other || u.ExternalID != was.ExternalID) && barred(was, s):
 		return forbidden(ruleDisabled, "The user was disabled by whoever works here: the source may change neither their e-mail address nor their externalId.")
 	case s.MayGrant || !h.powerful(was):
 		return nil
@@ -181,6 +181,27 @@ func (h *Handler) guard(was, u directory.User, s store.Source) error {
 		return forbidden(rulePowerful, "The user is protected or has rights: the source may disable them, and not enable them again.")
 	}
 	return nil
+}
+
+// anew keeps a source from giving the externalId of whom somebody here has put out to somebody else, who would be them by another name. That
+// is so too where their identity was taken from them, or the source had none to give when it added them.
+func (h *Handler) anew(c *call, was, u directory.User) error {
+	if u.ExternalID == "" || u.ExternalID == was.ExternalID {
+		return nil
+	}
+	disabled := false
+	for q := (store.UserQuery{Source: c.source.ID(), ExternalID: u.ExternalID, Active: &disabled, Limit: maxResults}); ; q.Offset += q.Limit {
+		page, _, err := h.store.UsersOf(c.r.Context(), q)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(page, func(p directory.User) bool { return p.ID != u.ID && barred(p, c.source) }) {
+			return forbidden(ruleDisabled, "The externalId is that of a user whom whoever works here has disabled: nobody else may have it.")
+		}
+		if len(page) < q.Limit {
+			return nil
+		}
+	}
 }
 
 // mayDelete is guard for a deletion.

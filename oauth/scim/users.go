@@ -107,6 +107,9 @@ func (h *Handler) createUser(c *call) (*answer, error) {
 	if err := fill(&u, r, c.source, nil); err != nil {
 		return nil, err
 	}
+	if err := h.anew(c, directory.User{}, u); err != nil {
+		return nil, err
+	}
 	if err := h.store.CreateUser(c.r.Context(), store.UserWrite{Write: h.write(c, now, h.added(c, u, now)), User: u}); err != nil {
 		return nil, err
 	}
@@ -200,6 +203,9 @@ func (h *Handler) changeUserOnce(c *call, w wish) (directory.User, error) {
 	lets, err := w.change(&u)
 	if err == nil {
 		err = h.guard(was, u, c.source)
+	}
+	if err == nil {
+		err = h.anew(c, was, u)
 	}
 	if lets { // the rest is done, as the answer shows
 		left = omission{"active", ruleDisabled}

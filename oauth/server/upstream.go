@@ -29,7 +29,8 @@ type Upstream struct {
 	// or of none with Staff, and whom nobody keeps but by hand. Whoever could make the upstream give that address would be them.
 	LinkByEmail bool
 	// TrustEmail takes an address for a verified one, for an upstream that never says email_verified; one that says false is believed. It
-	// cannot be set with LinkByEmail. Who comes with an address of somebody here is told no more than that they have no account.
+	// cannot be set with LinkByEmail. Who comes with an address of somebody here is told no more than that they have no account, from which
+	// they can still tell, where CreateUsers gives anybody else one, that it is somebody's.
 	TrustEmail bool
 	// Organisation is that of every user that the upstream keeps. "" takes it from Provider.OrganisationClaim, and refuses who has none.
 	Organisation string
