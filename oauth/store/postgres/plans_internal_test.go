@@ -131,7 +131,7 @@ func fixedQueries() (out []filter) {
 		selectKills, countCode, lockAttempt, deleteAttempt, deleteGroups, updatePassword, updateTOTP, anyNotice, leaseNotices, noticeLogin, noticeUser, noticeClient, lockLogin, lockUserLogins, delayNotice, dropNotice, dropOldNotices,
 		selectPushed, usePushed, countUsed, sweepPushed,
 		selectConsent, selectOpenConsent, closeConsent, revokeConsent,
-		lockClient, selectClientLives, revokeOwn, selectGrantByRefresh, lockRefreshClient, lockRefreshUser, lockRefreshLogin, useRefresh, selectRefreshUsed,
+		lockClient, selectClientLives, revokeOwn, selectGrantByRefresh, queueRefresh, lockRefreshClient, lockRefreshUser, lockRefreshLogin, useRefresh, selectRefreshUsed,
 		lockFamily, revokeFamily,
 		selectAmongUsers, selectGone, lockUsers, insertUsers, insertGroups, insertIdentities, lockUpstreamEnd, putUpstreamEnd, selectUpstreamSession, selectUpstreamSubject, selectHint, sweepUpstreamEnds,
 		selectUserByIdentity, deleteUser, insertGone, deleteIdentities, revokeUserConsents,

@@ -12,6 +12,14 @@ import (
 )
 
 const (
+	// queueRefresh has a refresh wait behind whoever waits to remove the client or to change the user. Locks on rows alone would not: who
+	// shares one lets others share it, past whoever waits to have it alone, and a busy client or somebody who refreshes all the time could
+	// keep themselves from being put out. queueClient and queueUser are what those wait in; all are the transaction's.
+	queueRefresh = `SELECT pg_advisory_xact_lock_shared(hashtextextended('client ' || client, 0)), pg_advisory_xact_lock_shared(hashtextextended('user ' || user_id, 0))
+		FROM oauth_grant WHERE refresh_hash = $1`
+	queueClient = `SELECT pg_advisory_xact_lock(hashtextextended('client ' || $1::text, 0))`
+	queueUser   = `SELECT pg_advisory_xact_lock(hashtextextended('user ' || $1::text, 0))`
+
 	// lockRefreshClient, and the two after it, wait for a removal of the client, a change of the user or an end of the login that is
 	// under way, and make the next one wait: it revokes the grants that it finds then, the new one among them. The login is locked
 	// against other refreshes too, and so the family: lockFamily waits for the same row.
@@ -39,7 +47,7 @@ func (s *Store) GrantByRefresh(ctx context.Context, refresh oauth.Hash) (store.G
 // Refresh implements store.Grants.
 func (s *Store) Refresh(ctx context.Context, w store.RefreshWrite) error {
 	return s.update(ctx, "refreshing", func(ctx context.Context, t *tx) error {
-		for _, q := range []string{lockRefreshClient, lockRefreshUser, lockRefreshLogin} {
+		for _, q := range []string{queueRefresh, lockRefreshClient, lockRefreshUser, lockRefreshLogin} {
 			if _, err := exec(ctx, t, q, w.Refresh[:]); err != nil {
 				return err
 			}

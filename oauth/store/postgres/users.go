@@ -157,6 +157,9 @@ func (s *Store) UpdateUser(ctx context.Context, w store.UserWrite) error {
 		return failed("changing a user", err)
 	}
 	return s.update(ctx, "changing a user", func(ctx context.Context, t *tx) error {
+		if _, err := exec(ctx, t, queueUser, w.User.ID); err != nil {
+			return err
+		}
 		before, err := t.updateUser(ctx, w)
 		if err != nil {
 			return err
@@ -200,6 +203,9 @@ func (s *Store) DeleteUser(ctx context.Context, w store.UserWrite) error {
 	return s.update(ctx, "deleting a user", func(ctx context.Context, t *tx) error {
 		id, now := w.User.ID, w.Now.UnixMilli()
 		if _, err := exec(ctx, t, moveGroupsOf, now, id); err != nil {
+			return err
+		}
+		if _, err := exec(ctx, t, queueUser, id); err != nil {
 			return err
 		}
 		var organisation string
@@ -276,6 +282,9 @@ func (s *Store) Credentials(ctx context.Context, userID string) (out store.Crede
 func (s *Store) SetCredentials(ctx context.Context, w store.CredentialsWrite) error {
 	return s.update(ctx, "setting credentials", func(ctx context.Context, t *tx) error {
 		var organisation string
+		if _, err := exec(ctx, t, queueUser, w.UserID); err != nil {
+			return err
+		}
 		if err := row(ctx, t, lockUser, []any{w.UserID}, []any{&organisation}); err != nil {
 			return missing(err)
 		}
