@@ -153,6 +153,9 @@ func unchanged(ctx context.Context, t *tx, id string) error {
 func (s *Store) DeleteClient(ctx context.Context, id string, end impersonation.EndWrite) error {
 	end.Scope, end.ID, end.Kill = impersonation.ScopeClient, id, false
 	return s.update(ctx, "deleting a client", func(ctx context.Context, t *tx) error {
+		if _, err := exec(ctx, t, queueKill); err != nil {
+			return err
+		}
 		if _, err := exec(ctx, t, queueClient, id); err != nil {
 			return err
 		}

@@ -118,6 +118,9 @@ func (t *tx) endSome(ctx context.Context, w impersonation.EndWrite, most int64) 
 		return nil, false, err
 	}
 	if w.Kill {
+		if _, err := exec(ctx, t, queueKill); err != nil {
+			return nil, false, err
+		}
 		if err := t.switchOn(ctx, w); err != nil {
 			return nil, false, err
 		}

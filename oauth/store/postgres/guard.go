@@ -23,9 +23,16 @@ import (
 // adds the epochs that are missing, with the count 0 that a missing row stands for. The other rows are there: an organisation's
 // version since its first user, and a login or a grant that is gone counts as ended.
 //
+// Who shares a row lets others share it, past whoever waits to change it: starts at several replicas, which never leave a row alone, would
+// keep a kill waiting until it gives up. So they queue first, and a kill, or the removal of a client, waits for those only that were there
+// before it. Other ends take rows that few share at once.
+//
 // The login and the epoch of the actor, which is the first of the epochs, are locked FOR NO KEY UPDATE, so that of two starts of one
 // login, or of one actor, the second sees the session of the first.
 const (
+	queueStart = `SELECT pg_advisory_xact_lock_shared(hashtextextended('start', 0))`
+	queueKill  = `SELECT pg_advisory_xact_lock(hashtextextended('start', 0))`
+
 	addEpochs = `INSERT INTO epoch (scope, id, n, killed_by, reason)
 		SELECT k.scope, k.id, 0, '', '' FROM unnest($1::text[], $2::text[]) AS k(scope, id) ORDER BY k.scope, k.id ON CONFLICT DO NOTHING`
 
@@ -106,6 +113,7 @@ func (l *locks) queue(b *pgx.Batch) {
 	for _, e := range l.epochs {
 		scopes, ids = append(scopes, e[0]), append(ids, e[1])
 	}
+	b.Queue(queueStart)
 	b.Queue(addEpochs, scopes, ids)
 	b.Queue(lockGuards, scopes, ids, l.organisations, l.logins, l.jtis, l.tickets)
 }

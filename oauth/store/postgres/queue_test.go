@@ -11,6 +11,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/store/postgres"
 )
 
 // A refresh that comes while somebody waits to put its client or its user out waits behind them, and then finds that they are: else one that
@@ -40,6 +41,41 @@ func TestRefreshDoesNotOvertake(t *testing.T) {
 				}
 				if a != nil || b != nil || !waits || c == nil {
 					t.Errorf("got %v, %v and, of the refresh that came last, %v, where it waited: %v", a, b, c, waits)
+				}
+				return true
+			})
+		})
+	}
+}
+
+// Nor does a start overtake a kill, on whichever replica: it waits behind it, and then does not happen.
+func TestStartDoesNotOvertake(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"kill of everything", "removed client"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			untilMet(t, func(sc *scene) bool {
+				if err := sc.store.Start(sc.Context(), startOf(loaded(sc, sc.store, ticketOf(sc, sc.store, 2)))); err != nil { // the epochs are there then
+					sc.Fatal(err)
+				}
+				third := open(sc, postgres.Config{URL: sc.db.Application})
+				before, after := sc.start(), startOf(loaded(sc, third, ticketOf(sc, third, 1)))
+				blocker, watcher := sc.connect(), sc.connect()
+				sc.run(blocker, `BEGIN`)
+				sc.run(blocker, `SELECT 1 FROM installation FOR UPDATE`)
+				one := begin(func() error { return sc.store.Start(sc.Context(), before) })
+				met := sc.waiting(watcher, 1, one)
+				two := begin(func() error { return enders[name](sc.Context(), sc.other) })
+				met = met && sc.waiting(watcher, 2, one)
+				three := begin(func() error { return third.Start(sc.Context(), after) })
+				met = met && sc.waiting(watcher, 3, one)
+				sc.run(blocker, `COMMIT`)
+				a, b, c := <-one, <-two, <-three
+				if errors.Is(a, store.ErrUnavailable) || errors.Is(b, store.ErrUnavailable) || errors.Is(c, store.ErrUnavailable) || !met {
+					return false
+				}
+				if a != nil || b != nil || !errors.Is(c, impersonation.ErrChanged) && !errors.Is(c, impersonation.ErrSpent) { // a removal takes the tickets
+					t.Errorf("got %v, %v and, of the start that came last, %v; want that it found the change", a, b, c)
 				}
 				return true
 			})

@@ -16,7 +16,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/store/postgrestest"
 )
 
-// scene is a database with one person who may impersonate, ann0, and two replicas on it.
+// scene is a database with three people who may impersonate, ann0 to ann2, and two replicas on it.
 type scene struct {
 	*testing.T
 	store *postgres.Store
@@ -28,7 +28,7 @@ func newScene(t *testing.T) *scene {
 	t.Helper()
 	d := postgrestest.Fresh(t)
 	sc := &scene{T: t, store: open(t, postgres.Config{URL: d.Application}), other: open(t, postgres.Config{URL: d.Application}), db: d}
-	stage(t, sc.store, 1)
+	stage(t, sc.store, 3)
 	return sc
 }
 
