@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/server"
+	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/upstream"
 )
 
@@ -192,7 +194,7 @@ func TestAskersShareTheWork(t *testing.T) {
 		h.clock.advance(time.Second)
 		free := h.begun("read")
 		h.clock.advance(impersonation.AskEvery - time.Second) // leased is due, free is not
-		asked, err := h.store.LeaseAsked(t.Context(), h.corp.url, h.clock.Now(), h.clock.Now().Add(10*time.Second), 1)
+		asked, err := h.store.LeaseAsked(t.Context(), h.corp.url, h.clock.Now(), h.clock.Now().Add(40*time.Second), 1)
 		if err != nil || len(asked) != 1 || asked[0].Session != leased.sid {
 			t.Fatalf("got %v, %v; want the first session", asked, err)
 		}
@@ -209,13 +211,44 @@ func TestAskersShareTheWork(t *testing.T) {
 		if got := h.kept(leased.sid).Heard; got != before {
 			t.Errorf("asked about at %v while another server did", got)
 		}
-		h.clock.advance(8 * time.Second)
+		h.clock.advance(38 * time.Second)
 		within(t, "asking after the lease", func() error {
 			if got := h.kept(leased.sid).Heard; !got.After(before) {
 				return fmt.Errorf("heard at %v", got)
 			}
 			return nil
 		})
+	})
+}
+
+// leases keeps for how long each was taken.
+type leases struct {
+	store.Store
+	taken *sync.Map
+}
+
+func (l leases) LeaseAsked(ctx context.Context, issuer string, now, until time.Time, limit int) ([]store.Asked, error) {
+	l.taken.Store(until.Sub(now), true)
+	return l.Store.LeaseAsked(ctx, issuer, now, until, limit)
+}
+
+// A question is leased for longer than its answer may take, so that it is asked once at a time.
+func TestAskersLease(t *testing.T) {
+	t.Parallel()
+	var taken sync.Map
+	h := setupTrust(t, options{}.wrapped(func(st store.Store) store.Store { return leases{st, &taken} }), introspecting)
+	h.running()
+	within(t, "a look", func() error {
+		if _, looked := taken.Load(askLease); !looked {
+			return errors.New("no lease of ten seconds")
+		}
+		return nil
+	})
+	taken.Range(func(d, _ any) bool {
+		if d != askLease {
+			t.Errorf("leased for %v, want %v", d, askLease)
+		}
+		return true
 	})
 }
 
