@@ -86,7 +86,7 @@ func testAuditRights(t *testing.T, o options) {
 
 	wantPage(t, "ann, sue's story", h.get("/audit?session="+sues.sid, anns.cookie), 200, []string{"Sue Support"}, nil)
 	theirs, none := h.get("/audit?session="+anns.sid, sues.cookie), h.get("/audit?session=imp_none", sues.cookie)
-	wantPage(t, "sue, ann's story", theirs, 404, []string{"There is no such session"}, []string{"zoe", "ann@"})
+	wantPage(t, "sue, ann's story", theirs, 404, []string{"There is no such session"}, []string{">zoe<", "zoe@", "Zoe Roe", "ann@"})
 	same := func(r reply) string { return strings.ReplaceAll(r.body, r.header.Get("X-Request-Id"), "") }
 	if same(theirs) != same(none) {
 		t.Errorf("ann's session can be told from none:\n%s\n%s", theirs.body, none.body)
