@@ -44,12 +44,14 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/admin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/scim oauth/store oauth/tokens " +
 		"oauth/internal/password oauth/internal/seal oauth/internal/totp", ""},
 	{"oauth/scim", "oauth oauth/audit oauth/directory oauth/impersonation oauth/policy oauth/store oauth/internal/pace", ""},
-	{"oauth/server", "oauth oauth/audit oauth/directory oauth/impersonation oauth/page oauth/policy oauth/scim oauth/store oauth/tokenexchange oauth/tokens oauth/upstream " +
+	{"oauth/server", "oauth oauth/audit oauth/directory oauth/impersonation oauth/page oauth/policy oauth/scim oauth/ssf oauth/store oauth/tokenexchange oauth/tokens oauth/upstream " +
 		"oauth/internal/actions oauth/internal/form oauth/internal/outbound oauth/internal/pace oauth/internal/password oauth/internal/seal oauth/internal/totp oauth/internal/vouch",
 		"github.com/ory/fosite golang.org/x/sync golang.org/x/time"},
 
 	{"oauth/plugin", "oauth oauth/audit oauth/directory oauth/impersonation oauth/page oauth/policy oauth/store oauth/tokenexchange " +
 		"oauth/internal/actions oauth/internal/form oauth/internal/pace oauth/internal/seal oauth/internal/vouch", "github.com/ory/fosite"},
+
+	{"oauth/ssf", "oauth", ""},
 
 	{"oauth/browsertest", "", "github.com/chromedp"},
 	{"oauth/internal/form", "", ""},
@@ -88,6 +90,7 @@ var walls = []struct{ pkg, never, why string }{
 	{"oauth/page", "github.com/ory oauth/store oauth/server database/sql", "pages ask small interfaces: they serve any backend and any provider"},
 	{"oauth/admin", "github.com/ory oauth/server oauth/page oauth/store/sqlite oauth/store/postgres database/sql", "the command line works without a server, on any backend"},
 	{"oauth/scim", "github.com/ory oauth/server oauth/page oauth/admin oauth/tokens oauth/store/sqlite oauth/store/postgres database/sql", "it is a door to the directory: it mints nothing, and serves any backend"},
+	{"oauth/ssf", "net/http database/sql github.com/ory oauth/store oauth/server oauth/impersonation oauth/tokens", "it is the wire alone, which a receiver may link too"},
 	{"oauth/store", "github.com/ory net/http database/sql oauth/store/sqlite oauth/store/postgres modernc.org github.com/jackc", "it is what backends implement"},
 	{"oauth/store/postgres", "github.com/ory net/http oauth/server oauth/page oauth/store/sqlite oauth/store/postgrestest modernc.org", "a backend keeps things, it does not answer anybody"},
 	{"oauth/store/sqlite", "github.com/ory net/http oauth/server oauth/page", "a backend keeps things, it does not answer anybody"},

@@ -46,6 +46,7 @@
 //	oauth/tokenexchange    RFC 8693 as a handler for any fosite provider
 //	oauth/plugin           impersonation inside somebody's own fosite provider, with its users, sign-ins and tokens
 //	oauth/scim             SCIM 2.0, by which somebody else's identity provider keeps its users and groups here
+//	oauth/ssf              the wire of Shared Signals, by which apps hear at once what ended
 //	oauth/store            the union of what the others need; sqlite and postgres behind it, storetest its contract
 //	oauth/store/transfer   an installation grows up: from SQLite to Postgres, all of it, resumable, compared
 //	oauth/impersonation    ticket, session, return token: IssueTicket, Start, Stop, End
