@@ -41,6 +41,7 @@ type KeySet struct {
 	ending  form // access tokens, also by keys that are over
 	idToken form
 	logout  form    // signed, never read
+	event   form    // signed, never read
 	seen    *seen   // access tokens
 	signed  *signed // of any form
 }
@@ -84,7 +85,8 @@ func (k Keys) Set() (*KeySet, error) {
 	// RFC 9068 §2.1 types access tokens so that nothing else of ours, such as an ID token, can serve as one.
 	s := &KeySet{
 		signers: make(map[string]Key), jwks: jwks, access: newForm("at+jwt", published), ending: newForm("at+jwt", k.all()),
-		idToken: newForm("JWT", slices.Concat(published, k.Hints)), logout: newForm("logout+jwt", k.Signers), seen: newSeen(), signed: newSigned(),
+		idToken: newForm("JWT", slices.Concat(published, k.Hints)), logout: newForm("logout+jwt", k.Signers), event: newForm("secevent+jwt", k.Signers),
+		seen: newSeen(), signed: newSigned(),
 	}
 	for _, key := range k.Signers {
 		s.signers[key.Algorithm] = key
@@ -128,6 +130,9 @@ func header(typ string, k Key) string {
 
 // Algorithms lists the algorithms that can be signed with, sorted.
 func (s *KeySet) Algorithms() []string { return slices.Sorted(maps.Keys(s.signers)) }
+
+// First is the algorithm that signs where none is asked for, "" where nothing can be signed.
+func (s *KeySet) First() string { return s.first }
 
 // Signs reports whether algorithm can be signed with, or for "" whether anything can.
 func (s *KeySet) Signs(algorithm string) bool {
