@@ -23,12 +23,12 @@ GRANT USAGE ON SCHEMA public TO understudy_app, understudy_auditor;
 -- Which schema there is, which both need to know before they begin.
 GRANT SELECT ON goose_db_version, installation TO understudy_app, understudy_auditor;
 
--- What is only ever added. The trail and the outbox number their rows themselves: who could choose a number could put an entry
+-- What is added and does not change. The trail and the outbox number their rows themselves: who could choose a number could put an entry
 -- before others, or take the numbers that are to come and so keep everybody from ending anything.
 GRANT SELECT, INSERT ON policy_version, signing_key TO understudy_app;
 GRANT UPDATE (activates_at, retires_at, revoked_at) ON signing_key TO understudy_app;
 GRANT SELECT, INSERT (id, time_at, kind, actor, subject, client, session, canonical, opening) ON audit_entry TO understudy_app;
-GRANT SELECT, INSERT (kind, session, actor, subject, client, reason, time_at) ON outbox TO understudy_app;
+GRANT SELECT, DELETE, INSERT (kind, session, actor, subject, client, reason, time_at) ON outbox TO understudy_app; -- what is old is swept
 
 -- What changes and stays. The right to update is also what a row lock asks for.
 GRANT SELECT, INSERT, UPDATE ON client, consent, impersonation_session, epoch, authz_version, source, source_token TO understudy_app;
@@ -36,7 +36,7 @@ GRANT UPDATE (marker) ON installation TO understudy_app;
 GRANT SELECT, INSERT ON user_gone TO understudy_app;
 
 -- What is deleted or swept.
-GRANT SELECT, INSERT, UPDATE, DELETE ON app_user, user_group, user_identity, directory_group, login, upstream_end, oauth_grant, pushed_request, ticket, return_token, jti_seen, logout_notice, sign_in_attempt TO understudy_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON app_user, user_group, user_identity, directory_group, login, upstream_end, oauth_grant, pushed_request, ticket, return_token, jti_seen, logout_notice, ssf_stream, sign_in_attempt TO understudy_app;
 
 GRANT SELECT ON audit_entry TO understudy_auditor;
 

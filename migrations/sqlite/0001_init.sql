@@ -391,6 +391,24 @@ CREATE TABLE outbox (
     time_at  INTEGER
 ) STRICT;
 
+CREATE INDEX outbox_to_tell ON outbox (client, position) WHERE kind IN ('session.ended', 'stream.verify');
+
+-- How far a process of a client has heard of the outbox.
+CREATE TABLE ssf_stream (
+    id          TEXT    NOT NULL PRIMARY KEY,
+    client      TEXT    NOT NULL,
+    status      TEXT    NOT NULL,
+    reason      TEXT    NOT NULL,
+    description TEXT    NOT NULL,
+    events      TEXT    NOT NULL,
+    position    INTEGER NOT NULL, -- all until there was acknowledged
+    acked       TEXT    NOT NULL, -- what was, behind it
+    fresh       INTEGER NOT NULL,
+    verified_at INTEGER,
+    created_at  INTEGER,
+    polled_at   INTEGER
+) STRICT;
+
 CREATE TABLE logout_notice (
     seq        INTEGER PRIMARY KEY AUTOINCREMENT,
     client     TEXT    NOT NULL, -- who is to be told

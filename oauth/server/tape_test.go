@@ -525,3 +525,68 @@ func (r *tape) UsersOf(ctx context.Context, a store.UserQuery) ([]directory.User
 	r.note("UsersOf")
 	return r.Store.UsersOf(ctx, a)
 }
+
+func (r *tape) ChangeStream(ctx context.Context, a store.Stream, b bool) error {
+	r.note("ChangeStream")
+	return r.Store.ChangeStream(ctx, a, b)
+}
+
+func (r *tape) ClientKills(ctx context.Context, a string, b time.Time) ([]impersonation.Kill, error) {
+	r.note("ClientKills")
+	return r.Store.ClientKills(ctx, a, b)
+}
+
+func (r *tape) CloseStream(ctx context.Context, a string, b impersonation.Write) error {
+	r.note("CloseStream")
+	return r.Store.CloseStream(ctx, a, b)
+}
+
+func (r *tape) EndedSessions(ctx context.Context, a string, b, c time.Time, d int) ([]impersonation.Session, error) {
+	r.note("EndedSessions")
+	return r.Store.EndedSessions(ctx, a, b, c, d)
+}
+
+func (r *tape) MoveStream(ctx context.Context, a string, b, c store.Cursor, d time.Time) error {
+	r.note("MoveStream")
+	return r.Store.MoveStream(ctx, a, b, c, d)
+}
+
+func (r *tape) OpenStream(ctx context.Context, a store.Stream, b time.Time, c int) (store.Stream, error) {
+	r.note("OpenStream")
+	return r.Store.OpenStream(ctx, a, b, c)
+}
+
+func (r *tape) OutboxEnd(ctx context.Context) (int64, error) {
+	r.note("OutboxEnd")
+	return r.Store.OutboxEnd(ctx)
+}
+
+func (r *tape) Stream(ctx context.Context, a string) (store.Stream, error) {
+	r.note("Stream")
+	return r.Store.Stream(ctx, a)
+}
+
+func (r *tape) Streams(ctx context.Context, a string) ([]store.Stream, error) {
+	r.note("Streams")
+	return r.Store.Streams(ctx, a)
+}
+
+func (r *tape) SweepOutbox(ctx context.Context, a time.Time, b int) (int, error) {
+	r.note("SweepOutbox")
+	return r.Store.SweepOutbox(ctx, a, b)
+}
+
+func (r *tape) SweepStreams(ctx context.Context, a time.Time) error {
+	r.note("SweepStreams")
+	return r.Store.SweepStreams(ctx, a)
+}
+
+func (r *tape) ToTell(ctx context.Context, a store.Stream, b bool, c int) ([]store.Telling, error) {
+	r.note("ToTell")
+	return r.Store.ToTell(ctx, a, b, c)
+}
+
+func (r *tape) VerifyStream(ctx context.Context, a, b string, c, d time.Time) error {
+	r.note("VerifyStream")
+	return r.Store.VerifyStream(ctx, a, b, c, d)
+}

@@ -47,6 +47,7 @@ type Store interface {
 	Keys
 	Policies
 	Notices
+	Streams
 	Asking
 	Trail
 	Provisioning

@@ -170,7 +170,7 @@ func (s *Store) DeleteClient(ctx context.Context, id string, end impersonation.E
 		if _, err := exec(ctx, t, bumpEpoch, string(end.Scope), id); err != nil {
 			return err
 		}
-		for _, q := range []string{deleteClientGrants, deleteTickets} {
+		for _, q := range []string{deleteClientGrants, deleteTickets, deleteStreams} {
 			if _, err := exec(ctx, t, q, id); err != nil {
 				return err
 			}

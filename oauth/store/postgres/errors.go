@@ -21,7 +21,7 @@ var (
 // answers are the errors that tell the caller something about the data; everything else is the store's own failure.
 var answers = []error{
 	impersonation.ErrNotFound, impersonation.ErrSpent, impersonation.ErrChanged,
-	store.ErrNotFound, store.ErrExists, store.ErrCursor, store.ErrTooLong, store.ErrMember, store.ErrClosed, store.ErrNaming, directory.ErrNotFound, errRefused,
+	store.ErrNotFound, store.ErrExists, store.ErrCursor, store.ErrTooLong, store.ErrTooMany, store.ErrMember, store.ErrClosed, store.ErrNaming, directory.ErrNotFound, errRefused,
 }
 
 func isAnswer(err error) bool {

@@ -50,7 +50,8 @@ const grow = `
 	INSERT INTO sign_in_attempt SELECT int4send(i), '{}', NULL, i FROM generate_series(1, :m) i;
 	INSERT INTO audit_entry (id, time_at, kind, actor, subject, client, session, canonical)
 		SELECT 'aud_' || i, i, CASE i % 500 WHEN 0 THEN 'rare' ELSE 'kind' || i % 12 END, 'usr_' || i % 1000, 'usr_' || i % :n, CASE i % 5000 WHEN 7 THEN 'rare' ELSE 'app' || i % 100 END, 'imp_' || i % :n, '' FROM generate_series(1, :m) i;
-	INSERT INTO outbox (kind, session, actor, subject, client, reason) SELECT '', '', '', '', '', '' FROM generate_series(1, :m) i;`
+	INSERT INTO outbox (kind, session, actor, subject, client, reason)
+		SELECT CASE i % 2 WHEN 0 THEN 'session.ended' ELSE 'session.started' END, 'imp_' || i, '', '', 'app' || i % 100, '' FROM generate_series(1, :m) i;`
 
 // Every query has its index, on tables that were analysed and on tables that were not: what takes a millisecond on the first day
 // still does after a million impersonations. And every index has its query: without it some plan would cost twice as much.
@@ -90,7 +91,7 @@ var indexes = strings.Fields(`
 	app_user_by_external_id app_user_by_gram app_user_by_name app_user_by_organisation
 	audit_entry_by_actor audit_entry_by_client audit_entry_by_kind audit_entry_by_session audit_entry_by_subject audit_entry_by_time
 	consent_by_actor directory_group_by_external_id directory_group_by_source epoch_killed jti_seen_by_end login_by_end login_by_upstream login_by_user logout_notice_by_client logout_notice_due
-	oauth_grant_by_client oauth_grant_by_end oauth_grant_by_family oauth_grant_by_login oauth_grant_by_user
+	oauth_grant_by_client oauth_grant_by_end oauth_grant_by_family oauth_grant_by_login oauth_grant_by_user outbox_to_tell
 	pushed_request_by_end return_token_by_end return_token_open
 	session_asking session_by_actor session_by_client session_by_consent session_by_subject session_expiring session_idling session_live session_of_actor session_unheard
 	sign_in_attempt_by_end ticket_by_client ticket_by_end upstream_end_by_end user_group_by_name`)
@@ -134,6 +135,7 @@ func fixedQueries() (out []filter) {
 		setToken, revokeGrant, selectAttempt, sweepAttempts, sweepGrants, sweepTickets, sweepReturns, sweepLogins, sweepSeen, selectEntry, selectOutbox,
 		selectKills, countCode, lockAttempt, deleteAttempt, deleteGroups, updatePassword, updateTOTP, anyNotice, leaseNotices, noticeLogin, noticeUser, noticeClient, lockLogin, lockUserLogins, delayNotice, dropNotice, dropOldNotices,
 		selectPushed, usePushed, countUsed, sweepPushed,
+		outboxEnd, selectToTell, selectRecent, selectPersonKills, sweepOutbox,
 		selectConsent, selectOpenConsent, closeConsent, revokeConsent,
 		lockClient, selectClientLives, revokeOwn, selectGrantByRefresh, queueRefresh, lockRefreshClient, lockRefreshUser, lockRefreshLogin, useRefresh, selectRefreshUsed,
 		lockFamily, revokeFamily,

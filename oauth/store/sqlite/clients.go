@@ -145,7 +145,7 @@ func (s *Store) DeleteClient(ctx context.Context, id string, end impersonation.E
 		if _, err := c.exec(ctx, bumpEpoch, string(end.Scope), id); err != nil {
 			return err
 		}
-		for _, q := range []string{deleteClientGrants, deleteTickets} {
+		for _, q := range []string{deleteClientGrants, deleteTickets, deleteStreams} {
 			if _, err := c.exec(ctx, q, id); err != nil {
 				return err
 			}

@@ -47,7 +47,8 @@ const grow = `
 	INSERT INTO audit_entry (id, time_at, kind, actor, subject, client, session, canonical)
 		SELECT 'aud_' || i, i, CASE i % 500 WHEN 0 THEN 'rare' ELSE 'kind' || i % 12 END, 'usr_' || i % 1000, 'usr_' || i % :n,
 			CASE i % 5000 WHEN 7 THEN 'rare' ELSE 'app' || i % 100 END, 'imp_' || i % :n, x'' FROM upto;
-	INSERT INTO outbox (kind, session, actor, subject, client, reason) SELECT '', '', '', '', '', '' FROM upto;
+	INSERT INTO outbox (kind, session, actor, subject, client, reason)
+		SELECT CASE i % 2 WHEN 0 THEN 'session.ended' ELSE 'session.started' END, 'imp_' || i, '', '', 'app' || i % 100, '' FROM upto;
 	DROP TABLE upto;`
 
 // Every query has its index, before somebody runs ANALYZE and after: what takes a millisecond on the first day still does after a
@@ -110,6 +111,7 @@ func hotQueries(t *testing.T) []string {
 		touchItsLogin, selectKills, countCode, deleteAttempt, deleteGroups, updatePassword, updateTOTP,
 		noticeSessions, noticeLogin, noticeUser, noticeClient, anyNotice, dueNotices, delayNotice, dropNotice, dropOldNotices,
 		selectPushed, usePushed, countUsed, sweepPushed,
+		outboxEnd, selectToTell, selectRecent, selectPersonKills, sweepOutbox,
 		selectConsent, selectOpenConsent, closeConsent, revokeConsent,
 		selectClientLives, revokeOwn, selectGrantByRefresh, useRefresh, selectRefreshUsed, revokeFamily,
 		selectAmongUsers, selectGone, selectUpstreamEnd, selectUpstreamSession, selectUpstreamSubject, selectHint, sweepUpstreamEnds,
@@ -192,7 +194,7 @@ func (p planner) indexes() []string {
 	names := p.column(`SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name`, 0)
 	want := strings.Fields(`app_user_by_external_id app_user_by_name app_user_by_organisation app_user_by_user_name
 		audit_entry_by_actor audit_entry_by_client audit_entry_by_kind audit_entry_by_session audit_entry_by_subject audit_entry_by_time
-		consent_by_actor consent_living directory_group_by_external_id directory_group_by_source jti_seen_by_end login_by_end login_by_upstream login_by_user logout_notice_by_client logout_notice_due oauth_grant_by_client oauth_grant_by_end oauth_grant_by_family oauth_grant_by_login oauth_grant_by_user
+		consent_by_actor consent_living directory_group_by_external_id directory_group_by_source jti_seen_by_end login_by_end login_by_upstream login_by_user logout_notice_by_client logout_notice_due oauth_grant_by_client oauth_grant_by_end oauth_grant_by_family oauth_grant_by_login oauth_grant_by_user outbox_to_tell
 		pushed_request_by_end return_token_by_end return_token_open session_asking session_by_actor session_by_client session_by_consent session_by_subject session_expiring session_idling session_live session_of_actor session_once session_unheard
 		sign_in_attempt_by_end ticket_by_client ticket_by_end upstream_end_by_end user_group_by_name user_identity_by_user`)
 	if diff := cmp.Diff(want, names); diff != "" {

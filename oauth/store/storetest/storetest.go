@@ -35,7 +35,7 @@ type testCase struct {
 func Run(t *testing.T, open func(*testing.T) store.Store) {
 	t.Helper()
 	for _, c := range slices.Concat(ticketCases, startCases, stopCases, endCases, liveCases, userCases, batchCases, searchCases, clientCases, namingCases, consentCases,
-		loginCases, upstreamCases, attemptCases, grantCases, clientGrantCases, refreshCases, pushedCases, noticeCases, askedCases, keyCases, trailCases, valueCases, sourceCases, groupCases) {
+		loginCases, upstreamCases, attemptCases, grantCases, clientGrantCases, refreshCases, pushedCases, noticeCases, streamCases, askedCases, keyCases, trailCases, valueCases, sourceCases, groupCases) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			t.Log(c.explanation)

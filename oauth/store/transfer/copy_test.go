@@ -63,6 +63,7 @@ func (s *scene) sameByStoreOf(issuer string) {
 		"clients": func(st store.Store) (any, error) { return st.ListClients(s.Context()) },
 		"kills":   func(st store.Store) (any, error) { return st.Kills(s.Context()) },
 		"outbox":  func(st store.Store) (any, error) { return st.Outbox(s.Context(), 0, 1000) },
+		"streams": func(st store.Store) (any, error) { return st.Streams(s.Context(), "") },
 		"user":    func(st store.Store) (any, error) { return st.ByEmail(s.Context(), "ann@acme.test") },
 		"secrets": func(st store.Store) (any, error) { return st.Credentials(s.Context(), "ann") },
 		"sessions": func(st store.Store) (any, error) {
@@ -145,8 +146,8 @@ func TestEverythingIsCopied(t *testing.T) {
 	s.ok(err)
 	defer db.Close()
 	post := catalogue(s, db, `SELECT table_name || '.' || column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE 'goose_%'`)
-	inLite := map[string]string{"text": "TEXT", "integer": "INTEGER", "boolean": "INTEGER", "bytea": "BLOB", "list": "TEXT", "mapping": "TEXT", "times": "TEXT"}
-	inPost := map[string]string{"text": "text", "integer": "bigint", "boolean": "boolean", "bytea": "bytea", "list": "jsonb", "mapping": "jsonb", "times": "ARRAY"}
+	inLite := map[string]string{"text": "TEXT", "integer": "INTEGER", "boolean": "INTEGER", "bytea": "BLOB", "list": "TEXT", "mapping": "TEXT", "numbers": "TEXT"}
+	inPost := map[string]string{"text": "text", "integer": "bigint", "boolean": "boolean", "bytea": "bytea", "list": "jsonb", "mapping": "jsonb", "numbers": "ARRAY"}
 	for _, side := range []struct {
 		name  string
 		has   map[string]string

@@ -142,6 +142,7 @@ func (s *scene) fill(entries int) {
 	s.ok(err)
 	s.sessions(st)
 	s.notice(st)
+	s.stream(st)
 	s.ok(st.AddConsent(ctx, store.ConsentWrite{Write: write(), Consent: impersonation.Consent{
 		ID: "cns_1", Subject: "john", Actor: "client:app", ActorKind: oauth.ActorService, Client: "app", Scopes: []string{"openid"}, Mode: oauth.ModeRead,
 		Reason: "books his travel", Until: now.Add(time.Hour), Created: now, CreatedBy: "olga",
@@ -240,6 +241,18 @@ func (s *scene) notice(st store.Store) {
 		Created: now, JTI: oauth.NewID("tok"), Issued: now, Expires: now.Add(time.Minute)}))
 	_, err := st.EndLogin(s.Context(), impersonation.EndWrite{Write: write(), ID: login.ID, Reason: impersonation.EndSignedOut})
 	s.ok(err)
+}
+
+// stream is one that has acknowledged some of what it heard, beside one that has heard nothing.
+func (s *scene) stream(st store.Store) {
+	s.Helper()
+	for _, to := range []store.Cursor{{}, {Position: 1, Acked: []int64{3, 4}, Fresh: true}} {
+		one, err := st.OpenStream(s.Context(), store.Stream{ID: oauth.NewID("str"), Client: "app", Status: "enabled", Description: "pod <1>",
+			Events: []string{"https://e.test/a"}, Created: now, Polled: now}, now, 64)
+		s.ok(err)
+		s.ok(st.MoveStream(s.Context(), one.ID, one.Cursor, to, now))
+		s.ok(st.VerifyStream(s.Context(), one.ID, "state", now, now))
+	}
 }
 
 // recorded is a write with an entry and an event.

@@ -15,7 +15,7 @@ const (
 	bytea   kind = "bytea"
 	list    kind = "list"    // of strings: JSON
 	mapping kind = "mapping" // of strings: JSON
-	times   kind = "times"   // JSON in SQLite, bigint[] in Postgres
+	numbers kind = "numbers" // JSON in SQLite, bigint[] in Postgres
 )
 
 type column struct {
@@ -77,8 +77,10 @@ var tables = []table{
 		session text, canonical bytea, opening bytea`),
 	newTable("outbox", "position", "position", `position integer, kind text, session text, actor text, subject text, client text,
 		reason text, time_at integer`),
+	newTable("ssf_stream", "id", "", `id text, client text, status text, reason text, description text, events list, position integer,
+		acked numbers, fresh boolean, verified_at integer, created_at integer, polled_at integer`),
 	newTable("logout_notice", "seq", "seq", `seq integer, client text, sid text, created_at integer, next_at integer`),
-	newTable("sign_in_attempt", "key", "", `key bytea, counting times, locked_at integer, forget_at integer`),
+	newTable("sign_in_attempt", "key", "", `key bytea, counting numbers, locked_at integer, forget_at integer`),
 }
 
 func newTable(name, key, counter, columns string) table {

@@ -151,7 +151,7 @@ func targetExpr(c column) string {
 		return c.name + "::bigint"
 	case list, mapping:
 		return c.name + "::text"
-	case times:
+	case numbers:
 		return "to_json(" + c.name + ")::text"
 	}
 	return c.name

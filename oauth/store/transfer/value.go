@@ -20,7 +20,7 @@ var (
 	errBoolean  = errors.New("is neither 0 nor 1")
 	errList     = errors.New("is not a list of strings in JSON")
 	errMapping  = errors.New("is not a map of strings in JSON")
-	errTimes    = errors.New("is not a list of times in JSON")
+	errNumbers  = errors.New("is not a list of numbers in JSON")
 	errType     = errors.New("has another type than its column")
 	errTooLong  = errors.New("is too long for an index of Postgres")
 	errTampered = errors.New("does not say what the columns beside it say: the entry was changed after it was written")
@@ -69,10 +69,10 @@ func normalText(k kind, v string) (any, error) {
 		return normalJSON[[]string](v, "[]", errList)
 	case mapping:
 		return normalJSON[map[string]string](v, "{}", errMapping)
-	case times:
+	case numbers:
 		out := []int64{}
 		if err := json.Unmarshal([]byte(v), &out); err != nil {
-			return nil, errTimes
+			return nil, errNumbers
 		}
 		return append([]int64{}, out...), nil // "null" is an empty list
 	}
