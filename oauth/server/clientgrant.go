@@ -12,12 +12,16 @@ import (
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/ssf"
 	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
 // grantClient is the grant_type of RFC 6749 §4.4.
 const grantClient = "client_credentials"
+
+// errReceiverTarget: a token to receive events is for the issuer.
+var errReceiverTarget = &wireError{Status: http.StatusBadRequest, Code: "invalid_target", Description: "resource: with the scope " + ssf.Scope + " must be the issuer, or absent."}
 
 var errNoService = &wireError{Status: http.StatusBadRequest, Code: "unauthorized_client", Description: "This client may not have tokens of its own."}
 
@@ -41,6 +45,9 @@ func (clientCredentials) CanHandleTokenEndpointRequest(_ context.Context, r fosi
 // HandleTokenEndpointRequest decides what the token will say.
 func (g clientCredentials) HandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) error {
 	c, ok := r.GetClient().(*client)
+	if ok && !c.Public && r.GetRequestForm().Get("scope") == ssf.Scope {
+		return g.toReceive(r, c)
+	}
 	if !ok || c.Public || c.Settings.Service == "" {
 		return errNoService
 	}
@@ -56,6 +63,17 @@ func (g clientCredentials) HandleTokenEndpointRequest(_ context.Context, r fosit
 		r.GrantScope(token)
 	}
 	r.SetSession(&TokenSession{Claims: tokens.Claims{Subject: oauth.ClientSubject(c.ID), Audience: resource}})
+	return nil
+}
+
+// toReceive is for the token by which a client hears of its own sessions: about no resource, but for us. Each client that has a secret or a
+// key may have it, whether it acts or not.
+func (g clientCredentials) toReceive(r fosite.AccessRequester, c *client) error {
+	if asked := r.GetRequestForm()["resource"]; len(asked) > 1 || len(asked) == 1 && asked[0] != g.s.issuer {
+		return errReceiverTarget
+	}
+	r.GrantScope(ssf.Scope)
+	r.SetSession(&TokenSession{Claims: tokens.Claims{Subject: oauth.ClientSubject(c.ID), Audience: g.s.issuer}})
 	return nil
 }
 

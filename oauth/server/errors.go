@@ -14,10 +14,12 @@ import (
 
 	"github.com/ory/fosite"
 
+	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/internal/form"
 	"github.com/understudy-id/understudy/oauth/internal/password"
 	"github.com/understudy-id/understudy/oauth/page"
+	"github.com/understudy-id/understudy/oauth/ssf"
 	"github.com/understudy-id/understudy/oauth/store"
 	"github.com/understudy-id/understudy/oauth/tokenexchange"
 )
@@ -30,6 +32,7 @@ type wireError struct {
 	Challenge   string         // WWW-Authenticate, "" for none
 	RetryAfter  time.Duration  // whole seconds, 0 for none
 	Members     map[string]any // of the answer, beside these
+	Lacks       string         // the scope that the token has not, "" where it is about something else (RFC 6750 §3.1)
 	cause       error
 }
 
@@ -48,7 +51,7 @@ var (
 	errNoExchange    = &wireError{Status: http.StatusBadRequest, Code: "unauthorized_client", Description: "This client may not use token exchange."}
 	errToken         = &wireError{Status: http.StatusUnauthorized, Code: "invalid_token", Description: "The access token is not valid."}
 	errNoToken       = &wireError{Status: http.StatusUnauthorized, Code: "invalid_token", Description: "An access token is required."}
-	errTokenScope    = &wireError{Status: http.StatusForbidden, Code: "insufficient_scope", Description: "The access token lacks the scope openid."}
+	errTokenScope    = &wireError{Status: http.StatusForbidden, Code: "insufficient_scope", Lacks: oauth.ScopeOpenID, Description: "The access token lacks the scope openid."}
 	errScopeSyntax   = &wireError{Status: http.StatusBadRequest, Code: "invalid_scope", Description: "scope: tokens are printable ASCII with one space between (RFC 6749 section 3.3)."}
 	errNoScope       = &wireError{Status: http.StatusBadRequest, Code: "invalid_scope", Description: "scope: nothing of it can be had (RFC 6749 section 3.3)."}
 	errScopeMixed    = &wireError{Status: http.StatusBadRequest, Code: "invalid_scope", Description: "scope: is of different resources, and a token is for one (RFC 9068 section 3)."}
@@ -67,6 +70,7 @@ func toWire(err error) *wireError {
 		wire   *wireError
 		syntax *form.Error
 		action *impersonation.ActionError
+		stream *ssf.Fault
 		rfc    *fosite.RFC6749Error
 	)
 	switch {
@@ -76,6 +80,8 @@ func toWire(err error) *wireError {
 		return &wireError{Status: syntax.Status, Code: "invalid_request", Description: syntax.Error() + ".", cause: err}
 	case errors.As(err, &wire):
 		return wire
+	case errors.As(err, &stream):
+		return &wireError{Status: http.StatusBadRequest, Code: "invalid_request", Description: stream.Error() + ".", cause: err}
 	case errors.As(err, &action):
 		return &wireError{Status: http.StatusBadRequest, Code: "invalid_request", Description: action.Error(), cause: err}
 	case errors.Is(err, store.ErrSpent):

@@ -330,7 +330,7 @@ func (h *house) do(req *http.Request) reply {
 		r.location, err = url.Parse(loc)
 		h.must(err)
 	}
-	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") && !strings.HasPrefix(r.body, "[") {
 		h.must(json.Unmarshal(b, &r.json))
 	}
 	return r

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/ssf"
 )
 
 type ctxKey int
@@ -43,7 +44,11 @@ func (s *Server) pipeline(next http.Handler) http.Handler {
 		if strings.HasPrefix(s.issuer, "https:") {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), requestIDKey, id), answerWithin)
+		within := answerWithin
+		if strings.HasPrefix(r.URL.Path, pollPath) {
+			within += ssf.MaxWait // in which it asks for nothing
+		}
+		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), requestIDKey, id), within)
 		defer cancel()
 		defer func() {
 			if p := recover(); p != nil {

@@ -25,6 +25,11 @@ func present(w http.ResponseWriter, r *http.Request) (presented, error) {
 	if err := noTokenBeside(w, r); err != nil {
 		return presented{}, err
 	}
+	return presentHeader(r)
+}
+
+// presentHeader is present for who has looked at the rest of r.
+func presentHeader(r *http.Request) (presented, error) {
 	headers := r.Header.Values("Authorization")
 	switch len(headers) {
 	case 0:
@@ -110,9 +115,9 @@ func challenge(scheme string, e wireError) string {
 	why := `, error="` + e.Code + `"`
 	switch {
 	case e.Status == http.StatusForbidden && scheme == "DPoP":
-		return dpop + why + `, scope="openid"`
+		return dpop + why + `, scope="` + e.Lacks + `"`
 	case e.Status == http.StatusForbidden:
-		return bearer + why + `, scope="openid"`
+		return bearer + why + `, scope="` + e.Lacks + `"`
 	case e.Status != http.StatusUnauthorized:
 		return ""
 	case scheme == "DPoP":

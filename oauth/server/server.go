@@ -44,26 +44,30 @@ type Server struct {
 	byPassword Local
 	trusted    trusted
 
-	algorithm string       // of all but the ID tokens of clients that want another
-	ownKeys   []tokens.Key // that sign in place of the store's
-	ring      keyring
-	service   *impersonation.Service
-	provider  *fosite.Fosite
-	pages     *page.Pages
-	provision *scim.Handler
-	strangers *rate.Limiter // log lines about requests without client authentication
-	searches  *limits
-	acts      *limits // actions, by client and session
-	requests  *limits // what clients make
-	starts    starts
-	guesses   guesses
-	pushes    *limits // pushed requests of public clients, by client and network
-	crossings *limits // who comes back from an upstream, by network
-	vouching  *vouch.Voucher
-	teller    *teller
-	askers    []*asker
-	handler   http.Handler
-	private   http.Handler
+	algorithm  string       // of all but the ID tokens of clients that want another
+	ownKeys    []tokens.Key // that sign in place of the store's
+	ring       keyring
+	service    *impersonation.Service
+	provider   *fosite.Fosite
+	pages      *page.Pages
+	provision  *scim.Handler
+	strangers  *rate.Limiter // log lines about requests without client authentication
+	searches   *limits
+	acts       *limits // actions, by client and session
+	requests   *limits // what clients make
+	starts     starts
+	guesses    guesses
+	pushes     *limits // pushed requests of public clients, by client and network
+	crossings  *limits // who comes back from an upstream, by network
+	vouching   *vouch.Voucher
+	teller     *teller
+	outbox     *outbox
+	sets       sets
+	polls      *limits        // what clients poll
+	setTrouble rate.Sometimes // log lines about SETs that receivers do not take
+	askers     []*asker
+	handler    http.Handler
+	private    http.Handler
 }
 
 // New makes a server: it puts the registry on record, makes the first signing keys where there are none, and opens the keys.
@@ -86,6 +90,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		guesses:   newGuesses(c.Limits.ClientFailures),
 		pushes:    newLimits(pushesPerMinute),
 		crossings: newLimits(crossingsPerMinute),
+		polls:     newLimits(pollsPerMinute), setTrouble: rate.Sometimes{Interval: 10 * time.Second},
 	}
 	if s.trusted, err = newTrusted(c); err != nil {
 		return nil, err
@@ -117,7 +122,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if s.provision, err = s.newProvisioning(); err != nil {
 		return nil, err
 	}
-	s.teller, s.askers = newTeller(s, c.Backchannel), newAskers(s)
+	s.teller, s.askers, s.outbox = newTeller(s, c.Backchannel), newAskers(s), newOutbox(s)
 	s.handler, s.private = s.routes(), s.privateRoutes()
 	return s, nil
 }
@@ -148,6 +153,13 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /oauth2/logout", s.endSessionForm)
 	mux.HandleFunc("/userinfo", s.givingNonce(s.userinfo))
 	mux.HandleFunc("/impersonation/actions", s.actions)
+	mux.HandleFunc("GET /.well-known/ssf-configuration", s.ssfMetadata)
+	mux.HandleFunc("/ssf/streams", s.ofReceiver(s.streams()))
+	mux.HandleFunc("/ssf/status", s.ofReceiver(s.streamStatus()))
+	mux.HandleFunc("/ssf/subjects/add", s.ofReceiver(map[string]streamHandler{http.MethodPost: s.addSubject}))
+	mux.HandleFunc("/ssf/subjects/remove", s.ofReceiver(map[string]streamHandler{http.MethodPost: s.removeSubject}))
+	mux.HandleFunc("/ssf/verify", s.ofReceiver(map[string]streamHandler{http.MethodPost: s.verifyStream}))
+	mux.HandleFunc(pollPath+"{stream}", s.ofReceiver(map[string]streamHandler{http.MethodPost: s.poll}))
 	mux.Handle(scim.Path, s.provision)
 	mux.Handle("/impersonate", forms.Handler(s.pages.Impersonate()))
 	mux.Handle("/audit", s.pages.Audit())
@@ -172,12 +184,13 @@ func (s *Server) routes() http.Handler {
 	return s.pipeline(mux)
 }
 
-// Run looks for new signing keys and revoked ones, ends sessions whose time is up, tells clients what is over, asks other issuers whether the
+// Run looks for new signing keys and revoked ones, ends sessions whose time is up, tells clients what is over, wakes the receivers who wait, asks other issuers whether the
 // tokens of living sessions are still good, writes the folded refusals
 // and deletes what is long over, until ctx ends; then it writes the last folded refusals. It returns nil when ctx ended.
 func (s *Server) Run(ctx context.Context) error {
 	var beside sync.WaitGroup
 	beside.Go(func() { s.teller.run(ctx) })
+	beside.Go(func() { s.outbox.run(ctx) })
 	for _, a := range s.askers {
 		beside.Go(func() { a.run(ctx) })
 	}
@@ -208,6 +221,9 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 			if err := s.sweepUsed(ctx); err != nil && ctx.Err() == nil {
 				s.log.WarnContext(ctx, "sweeping used values failed", "error", err)
+			}
+			if err := s.sweepOutbox(ctx); err != nil && ctx.Err() == nil {
+				s.log.WarnContext(ctx, "sweeping the outbox failed", "error", err)
 			}
 		}
 	}

@@ -1,0 +1,131 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+const (
+	// lookEvery is how often the outbox is read, once for all who wait: an end is known at once, whoever wrote it.
+	lookEvery = 100 * time.Millisecond
+	// lookAt is how many events are read at once.
+	lookAt = 1000
+	// outboxFor is how long an event is kept: what it tells of is over by then, whoever hears of it.
+	outboxFor = 2 * longestSession
+)
+
+// outbox wakes those who wait for an event. It keeps none, and who wakes reads for themselves.
+type outbox struct {
+	s       *Server
+	trouble rate.Sometimes
+	closed  chan struct{} // once nobody looks any more
+
+	mu      sync.Mutex
+	waiting map[string]chan struct{} // by client
+}
+
+func newOutbox(s *Server) *outbox {
+	return &outbox{s: s, trouble: rate.Sometimes{Interval: 10 * time.Second}, closed: make(chan struct{}), waiting: make(map[string]chan struct{})}
+}
+
+// next gives what is closed once something happens that concerns a client. Whoever then finds nothing in the store has missed nothing.
+func (o *outbox) next(client string) <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	c, ok := o.waiting[client]
+	if !ok {
+		c = make(chan struct{})
+		o.waiting[client] = c
+	}
+	return c
+}
+
+// wake wakes those who wait for one of clients, or everybody.
+func (o *outbox) wake(clients map[string]bool, everybody bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for client, c := range o.waiting {
+		if everybody || clients[client] {
+			close(c)
+			delete(o.waiting, client)
+		}
+	}
+}
+
+// run looks until ctx ends, and then nobody need wait.
+func (o *outbox) run(ctx context.Context) {
+	defer close(o.closed)
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	seen := int64(-1)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		var err error
+		if seen, err = o.look(ctx, seen); err != nil && ctx.Err() == nil {
+			o.trouble.Do(func() { o.s.log.WarnContext(ctx, "looking at what happened failed", "error", err) })
+		}
+	}
+}
+
+// look reads what happened after seen, or, where that is negative, only finds where to begin: whoever waits then wakes, for what was before.
+func (o *outbox) look(ctx context.Context, seen int64) (int64, error) {
+	if seen < 0 {
+		end, err := o.s.store.OutboxEnd(ctx)
+		if err != nil {
+			return seen, err
+		}
+		o.wake(nil, true)
+		return end, nil
+	}
+	for {
+		page, err := o.s.store.Outbox(ctx, seen, lookAt)
+		if err != nil || len(page) == 0 {
+			return seen, err
+		}
+		clients, everybody := concerned(page)
+		o.wake(clients, everybody)
+		if seen = page[len(page)-1].Position; len(page) < lookAt {
+			return seen, nil
+		}
+	}
+}
+
+// concerned gives the clients whose streams something of page tells, and whether a kill switch was moved, which may concern each.
+func concerned(page []store.StoredEvent) (clients map[string]bool, everybody bool) {
+	clients = make(map[string]bool)
+	for _, e := range page {
+		switch e.Kind {
+		case "session.ended", store.EventVerify:
+			clients[e.Client] = true
+		case string(audit.KindKill), string(audit.KindLift):
+			everybody = true
+		}
+	}
+	return clients, everybody
+}
+
+// sweepOutbox forgets streams that nobody polls, and what is too old to be told.
+func (s *Server) sweepOutbox(ctx context.Context) error {
+	now := s.clock()
+	if err := s.store.SweepStreams(ctx, now.Add(-streamLease)); err != nil {
+		return err
+	}
+	const batch, most = 1000, 100
+	for range most {
+		n, err := s.store.SweepOutbox(ctx, now.Add(-outboxFor), batch)
+		if err != nil || n < batch {
+			return err
+		}
+	}
+	return nil
+}

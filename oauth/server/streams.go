@@ -1,0 +1,342 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/internal/form"
+	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/ssf"
+	"github.com/understudy-id/understudy/oauth/store"
+	"github.com/understudy-id/understudy/oauth/tokens"
+)
+
+const (
+	longestSession = policy.MaxDuration
+	streamLease    = ssf.Lease
+	verifyEvery    = ssf.MinVerification * time.Second
+	// pollPath and a stream's ID are where it is polled.
+	pollPath = "/ssf/poll/"
+)
+
+var (
+	errStream = &wireError{Status: http.StatusNotFound, Code: "invalid_request", Description: "stream_id: is no stream of this client; one that nobody polls is gone."}
+	// SSF §8.1.1.1 has 409 for a transmitter that opens no other stream.
+	errStreams = &wireError{Status: http.StatusConflict, Code: "invalid_request", Description: fmt.Sprintf("A client may have %d streams, one for each of its processes.", ssf.MaxStreams)}
+	errVerify  = &wireError{Status: http.StatusTooManyRequests, Code: "invalid_request", RetryAfter: verifyEvery,
+		Description: fmt.Sprintf("Between two verifications of a stream must lie %d seconds (SSF section 8.1.4.2).", ssf.MinVerification)}
+	errSubject = &wireError{Status: http.StatusForbidden, Code: "invalid_request",
+		Description: "subject: a stream tells of every subject. One that it left out would go on in the app after its end."}
+	errStreamScope = &wireError{Status: http.StatusForbidden, Code: "insufficient_scope", Lacks: ssf.Scope, Description: "The access token must be the client's own and have the scope " + ssf.Scope + "."}
+)
+
+// streamCall is a request of a receiver who has proved which client it is.
+type streamCall struct {
+	client string
+	path   func(name string) string
+	query  url.Values
+	body   []byte
+}
+
+// streamHandler answers a streamCall. A nil answer is an empty body.
+type streamHandler func(ctx context.Context, c streamCall) (status int, answer any, err error)
+
+// ofReceiver is the way in to every endpoint for receivers: none of them can forget who asks.
+func (s *Server) ofReceiver(methods map[string]streamHandler) http.HandlerFunc {
+	var names []string
+	for name := range methods {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	allow := strings.Join(names, ", ")
+	return func(w http.ResponseWriter, r *http.Request) {
+		handle, ok := methods[r.Method]
+		if !ok {
+			w.Header().Set("Allow", allow)
+			s.writeError(w, r, &wireError{Status: http.StatusMethodNotAllowed, Code: "invalid_request", Description: "This endpoint takes " + allow + " only."})
+			return
+		}
+		c, shown, err := s.readReceiver(w, r)
+		if err != nil {
+			s.refuseToken(w, r, shown, err)
+			return
+		}
+		status, answer, err := handle(r.Context(), c)
+		if err != nil {
+			s.writeError(w, r, err)
+			return
+		}
+		noStore(w.Header())
+		if answer == nil {
+			w.WriteHeader(status)
+			return
+		}
+		writeJSON(w, status, answer)
+	}
+}
+
+// readReceiver finds out whose the token is, before it looks at the body.
+func (s *Server) readReceiver(w http.ResponseWriter, r *http.Request) (c streamCall, shown presented, err error) {
+	if c.query, err = form.Query(r, form.Rules{}); err != nil {
+		return c, shown, err
+	}
+	if c.query.Has("access_token") {
+		return c, shown, errTokenInQuery
+	}
+	if shown, err = presentHeader(r); err != nil {
+		return c, shown, err
+	}
+	if c.client, err = s.receiver(r, shown); err != nil {
+		return c, shown, err
+	}
+	c.path = r.PathValue
+	if r.Method == http.MethodPost || r.Method == http.MethodPatch || r.Method == http.MethodPut {
+		c.body, err = readJSON(w, r)
+	}
+	return c, shown, err
+}
+
+// receiver is the client whose token was presented: its own, for us, with the scope.
+func (s *Server) receiver(r *http.Request, p presented) (string, error) {
+	_, claims, err := s.holderOf(r, p)
+	switch {
+	case err != nil:
+		return "", err
+	case claims.Act != nil || claims.Subject != oauth.ClientSubject(claims.ClientID) || !slices.Contains(claims.Scope, ssf.Scope):
+		return "", errStreamScope
+	case claims.Audience != s.issuer: // RFC 9068 §4
+		return "", errToken
+	}
+	return claims.ClientID, nil
+}
+
+// readJSON reads a body of application/json of at most ssf.MaxBody bytes.
+func readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	charset, given := params["charset"]
+	switch {
+	case len(r.Header.Values("Content-Type")) > 1:
+		return nil, &form.Error{Status: http.StatusBadRequest, Rule: "Content-Type is given more than once"}
+	case err != nil || media != "application/json" || given && !strings.EqualFold(charset, "utf-8"):
+		return nil, &form.Error{Status: http.StatusUnsupportedMediaType, Rule: "the body must be application/json in UTF-8 (RFC 8259 §8.1)"}
+	case r.Header.Get("Content-Encoding") != "":
+		return nil, &form.Error{Status: http.StatusUnsupportedMediaType, Rule: "an encoded body is not accepted"}
+	}
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, ssf.MaxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, &form.Error{Status: http.StatusRequestEntityTooLarge, Rule: fmt.Sprintf("too long: the body may have %d bytes", ssf.MaxBody)}
+	case err != nil:
+		return nil, &form.Error{Status: http.StatusBadRequest, Rule: "the body ended early"}
+	}
+	return raw, nil
+}
+
+// ssfMetadata is GET /.well-known/ssf-configuration (SSF §7.2).
+func (s *Server) ssfMetadata(w http.ResponseWriter, r *http.Request) {
+	document, err := json.Marshal(ssf.MetadataOf(s.issuer, s.eventAlgorithm()))
+	if err != nil {
+		s.writeError(w, r, err)
+		return
+	}
+	public(w, r, document)
+}
+
+// eventAlgorithm is that of SETs: RS256, since the CAEP Interoperability Profile §2.6 has receivers that read no other. A server always
+// has a key for it, but where the program brings its own keys and none for RS256: then it is that of access tokens.
+func (s *Server) eventAlgorithm() string {
+	keys := s.keys()
+	if keys.Signs(tokens.RS256) {
+		return tokens.RS256
+	}
+	return keys.First()
+}
+
+// streams are the methods of /ssf/streams (SSF §8.1.1).
+func (s *Server) streams() map[string]streamHandler {
+	return map[string]streamHandler{
+		http.MethodGet: s.getStreams, http.MethodPost: s.openStream, http.MethodPatch: s.changeStream(false), http.MethodPut: s.changeStream(true), http.MethodDelete: s.closeStream,
+	}
+}
+
+// describeStream is what the wire says of a stream.
+func (s *Server) describeStream(n store.Stream) ssf.Stream {
+	out := ssf.Stream{
+		ID: n.ID, Issuer: s.issuer, Audience: n.Client, Supported: ssf.Events(), Requested: n.Events, Delivered: []string{},
+		Delivery:        ssf.Delivery{Method: ssf.DeliveryPoll, URL: s.issuer + pollPath + n.ID},
+		MinVerification: ssf.MinVerification, Inactivity: int(streamLease / time.Second), Description: n.Description,
+	}
+	for _, event := range ssf.Events() {
+		if slices.Contains(n.Events, event) {
+			out.Delivered = append(out.Delivered, event)
+		}
+	}
+	return out
+}
+
+// streamOf finds a stream of client that is still leased.
+func (s *Server) streamOf(ctx context.Context, client, id string) (store.Stream, error) {
+	n, err := s.store.Stream(ctx, id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && (n.Client != client || !s.leased(n)) {
+		return store.Stream{}, errStream
+	}
+	return n, err
+}
+
+func (s *Server) leased(n store.Stream) bool { return s.clock().Before(n.Polled.Add(streamLease)) }
+
+func (s *Server) getStreams(ctx context.Context, c streamCall) (int, any, error) {
+	if c.query.Has("stream_id") {
+		n, err := s.streamOf(ctx, c.client, c.query.Get("stream_id"))
+		return http.StatusOK, s.describeStream(n), err
+	}
+	all, err := s.store.Streams(ctx, c.client)
+	out := []ssf.Stream{}
+	for _, n := range all {
+		if s.leased(n) {
+			out = append(out, s.describeStream(n))
+		}
+	}
+	return http.StatusOK, out, err
+}
+
+func (s *Server) openStream(ctx context.Context, c streamCall) (int, any, error) {
+	r, err := ssf.ParseStreamRequest(c.body, false)
+	if err != nil {
+		return 0, nil, err
+	}
+	now := s.clock()
+	n := store.Stream{ID: oauth.NewID("str"), Client: c.client, Status: string(ssf.Enabled), Events: ssf.Events(), Cursor: store.Cursor{Fresh: true}, Created: now, Polled: now}
+	ask(&n, r)
+	n, err = s.store.OpenStream(ctx, n, now.Add(-streamLease), ssf.MaxStreams)
+	switch {
+	case errors.Is(err, store.ErrTooMany):
+		return 0, nil, errStreams
+	case errors.Is(err, store.ErrNotFound): // the client was removed just now
+		return 0, nil, errClient
+	}
+	return http.StatusCreated, s.describeStream(n), err
+}
+
+// ask writes into n what r asks for.
+func ask(n *store.Stream, r ssf.StreamRequest) {
+	if r.Requested != nil {
+		n.Events = *r.Requested
+	}
+	if r.Description != nil {
+		n.Description = *r.Description
+	}
+}
+
+// changeStream changes what the request names; with replace it takes back what it does not.
+func (s *Server) changeStream(replace bool) streamHandler {
+	return func(ctx context.Context, c streamCall) (int, any, error) {
+		r, err := ssf.ParseStreamRequest(c.body, true)
+		if err != nil {
+			return 0, nil, err
+		}
+		n, err := s.streamOf(ctx, c.client, r.ID)
+		if err != nil {
+			return 0, nil, err
+		}
+		told := ssf.Delivers(n.Events, ssf.EventSessionRevoked)
+		if replace {
+			n.Events, n.Description = ssf.Events(), ""
+		}
+		ask(&n, r)
+		// Ends that were not asked for were not heard, so the next answer tells them all.
+		fresh := !told && ssf.Delivers(n.Events, ssf.EventSessionRevoked)
+		err = s.store.ChangeStream(ctx, n, fresh)
+		return http.StatusOK, s.describeStream(n), gone(err)
+	}
+}
+
+// gone names a stream that went away meanwhile.
+func gone(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return errStream
+	}
+	return err
+}
+
+func (s *Server) closeStream(ctx context.Context, c streamCall) (int, any, error) {
+	n, err := s.streamOf(ctx, c.client, c.query.Get("stream_id"))
+	if err == nil {
+		err = gone(s.store.CloseStream(ctx, n.ID, impersonation.Write{Now: s.clock()}))
+	}
+	return http.StatusNoContent, nil, err
+}
+
+// streamStatus are the methods of /ssf/status (SSF §8.1.2).
+func (s *Server) streamStatus() map[string]streamHandler {
+	return map[string]streamHandler{http.MethodGet: s.getStatus, http.MethodPost: s.setStatus}
+}
+
+func (s *Server) getStatus(ctx context.Context, c streamCall) (int, any, error) {
+	n, err := s.streamOf(ctx, c.client, c.query.Get("stream_id"))
+	return http.StatusOK, ssf.StreamStatus{ID: n.ID, Status: ssf.Status(n.Status), Reason: n.Reason}, err
+}
+
+func (s *Server) setStatus(ctx context.Context, c streamCall) (int, any, error) {
+	want, err := ssf.ParseStatus(c.body)
+	if err != nil {
+		return 0, nil, err
+	}
+	n, err := s.streamOf(ctx, c.client, want.ID)
+	if err != nil {
+		return 0, nil, err
+	}
+	n.Status, n.Reason = string(want.Status), want.Reason
+	return http.StatusOK, want, gone(s.store.ChangeStream(ctx, n, want.Status == ssf.Disabled))
+}
+
+// addSubject is POST /ssf/subjects/add (SSF §8.1.3.2): every subject is in every stream.
+func (s *Server) addSubject(ctx context.Context, c streamCall) (int, any, error) {
+	return http.StatusOK, nil, s.subjectOf(ctx, c)
+}
+
+// removeSubject is POST /ssf/subjects/remove (SSF §8.1.3.3).
+func (s *Server) removeSubject(ctx context.Context, c streamCall) (int, any, error) {
+	if err := s.subjectOf(ctx, c); err != nil {
+		return 0, nil, err
+	}
+	return 0, nil, errSubject
+}
+
+func (s *Server) subjectOf(ctx context.Context, c streamCall) error {
+	id, err := ssf.ParseSubjectRequest(c.body)
+	if err == nil {
+		_, err = s.streamOf(ctx, c.client, id)
+	}
+	return err
+}
+
+// verifyStream is POST /ssf/verify (SSF §8.1.4.2).
+func (s *Server) verifyStream(ctx context.Context, c streamCall) (int, any, error) {
+	v, err := ssf.ParseVerifyRequest(c.body)
+	if err != nil {
+		return 0, nil, err
+	}
+	n, err := s.streamOf(ctx, c.client, v.ID)
+	if err != nil {
+		return 0, nil, err
+	}
+	now := s.clock()
+	err = s.store.VerifyStream(ctx, n.ID, v.State, now, now.Add(-verifyEvery))
+	if errors.Is(err, store.ErrTooMany) {
+		err = errVerify
+	}
+	return http.StatusNoContent, nil, gone(err)
+}
