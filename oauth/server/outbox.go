@@ -24,18 +24,19 @@ const (
 type outbox struct {
 	s       *Server
 	trouble rate.Sometimes
-	closed  chan struct{} // once nobody looks any more
 
 	mu      sync.Mutex
+	stopped bool
 	waiting map[string]chan struct{} // by client
 }
 
 func newOutbox(s *Server) *outbox {
-	return &outbox{s: s, trouble: rate.Sometimes{Interval: 10 * time.Second}, closed: make(chan struct{}), waiting: make(map[string]chan struct{})}
+	return &outbox{s: s, trouble: rate.Sometimes{Interval: 10 * time.Second}, waiting: make(map[string]chan struct{})}
 }
 
-// next gives what is closed once something happens that concerns a client. Whoever then finds nothing in the store has missed nothing.
-func (o *outbox) next(client string) <-chan struct{} {
+// next gives what is closed once something happens that concerns a client. Whoever then finds nothing in the store has missed nothing. Once
+// nobody looks any longer there is nothing to wait for.
+func (o *outbox) next(client string) (something <-chan struct{}, stopped bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	c, ok := o.waiting[client]
@@ -43,7 +44,13 @@ func (o *outbox) next(client string) <-chan struct{} {
 		c = make(chan struct{})
 		o.waiting[client] = c
 	}
-	return c
+	return c, o.stopped
+}
+
+func (o *outbox) stop(stopped bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stopped = stopped
 }
 
 // wake wakes those who wait for one of clients, or everybody.
@@ -58,9 +65,10 @@ func (o *outbox) wake(clients map[string]bool, everybody bool) {
 	}
 }
 
-// run looks until ctx ends, and then nobody need wait.
+// run looks until ctx ends, and then nobody waits any longer.
 func (o *outbox) run(ctx context.Context) {
-	defer close(o.closed)
+	o.stop(false)
+	defer func() { o.stop(true); o.wake(nil, true) }()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	seen := int64(-1)

@@ -45,24 +45,31 @@ func (s *Server) poll(ctx context.Context, c streamCall) (int, any, error) {
 	}
 	timer := time.NewTimer(r.Wait)
 	defer timer.Stop()
-	for waited := r.ReturnImmediately || r.MaxEvents == 0; ; waited = true {
-		something := s.outbox.next(c.client) // before the look that may find nothing
+	waited := r.ReturnImmediately || r.MaxEvents == 0
+	var before *ssf.State
+	for {
+		something, stopped := s.outbox.next(c.client) // before the look that may find nothing
 		h, err := s.hear(ctx, c.client, id, acked, r.Snapshot)
 		if err != nil {
 			return 0, nil, err
 		}
-		if waited || len(h.events) > 0 || h.ended != nil {
-			answer, err := s.pollAnswer(ctx, h, r.MaxEvents)
+		answer, err := s.pollAnswer(ctx, h, r.MaxEvents)
+		if err != nil || waited || stopped || len(h.events) > 0 || h.ended != nil || before != nil && !sameState(*before, answer.State) {
 			return http.StatusOK, answer, err
 		}
+		before = &answer.State
 		select {
 		case <-something:
 		case <-timer.C:
-		case <-s.outbox.closed:
+			waited = true
 		case <-ctx.Done():
 			return 0, nil, ctx.Err()
 		}
 	}
+}
+
+func sameState(a, b ssf.State) bool {
+	return a.Vouches == b.Vouches && slices.Equal(a.Epochs, b.Epochs)
 }
 
 // acknowledged gives the positions that r names. What names nothing that this client was told of is refused whole: a receiver that
@@ -115,7 +122,9 @@ func (s *Server) hear(ctx context.Context, client, id string, acked []int64, sna
 func (s *Server) hearOnce(ctx context.Context, h *heard, acked []int64, snapshot bool) error {
 	n := &h.stream
 	was := n.Cursor
-	n.Cursor = acknowledge(was, acked)
+	if h.vouch {
+		n.Cursor = acknowledge(was, acked)
+	}
 	enabled := n.Status == string(ssf.Enabled)
 	snapshot = snapshot || n.Cursor.Fresh
 	switch {

@@ -77,7 +77,7 @@ func (r *receiver) callAs(authorization, method, path, body string) reply {
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}
-	if body != "" {
+	if method != http.MethodGet && method != http.MethodDelete {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	return r.do(req)
