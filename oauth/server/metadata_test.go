@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math"
 	"net/http"
@@ -94,7 +95,7 @@ func newMetadata(h *house, document map[string]any) *metadata {
 
 // pagesOnly are the routes that people see, those at which the metadata themselves are, and those that only another provider is told of,
 // by hand: all others must be announced.
-var pagesOnly = []string{"/", "/{$}", "/.well-known/oauth-authorization-server", discoveryPath, "/audit", "/sign-in", "/sign-in/acting", "/sign-in/code",
+var pagesOnly = []string{"/", "/{$}", "/.well-known/oauth-authorization-server", discoveryPath, ssfPath, "/audit", "/sign-in", "/sign-in/acting", "/sign-in/code",
 	"/sign-in/second-factor", "/sign-in/upstream/{name}", "/sign-in/callback/{name}", "/sign-in/backchannel/{name}", "/sign-in/signed-out", "/sign-out", "/static/"}
 
 // endpoints compares the routes with what is announced, both ways, and knocks at each.
@@ -108,13 +109,19 @@ func (m *metadata) endpoints() {
 	if len(routes) < 20 {
 		m.t.Fatalf("server.go has %d routes; are they still written as before?", len(routes))
 	}
-	announced := slices.Collect(maps.Values(m.at))
+	announced, at := slices.Collect(maps.Values(m.at)), maps.Clone(m.at)
+	for member, value := range m.get(ssfPath, "").json { // at which the receivers look
+		if path, ours := strings.CutPrefix(fmt.Sprint(value), m.issuer); ours && path != "" {
+			at["ssf "+member], announced = path, append(announced, path)
+		}
+	}
 	for _, path := range routes {
-		if !slices.Contains(announced, path) && !slices.Contains(pagesOnly, path) {
+		if !slices.Contains(announced, path) && !slices.Contains(pagesOnly, path) && path != "/ssf/poll/{stream}" { // which each stream announces
+
 			m.t.Errorf("%s is a route, no page, and not announced", path)
 		}
 	}
-	for member, path := range m.at {
+	for member, path := range at {
 		if !slices.Contains(routes, path) {
 			m.t.Errorf("%s: there is no route %s", member, path)
 		}

@@ -159,7 +159,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("/ssf/subjects/add", s.ofReceiver(map[string]streamHandler{http.MethodPost: s.addSubject}))
 	mux.HandleFunc("/ssf/subjects/remove", s.ofReceiver(map[string]streamHandler{http.MethodPost: s.removeSubject}))
 	mux.HandleFunc("/ssf/verify", s.ofReceiver(map[string]streamHandler{http.MethodPost: s.verifyStream}))
-	mux.HandleFunc(pollPath+"{stream}", s.ofReceiver(map[string]streamHandler{http.MethodPost: s.poll}))
+	mux.HandleFunc("/ssf/poll/{stream}", s.ofReceiver(map[string]streamHandler{http.MethodPost: s.poll}))
 	mux.Handle(scim.Path, s.provision)
 	mux.Handle("/impersonate", forms.Handler(s.pages.Impersonate()))
 	mux.Handle("/audit", s.pages.Audit())
