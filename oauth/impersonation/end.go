@@ -62,13 +62,34 @@ func (s *Service) Alive(ctx context.Context, sid string) (*Live, error) {
 	return &live, nil
 }
 
-// mayGoOn is Alive for a session that was just read. It fills in its people's issuer.
-func (s *Service) mayGoOn(ctx context.Context, live *Live, now time.Time) (bool, error) {
+// Recheck ends a session that may not go on, as Alive does, for an app that is told of ends and does not ask. It is nobody's activity.
+func (s *Service) Recheck(ctx context.Context, sid string) error {
+	live, err := s.store.LoadSession(ctx, sid)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = s.endsHere(ctx, &live, s.clock())
+	return err
+}
+
+// endsHere ends a session that was just read and may not go on, and reports whether that is so. It fills in its people's issuer.
+func (s *Service) endsHere(ctx context.Context, live *Live, now time.Time) (bool, error) {
 	s.withIssuer(live.Actor)
 	s.withIssuer(live.Subject)
 	s.nameMachine(&live.Actor, live.Client, live.Session.Actor)
 	if reason := s.deadBecause(ctx, *live, now); reason != "" {
-		return false, s.endDead(ctx, live.Session, reason)
+		return true, s.endDead(ctx, live.Session, reason)
+	}
+	return false, nil
+}
+
+// mayGoOn is Alive for a session that was just read.
+func (s *Service) mayGoOn(ctx context.Context, live *Live, now time.Time) (bool, error) {
+	if ends, err := s.endsHere(ctx, live, now); ends || err != nil {
+		return false, err
 	}
 	if now.Sub(live.Session.LastActive) >= touchEvery {
 		if err := s.store.Touch(ctx, live.Session.ID, now); err != nil {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/ssf"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
@@ -16,6 +17,9 @@ const (
 	lookEvery = 100 * time.Millisecond
 	// lookAt is how many events are read at once.
 	lookAt = 1000
+	// recheckEvery is how often the sessions of who polls are held against what must still hold: an app that is told of ends asks about none,
+	// and not every end is written down by who brings it about, such as a new policy. So old may an answer be that an app believes too.
+	recheckEvery = 5 * time.Second
 	// outboxFor is how long an event is kept: what it tells of is over by then, whoever hears of it.
 	outboxFor = 2 * longestSession
 )
@@ -28,10 +32,11 @@ type outbox struct {
 	mu      sync.Mutex
 	stopped bool
 	waiting map[string]chan struct{} // by client
+	polled  map[string]time.Time     // when a client last was here, by a clock that nobody sets
 }
 
 func newOutbox(s *Server) *outbox {
-	return &outbox{s: s, trouble: rate.Sometimes{Interval: 10 * time.Second}, waiting: make(map[string]chan struct{})}
+	return &outbox{s: s, trouble: rate.Sometimes{Interval: 10 * time.Second}, waiting: make(map[string]chan struct{}), polled: make(map[string]time.Time)}
 }
 
 // next gives what is closed once something happens that concerns a client. Whoever then finds nothing in the store has missed nothing. Once
@@ -39,6 +44,7 @@ func newOutbox(s *Server) *outbox {
 func (o *outbox) next(client string) (something <-chan struct{}, stopped bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.polled[client] = time.Now()
 	c, ok := o.waiting[client]
 	if !ok {
 		c = make(chan struct{})
@@ -120,6 +126,56 @@ func concerned(page []store.StoredEvent) (clients map[string]bool, everybody boo
 		}
 	}
 	return clients, everybody
+}
+
+// here gives the clients that polled within the last two rounds of recheck, and forgets the others.
+func (o *outbox) here() (clients []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for client, last := range o.polled {
+		if time.Since(last) < 2*recheckEvery+ssf.MaxWait {
+			clients = append(clients, client)
+		} else {
+			delete(o.polled, client)
+		}
+	}
+	return clients
+}
+
+// recheck ends what may not go on at the clients that poll here, until ctx ends.
+func (o *outbox) recheck(ctx context.Context) {
+	tick := time.NewTicker(recheckEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, client := range o.here() {
+			if err := o.s.recheckAt(ctx, client); err != nil && ctx.Err() == nil {
+				o.trouble.Do(func() { o.s.log.WarnContext(ctx, "looking again at sessions failed", "client", client, "error", err) })
+			}
+		}
+	}
+}
+
+// recheckAt is recheck for the sessions of one client.
+func (s *Server) recheckAt(ctx context.Context, client string) error {
+	for after := ""; ; {
+		page, next, err := s.store.Sessions(ctx, store.SessionQuery{Live: true, Now: s.clock(), Client: client, After: after, Limit: 1000})
+		if err != nil {
+			return err
+		}
+		for _, one := range page {
+			if err := s.service.Recheck(ctx, one.ID); err != nil {
+				return err
+			}
+		}
+		if after = next; next == "" {
+			return nil
+		}
+	}
 }
 
 // sweepOutbox forgets streams that nobody polls, and what is too old to be told.

@@ -191,6 +191,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var beside sync.WaitGroup
 	beside.Go(func() { s.teller.run(ctx) })
 	beside.Go(func() { s.outbox.run(ctx) })
+	beside.Go(func() { s.outbox.recheck(ctx) })
 	for _, a := range s.askers {
 		beside.Go(func() { a.run(ctx) })
 	}

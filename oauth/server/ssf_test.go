@@ -197,3 +197,29 @@ func TestStreamAuthority(t *testing.T) {
 		t.Errorf("after all that: got %d %s; want it enabled", got.status, got.body)
 	}
 }
+
+// TestStreamRecheck: what only a question would find is found for who asks none: a user who was changed past all that ends sessions. And to be
+// looked at is no activity.
+func TestStreamRecheck(t *testing.T) {
+	onBoth(t, func(t *testing.T, o options) {
+		h := setup(t, o)
+		h.running()
+		r := h.receive("app")
+		live := h.start("ann", "app", "john", "read")
+		h.change("john", func(u *directory.User) { u.Protected = true })
+		event := revokedEvent(t, r.hears(live.sid))
+		if event["initiating_entity"] != "policy" {
+			t.Errorf("got %v", event)
+		}
+		other := h.start("ann", "app", "eve", "read")
+		before, err := h.store.Session(t.Context(), other.sid)
+		h.must(err)
+		h.clock.advance(2 * time.Minute)
+		r.renew()
+		h.change("eve", func(u *directory.User) { u.Protected = true })
+		r.hears(other.sid)
+		if after, err := h.store.Session(t.Context(), other.sid); err != nil || !after.LastActive.Equal(before.LastActive) {
+			t.Errorf("last active %v, was %v, %v; want it unmoved", after.LastActive, before.LastActive, err)
+		}
+	})
+}
