@@ -27,6 +27,7 @@ var copies = map[string]func(to, from *store.Settings){
 	"subject-issuer":           func(to, from *store.Settings) { to.SubjectIssuer = from.SubjectIssuer },
 	"post-logout-redirect-uri": func(to, from *store.Settings) { to.PostLogoutRedirectURIs = filled(from.PostLogoutRedirectURIs) },
 	"backchannel-logout-uri":   func(to, from *store.Settings) { to.BackchannelLogoutURI = from.BackchannelLogoutURI },
+	"ssf-push-uri":             func(to, from *store.Settings) { to.PushURI = from.PushURI },
 }
 
 func (a *app) clientSet() *cobra.Command {

@@ -26,6 +26,7 @@ func settingsFlags(cmd *cobra.Command, s *store.Settings, jwks *string) {
 	f.Var((*subjectIssuer)(&s.SubjectIssuer), "subject-issuer", "it knows people by their sub at this other `issuer` (URL, byte by byte), or by their IDs here: local (default). All clients of a --resource must have the same")
 	f.StringArrayVar(&s.PostLogoutRedirectURIs, "post-logout-redirect-uri", nil, "where people come back to after signing out (`URI`); repeat for more")
 	f.StringVar(&s.BackchannelLogoutURI, "backchannel-logout-uri", "", "where it hears that a sign-in or an impersonation is over (`URI`)")
+	f.StringVar(&s.PushURI, "ssf-push-uri", "", "where Security Event Tokens are pushed that tell of the end of its impersonations (`URI`, RFC 8935)")
 }
 
 // subjectIssuer is a flag: local is no other issuer.
@@ -87,8 +88,9 @@ type settingsOut struct {
 	Subjects    string   `json:"subject_issuer,omitempty"`
 	PostLogout  []string `json:"post_logout_redirect_uris,omitempty"`
 	Backchannel string   `json:"backchannel_logout_uri,omitempty"`
+	Push        string   `json:"ssf_push_uri,omitempty"`
 }
 
 func settingsOf(s store.Settings) settingsOut {
-	return settingsOut{s.DPoP, s.RequirePAR, s.IDTokenAlg, s.Refresh, string(s.Service), s.UserID, s.SubjectIssuer, s.PostLogoutRedirectURIs, s.BackchannelLogoutURI}
+	return settingsOut{s.DPoP, s.RequirePAR, s.IDTokenAlg, s.Refresh, string(s.Service), s.UserID, s.SubjectIssuer, s.PostLogoutRedirectURIs, s.BackchannelLogoutURI, s.PushURI}
 }

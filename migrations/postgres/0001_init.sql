@@ -422,9 +422,10 @@ CREATE TABLE ssf_stream (
     position    bigint   NOT NULL, -- all until there was acknowledged
     acked       bigint[] NOT NULL, -- what was, behind it
     fresh       boolean  NOT NULL,
+    push        boolean  NOT NULL,
     verified_at bigint,
     created_at  bigint,
-    polled_at   bigint
+    polled_at   bigint -- of one that is pushed, until when a server is at work with it
 );
 
 CREATE TABLE logout_notice (

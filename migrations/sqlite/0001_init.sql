@@ -404,9 +404,10 @@ CREATE TABLE ssf_stream (
     position    INTEGER NOT NULL, -- all until there was acknowledged
     acked       TEXT    NOT NULL, -- what was, behind it
     fresh       INTEGER NOT NULL,
+    push        INTEGER NOT NULL,
     verified_at INTEGER,
     created_at  INTEGER,
-    polled_at   INTEGER
+    polled_at   INTEGER -- of one that is pushed, until when a server is at work with it
 ) STRICT;
 
 CREATE TABLE logout_notice (

@@ -138,6 +138,7 @@ func TestAddClientRefuses(t *testing.T) {
 		{"names with a space", "subject_issuer", settings(func(s *store.Settings) { s.SubjectIssuer = "https://idp.acme.test/a b" })},
 		{"names of great length", "subject_issuer", settings(func(s *store.Settings) { s.SubjectIssuer = "https://" + strings.Repeat("a", 248) })},
 		{"names of our own", "subject_issuer", settings(func(s *store.Settings) { s.SubjectIssuer = issuer })},
+		{"push in clear", "ssf_push_uri", settings(func(s *store.Settings) { s.PushURI = "http://app.acme.test/events" })},
 		{"back channel to a file", "backchannel_logout_uri", settings(func(s *store.Settings) { s.BackchannelLogoutURI = "file:///etc/passwd" })},
 		{"short secret", "secret", func(n *admin.NewClient) { n.Secret = "hunter2" }},
 	}
@@ -166,7 +167,7 @@ const publicThumbprint = "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s"
 // full has every setting.
 var full = store.Settings{
 	Auth: store.AuthPrivateKey, Keys: publicKeys, DPoP: true, RequirePAR: true, IDTokenAlg: "ES256", Refresh: true, Service: oauth.ActorAIAgent, UserID: true,
-	PostLogoutRedirectURIs: []string{"https://app.acme.test/bye"}, BackchannelLogoutURI: "http://localhost:9/logout",
+	PostLogoutRedirectURIs: []string{"https://app.acme.test/bye"}, BackchannelLogoutURI: "http://localhost:9/logout", PushURI: "http://localhost:9/events",
 }
 
 // TestIDTokenAlgNeedsAKey: a client is registered for ID tokens of the server's own algorithm, of RS256, or of another once it has a key.
@@ -229,6 +230,7 @@ func TestAddClientWithSettings(t *testing.T) {
 	for name, want := range map[string]string{
 		"auth_method": "private_key_jwt", "jwks": publicThumbprint, "dpop": "true", "require_par": "true", "id_token_alg": "ES256", "refresh": "true",
 		"service": "ai_agent", "user_id_start": "true", "post_logout_redirect_uris": "https://app.acme.test/bye", "backchannel_logout_uri": "http://localhost:9/logout",
+		"ssf_push_uri": "http://localhost:9/events",
 	} {
 		if fields[name] != want {
 			t.Errorf("on record: %s = %q; want %q", name, fields[name], want)

@@ -92,14 +92,18 @@ func checkLogout(s store.Settings) error {
 			return err
 		}
 	}
-	switch u := s.BackchannelLogoutURI; {
+	return firstErr(checkHearing("backchannel_logout_uri", s.BackchannelLogoutURI), checkHearing("ssf_push_uri", s.PushURI))
+}
+
+// checkHearing holds a URI at which a client hears of ends, "" for none.
+func checkHearing(field, u string) error {
+	switch {
 	case u == "":
 		return nil
 	case len(u) > maxURIs:
-		return invalid("backchannel_logout_uri", "must have at most %d bytes", maxURIs)
-	default:
-		return checkURI("backchannel_logout_uri", u)
+		return invalid(field, "must have at most %d bytes", maxURIs)
 	}
+	return checkURI(field, u)
 }
 
 // checkSubjectIssuer holds the setting to what an iss can be (OpenID Connect Core §2). People are found by it byte by byte, so nothing is
@@ -217,6 +221,7 @@ func describeSettings(e *audit.Entry, c store.Client) {
 	e.Set("subject_issuer", s.SubjectIssuer)
 	e.Set("post_logout_redirect_uris", strings.Join(s.PostLogoutRedirectURIs, " "))
 	e.Set("backchannel_logout_uri", s.BackchannelLogoutURI)
+	e.Set("ssf_push_uri", s.PushURI)
 }
 
 // Thumbprints names a client's keys, each by its thumbprint (RFC 7638): 43 characters of base64url. It gives nil where there are none.

@@ -590,3 +590,8 @@ func (r *tape) VerifyStream(ctx context.Context, a, b string, c, d time.Time) er
 	r.note("VerifyStream")
 	return r.Store.VerifyStream(ctx, a, b, c, d)
 }
+
+func (r *tape) LeaseStream(ctx context.Context, a string, b, c time.Time) error {
+	r.note("LeaseStream")
+	return r.Store.LeaseStream(ctx, a, b, c)
+}

@@ -47,6 +47,8 @@ type Settings struct {
 	SubjectIssuer string `json:"subject_issuer,omitempty"`
 	// BackchannelLogoutURI is where logout tokens go; "" for none.
 	BackchannelLogoutURI string `json:"backchannel_logout_uri,omitempty"`
+	// PushURI is where SETs are pushed (RFC 8935); "" for nowhere. The client may poll all the same.
+	PushURI string `json:"ssf_push_uri,omitempty"`
 }
 
 // AuthMethod is the one way in which the client authenticates.

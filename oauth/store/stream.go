@@ -19,8 +19,8 @@ const EventVerify = "stream.verify"
 // holds no events: those are read from the outbox, where they are in the order of their commits, so that what lies behind a cursor has
 // been seen and no event ever appears there.
 type Streams interface {
-	// OpenStream writes a stream, whose cursor is the end of the outbox. ErrTooMany if the client has most of them that were polled
-	// after since, ErrNotFound if there is no such client. A removed client loses its streams.
+	// OpenStream writes a stream, whose cursor is the end of the outbox. ErrTooMany, but for one that is pushed, if the client has most of the
+	// others that were polled after since, ErrExists, ErrNotFound if there is no such client. A removed client loses its streams.
 	OpenStream(ctx context.Context, s Stream, since time.Time, most int) (Stream, error)
 	// Stream finds by ID. ErrNotFound.
 	Stream(ctx context.Context, id string) (Stream, error)
@@ -29,6 +29,9 @@ type Streams interface {
 	// MoveStream sets the cursor of a stream, and Polled where that is later. Of two that move it from the same place one
 	// succeeds: impersonation.ErrChanged if it is not at was, and ErrNotFound.
 	MoveStream(ctx context.Context, id string, was, to Cursor, polled time.Time) error
+	// LeaseStream sets Polled, where it is was: of many servers one is at work with a stream that is pushed. impersonation.ErrChanged,
+	// ErrNotFound.
+	LeaseStream(ctx context.Context, id string, was, until time.Time) error
 	// ChangeStream replaces Status, Reason, Description and Events of a stream; with fresh its next answer is a snapshot. ErrNotFound.
 	ChangeStream(ctx context.Context, s Stream, fresh bool) error
 	// CloseStream removes a stream, with w's entries in the same transaction. ErrNotFound.
@@ -51,7 +54,7 @@ type Streams interface {
 	// Scope and ID are set.
 	ClientKills(ctx context.Context, client string, now time.Time) ([]impersonation.Kill, error)
 
-	// SweepStreams removes the streams that were last polled before before.
+	// SweepStreams removes the streams that were last polled before before, and are not pushed.
 	SweepStreams(ctx context.Context, before time.Time) error
 	// SweepOutbox deletes events from before before, at most limit, and none that is behind a later one. It answers how many.
 	SweepOutbox(ctx context.Context, before time.Time, limit int) (int, error)
@@ -68,7 +71,9 @@ type Stream struct {
 	Cursor      Cursor
 	Verified    time.Time // when a verification was last asked for; zero for never
 	Created     time.Time
-	Polled      time.Time
+	Polled      time.Time // or until when a server is at work with it, if Push
+	// Push is one that a server reads, for the client: it is there until it is closed.
+	Push bool
 }
 
 // Cursor is how far a stream has heard.

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	streamColumns = `id, client, status, reason, description, events, position, acked, fresh, verified_at, created_at, polled_at`
+	streamColumns = `id, client, status, reason, description, events, position, acked, fresh, push, verified_at, created_at, polled_at`
 
 	// lockStreams keeps out whoever else opens a stream of the client, or removes it.
 	lockStreams  = `SELECT id FROM client WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE`
-	countStreams = `SELECT count(*) FROM ssf_stream WHERE client = $1 AND polled_at > $2`
-	insertStream = `INSERT INTO ssf_stream (` + streamColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', $8, NULL, $9, $10)`
+	countStreams = `SELECT count(*) FROM ssf_stream WHERE client = $1 AND polled_at > $2 AND NOT push`
+	insertStream = `INSERT INTO ssf_stream (` + streamColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', $8, $9, NULL, $10, $11)`
 
 	selectStream  = `SELECT ` + streamColumns + ` FROM ssf_stream WHERE id = $1`
 	selectStreams = `SELECT ` + streamColumns + ` FROM ssf_stream WHERE $1 IN ('', client) ORDER BY created_at, id`
@@ -25,11 +25,12 @@ const (
 	moveStream = `UPDATE ssf_stream SET position = $5, acked = $6, fresh = $7, polled_at = greatest(polled_at, $8)
 		WHERE id = $1 AND position = $2 AND acked = $3 AND fresh = $4`
 	changeStream = `UPDATE ssf_stream SET status = $2, reason = $3, description = $4, events = $5, fresh = fresh OR $6 WHERE id = $1`
+	leaseStream  = `UPDATE ssf_stream SET polled_at = $3 WHERE id = $1 AND coalesce(polled_at, 0) = $2`
 	closeStream  = `DELETE FROM ssf_stream WHERE id = $1`
 	verifyStream = `UPDATE ssf_stream SET verified_at = $2 WHERE id = $1 AND coalesce(verified_at, 0) <= $3 RETURNING client`
 
 	deleteStreams = `DELETE FROM ssf_stream WHERE client = $1`
-	sweepStreams  = `DELETE FROM ssf_stream WHERE polled_at < $1`
+	sweepStreams  = `DELETE FROM ssf_stream WHERE polled_at < $1 AND NOT push`
 
 	outboxEnd = `SELECT coalesce(max(position), 0) FROM outbox`
 
@@ -71,7 +72,7 @@ func scanStream(scan func(...any) error) (s store.Stream, err error) {
 
 func streamDest(s *store.Stream) []any {
 	return []any{text(&s.ID), text(&s.Client), text(&s.Status), text(&s.Reason), text(&s.Description), items{&s.Events},
-		&s.Cursor.Position, &s.Cursor.Acked, &s.Cursor.Fresh, at{&s.Verified}, at{&s.Created}, at{&s.Polled}}
+		&s.Cursor.Position, &s.Cursor.Acked, &s.Cursor.Fresh, &s.Push, at{&s.Verified}, at{&s.Created}, at{&s.Polled}}
 }
 
 // positions is the column of a list of them.
@@ -91,13 +92,13 @@ func (s *Store) OpenStream(ctx context.Context, n store.Stream, since time.Time,
 		if err := row(ctx, t, countStreams, []any{n.Client, since.UnixMilli()}, []any{&have}); err != nil {
 			return err
 		}
-		if have >= most {
+		if have >= most && !n.Push {
 			return store.ErrTooMany
 		}
 		if err := row(ctx, t, outboxEnd, nil, []any{&n.Cursor.Position}); err != nil {
 			return err
 		}
-		_, err := exec(ctx, t, insertStream, n.ID, n.Client, n.Status, n.Reason, n.Description, list(n.Events), n.Cursor.Position, n.Cursor.Fresh, ms(n.Created), ms(n.Polled))
+		_, err := exec(ctx, t, insertStream, n.ID, n.Client, n.Status, n.Reason, n.Description, list(n.Events), n.Cursor.Position, n.Cursor.Fresh, n.Push, ms(n.Created), ms(n.Polled))
 		return exists(err)
 	})
 	if err != nil {
@@ -141,14 +142,30 @@ func (s *Store) MoveStream(ctx context.Context, id string, was, to store.Cursor,
 		if err != nil || n > 0 {
 			return err
 		}
-		var known bool
-		if err := row(ctx, q, knowsStream, []any{id}, []any{&known}); err != nil {
+		return notThere(ctx, q, id)
+	})
+}
+
+// notThere says why a stream was not found as it was.
+func notThere(ctx context.Context, q querier, id string) error {
+	var known bool
+	if err := row(ctx, q, knowsStream, []any{id}, []any{&known}); err != nil {
+		return err
+	}
+	if known {
+		return impersonation.ErrChanged
+	}
+	return store.ErrNotFound
+}
+
+// LeaseStream implements store.Streams.
+func (s *Store) LeaseStream(ctx context.Context, id string, was, until time.Time) error {
+	return s.single(ctx, "leasing a stream", func(ctx context.Context, q querier) error {
+		n, err := exec(ctx, q, leaseStream, id, max(was.UnixMilli(), 0), until.UnixMilli())
+		if err != nil || n > 0 {
 			return err
 		}
-		if known {
-			return impersonation.ErrChanged
-		}
-		return store.ErrNotFound
+		return notThere(ctx, q, id)
 	})
 }
 

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	streamColumns = `id, client, status, reason, description, events, position, acked, fresh, verified_at, created_at, polled_at`
+	streamColumns = `id, client, status, reason, description, events, position, acked, fresh, push, verified_at, created_at, polled_at`
 
-	countStreams = `SELECT count(*) FROM ssf_stream WHERE client = ? AND polled_at > ?`
-	insertStream = `INSERT INTO ssf_stream (` + streamColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, '[]', ?, NULL, ?, ?)`
+	countStreams = `SELECT count(*) FROM ssf_stream WHERE client = ? AND polled_at > ? AND NOT push`
+	insertStream = `INSERT INTO ssf_stream (` + streamColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, '[]', ?, ?, NULL, ?, ?)`
 
 	selectStream  = `SELECT ` + streamColumns + ` FROM ssf_stream WHERE id = ?`
 	selectStreams = `SELECT ` + streamColumns + ` FROM ssf_stream WHERE ?1 IN ('', client) ORDER BY created_at, id`
@@ -25,11 +25,12 @@ const (
 	moveStream = `UPDATE ssf_stream SET position = ?5, acked = ?6, fresh = ?7, polled_at = max(polled_at, ?8)
 		WHERE id = ?1 AND position = ?2 AND acked = ?3 AND fresh = ?4`
 	changeStream = `UPDATE ssf_stream SET status = ?2, reason = ?3, description = ?4, events = ?5, fresh = fresh OR ?6 WHERE id = ?1`
+	leaseStream  = `UPDATE ssf_stream SET polled_at = ?3 WHERE id = ?1 AND coalesce(polled_at, 0) = ?2`
 	closeStream  = `DELETE FROM ssf_stream WHERE id = ?`
 	verifyStream = `UPDATE ssf_stream SET verified_at = ?2 WHERE id = ?1 AND coalesce(verified_at, 0) <= ?3`
 
 	deleteStreams = `DELETE FROM ssf_stream WHERE client = ?`
-	sweepStreams  = `DELETE FROM ssf_stream WHERE polled_at < ?`
+	sweepStreams  = `DELETE FROM ssf_stream WHERE polled_at < ? AND NOT push`
 
 	outboxEnd = `SELECT coalesce(max(position), 0) FROM outbox`
 
@@ -62,7 +63,7 @@ const (
 
 func streamDest(s *store.Stream) []any {
 	return []any{&s.ID, &s.Client, &s.Status, &s.Reason, &s.Description, items{&s.Events},
-		&s.Cursor.Position, numbers{&s.Cursor.Acked}, &s.Cursor.Fresh, at{&s.Verified}, at{&s.Created}, at{&s.Polled}}
+		&s.Cursor.Position, numbers{&s.Cursor.Acked}, &s.Cursor.Fresh, &s.Push, at{&s.Verified}, at{&s.Created}, at{&s.Polled}}
 }
 
 // positions is the column of a list of them, in the one spelling that it has.
@@ -101,13 +102,13 @@ func (s *Store) OpenStream(ctx context.Context, n store.Stream, since time.Time,
 		if err := c.row(ctx, countStreams, []any{n.Client, since.UnixMilli()}, []any{&have}); err != nil {
 			return err
 		}
-		if have >= most {
+		if have >= most && !n.Push {
 			return store.ErrTooMany
 		}
 		if err := c.row(ctx, outboxEnd, nil, []any{&out.Cursor.Position}); err != nil {
 			return err
 		}
-		_, err := c.exec(ctx, insertStream, n.ID, n.Client, n.Status, n.Reason, n.Description, list(n.Events), out.Cursor.Position, n.Cursor.Fresh, ms(n.Created), ms(n.Polled))
+		_, err := c.exec(ctx, insertStream, n.ID, n.Client, n.Status, n.Reason, n.Description, list(n.Events), out.Cursor.Position, n.Cursor.Fresh, n.Push, ms(n.Created), ms(n.Polled))
 		return exists(err)
 	})
 	if err != nil {
@@ -151,6 +152,20 @@ func (c *conn) knowsStream(ctx context.Context, id string) error {
 func (s *Store) MoveStream(ctx context.Context, id string, was, to store.Cursor, polled time.Time) error {
 	return s.update(ctx, "moving a stream", func(ctx context.Context, c *conn) error {
 		n, err := c.exec(ctx, moveStream, id, was.Position, positions(was.Acked), was.Fresh, to.Position, positions(to.Acked), to.Fresh, polled.UnixMilli())
+		if err != nil || n > 0 {
+			return err
+		}
+		if err := c.knowsStream(ctx, id); err != nil {
+			return err
+		}
+		return impersonation.ErrChanged
+	})
+}
+
+// LeaseStream implements store.Streams.
+func (s *Store) LeaseStream(ctx context.Context, id string, was, until time.Time) error {
+	return s.update(ctx, "leasing a stream", func(ctx context.Context, c *conn) error {
+		n, err := c.exec(ctx, leaseStream, id, max(was.UnixMilli(), 0), until.UnixMilli())
 		if err != nil || n > 0 {
 			return err
 		}

@@ -210,6 +210,38 @@ var streamCases = []testCase{
 			k.Errorf("%d of 8 moved it; want 1", won)
 		}
 	}},
+	{"stream/lease", "of many servers one is at work with what is pushed, which no sweep and no other stream ends", func(k *kit) {
+		n := k.aStream()
+		n.Push, n.Polled = true, time.Time{}
+		s, err := k.store.OpenStream(k.Context(), n, k.now, 0)
+		k.ok(err)
+		k.same("read", k.stream(s.ID), s)
+		until := k.now.Add(15 * time.Second)
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		won := 0
+		for range 8 {
+			all.Go(func() {
+				err := k.store.LeaseStream(k.Context(), s.ID, time.Time{}, until)
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					won++
+				} else if !errors.Is(err, impersonation.ErrChanged) {
+					k.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		k.same("at work", won, 1)
+		k.ok(k.store.LeaseStream(k.Context(), s.ID, until, k.now))
+		k.same("given back", k.stream(s.ID).Polled, k.now)
+		k.wantErr("of none", k.store.LeaseStream(k.Context(), "str_none", k.now, until), store.ErrNotFound)
+		k.ok(k.store.SweepStreams(k.Context(), k.now.Add(time.Hour)))
+		k.stream(s.ID)
+		_, err = k.store.OpenStream(k.Context(), k.aStream(), k.now.Add(-time.Hour), 1)
+		k.ok(err)
+	}},
 	{"stream/change", "what a client says of its stream is kept, and its cursor is not touched but to start anew", func(k *kit) {
 		s := k.openStream()
 		k.ok(k.store.MoveStream(k.Context(), s.ID, s.Cursor, store.Cursor{Position: 7}, k.now))

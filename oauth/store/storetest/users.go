@@ -345,7 +345,7 @@ var clientCases = []testCase{
 		c.Public, c.Serves, c.SecretHash = true, []string{"https://api.acme.test"}, oauth.Hash{}
 		c.Settings = store.Settings{Auth: store.AuthPrivateKey, Keys: json.RawMessage(`{"keys":[{"kty":"OKP"}]}`), DPoP: true, RequirePAR: true,
 			IDTokenAlg: "RS256", Refresh: true, Service: oauth.ActorAIAgent, UserID: true, PostLogoutRedirectURIs: []string{"https://app.acme.test/bye"},
-			BackchannelLogoutURI: "https://app.acme.test/logout"}
+			BackchannelLogoutURI: "https://app.acme.test/logout", PushURI: "https://app.acme.test/events"}
 		k.ok(k.store.CreateClient(k.Context(), store.ClientWrite{Write: k.recorded(audit.KindClientAdd), Client: c}))
 		got, err := k.store.Client(k.Context(), "zebra")
 		k.ok(err)

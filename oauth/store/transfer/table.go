@@ -78,7 +78,7 @@ var tables = []table{
 	newTable("outbox", "position", "position", `position integer, kind text, session text, actor text, subject text, client text,
 		reason text, time_at integer`),
 	newTable("ssf_stream", "id", "", `id text, client text, status text, reason text, description text, events list, position integer,
-		acked numbers, fresh boolean, verified_at integer, created_at integer, polled_at integer`),
+		acked numbers, fresh boolean, push boolean, verified_at integer, created_at integer, polled_at integer`),
 	newTable("logout_notice", "seq", "seq", `seq integer, client text, sid text, created_at integer, next_at integer`),
 	newTable("sign_in_attempt", "key", "", `key bytea, counting numbers, locked_at integer, forget_at integer`),
 }
