@@ -75,7 +75,7 @@ type Config struct {
 	Local Local
 	// TrustedProxies may name the client's address in X-Forwarded-For. Nil trusts nobody.
 	TrustedProxies []netip.Prefix
-	// Backchannel are networks in which clients may have their back-channel logout URI though they are not public (RFC 8725 §3.10).
+	// Backchannel are networks in which clients may have their back-channel logout URI, or that of their events, though they are not public (RFC 8725 §3.10).
 	// This machine is one if PublicURL is on it.
 	Backchannel []netip.Prefix
 	// TrustedIssuers are the other issuers whose access tokens may say who acts, each once; nil trusts none. Now and Logger of each are

@@ -108,7 +108,7 @@ type heard struct {
 func (s *Server) hear(ctx context.Context, client, id string, acked []int64, snapshot bool) (h heard, err error) {
 	for range moveTries {
 		h = heard{}
-		if h.stream, err = s.streamOf(ctx, client, id); err != nil {
+		if h.stream, err = s.polledStreamOf(ctx, client, id); err != nil {
 			return h, err
 		}
 		h.vouch = s.vouching.Vouch(ctx) == nil

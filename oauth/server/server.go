@@ -62,6 +62,7 @@ type Server struct {
 	vouching   *vouch.Voucher
 	teller     *teller
 	outbox     *outbox
+	pusher     *pusher
 	sets       sets
 	polls      *limits        // what clients poll
 	setTrouble rate.Sometimes // log lines about SETs that receivers do not take
@@ -123,6 +124,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		return nil, err
 	}
 	s.teller, s.askers, s.outbox = newTeller(s, c.Backchannel), newAskers(s), newOutbox(s)
+	s.pusher = newPusher(s, s.teller.http)
 	s.handler, s.private = s.routes(), s.privateRoutes()
 	return s, nil
 }
@@ -191,6 +193,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var beside sync.WaitGroup
 	beside.Go(func() { s.teller.run(ctx) })
 	beside.Go(func() { s.outbox.run(ctx) })
+	beside.Go(func() { s.pusher.run(ctx) })
 	beside.Go(func() { s.outbox.recheck(ctx) })
 	for _, a := range s.askers {
 		beside.Go(func() { a.run(ctx) })

@@ -42,7 +42,7 @@ func TestTransmitterMetadata(t *testing.T) {
 			h := setup(t, c.o)
 			m := h.get(ssfPath, "")
 			want := map[string]any{
-				"spec_version": "1_0", "issuer": h.issuer, "jwks_uri": h.issuer + "/oauth2/jwks", "delivery_methods_supported": []any{"urn:ietf:rfc:8936"},
+				"spec_version": "1_0", "issuer": h.issuer, "jwks_uri": h.issuer + "/oauth2/jwks", "delivery_methods_supported": []any{"urn:ietf:rfc:8936", "urn:ietf:rfc:8935"},
 				"configuration_endpoint": h.issuer + "/ssf/streams", "status_endpoint": h.issuer + "/ssf/status", "verification_endpoint": h.issuer + "/ssf/verify",
 				"add_subject_endpoint": h.issuer + "/ssf/subjects/add", "remove_subject_endpoint": h.issuer + "/ssf/subjects/remove", "default_subjects": "ALL",
 				"authorization_schemes":                       []any{map[string]any{"spec_urn": "urn:ietf:rfc:6749"}},

@@ -38,6 +38,7 @@ var (
 		Description: fmt.Sprintf("Between two verifications of a stream must lie %d seconds (SSF section 8.1.4.2).", ssf.MinVerification)}
 	errSubject = &wireError{Status: http.StatusForbidden, Code: "invalid_request",
 		Description: "subject: a stream tells of every subject. One that it left out would go on in the app after its end."}
+	errOperators   = &wireError{Status: http.StatusForbidden, Code: "invalid_request", Description: "stream_id: is pushed to an endpoint that an operator registered, and is theirs to change."}
 	errStreamScope = &wireError{Status: http.StatusForbidden, Code: "insufficient_scope", Lacks: ssf.Scope, Description: "The access token must be the client's own and have the scope " + ssf.Scope + "."}
 )
 
@@ -171,12 +172,15 @@ func (s *Server) streams() map[string]streamHandler {
 	}
 }
 
-// describeStream is what the wire says of a stream.
-func (s *Server) describeStream(n store.Stream) ssf.Stream {
+// describeStream is what the wire says of a stream. uri is where it is pushed, if it is.
+func (s *Server) describeStream(n store.Stream, uri string) ssf.Stream {
 	out := ssf.Stream{
 		ID: n.ID, Issuer: s.issuer, Audience: n.Client, Supported: ssf.Events(), Requested: n.Events, Delivered: []string{},
 		Delivery:        ssf.Delivery{Method: ssf.DeliveryPoll, URL: s.issuer + pollPath + n.ID},
 		MinVerification: ssf.MinVerification, Inactivity: int(streamLease / time.Second), Description: n.Description,
+	}
+	if n.Push {
+		out.Delivery, out.Inactivity = ssf.Delivery{Method: ssf.DeliveryPush, URL: uri}, 0
 	}
 	for _, event := range ssf.Events() {
 		if slices.Contains(n.Events, event) {
@@ -195,18 +199,33 @@ func (s *Server) streamOf(ctx context.Context, client, id string) (store.Stream,
 	return n, err
 }
 
-func (s *Server) leased(n store.Stream) bool { return s.clock().Before(n.Polled.Add(streamLease)) }
+// polledStreamOf is streamOf for what is done only to a stream that the client opened.
+func (s *Server) polledStreamOf(ctx context.Context, client, id string) (store.Stream, error) {
+	n, err := s.streamOf(ctx, client, id)
+	if err == nil && n.Push {
+		err = errOperators
+	}
+	return n, err
+}
+
+func (s *Server) leased(n store.Stream) bool {
+	return n.Push || s.clock().Before(n.Polled.Add(streamLease))
+}
 
 func (s *Server) getStreams(ctx context.Context, c streamCall) (int, any, error) {
+	client, err := s.store.Client(ctx, c.client)
+	if err != nil {
+		return 0, nil, gone(err)
+	}
 	if c.query.Has("stream_id") {
 		n, err := s.streamOf(ctx, c.client, c.query.Get("stream_id"))
-		return http.StatusOK, s.describeStream(n), err
+		return http.StatusOK, s.describeStream(n, client.Settings.PushURI), err
 	}
 	all, err := s.store.Streams(ctx, c.client)
 	out := []ssf.Stream{}
 	for _, n := range all {
 		if s.leased(n) {
-			out = append(out, s.describeStream(n))
+			out = append(out, s.describeStream(n, client.Settings.PushURI))
 		}
 	}
 	return http.StatusOK, out, err
@@ -227,7 +246,7 @@ func (s *Server) openStream(ctx context.Context, c streamCall) (int, any, error)
 	case errors.Is(err, store.ErrNotFound): // the client was removed just now
 		return 0, nil, errClient
 	}
-	return http.StatusCreated, s.describeStream(n), err
+	return http.StatusCreated, s.describeStream(n, ""), err
 }
 
 // ask writes into n what r asks for.
@@ -247,7 +266,7 @@ func (s *Server) changeStream(replace bool) streamHandler {
 		if err != nil {
 			return 0, nil, err
 		}
-		n, err := s.streamOf(ctx, c.client, r.ID)
+		n, err := s.polledStreamOf(ctx, c.client, r.ID)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -259,7 +278,7 @@ func (s *Server) changeStream(replace bool) streamHandler {
 		// Ends that were not asked for were not heard, so the next answer tells them all.
 		fresh := !told && ssf.Delivers(n.Events, ssf.EventSessionRevoked)
 		err = s.store.ChangeStream(ctx, n, fresh)
-		return http.StatusOK, s.describeStream(n), gone(err)
+		return http.StatusOK, s.describeStream(n, ""), gone(err)
 	}
 }
 
@@ -272,7 +291,7 @@ func gone(err error) error {
 }
 
 func (s *Server) closeStream(ctx context.Context, c streamCall) (int, any, error) {
-	n, err := s.streamOf(ctx, c.client, c.query.Get("stream_id"))
+	n, err := s.polledStreamOf(ctx, c.client, c.query.Get("stream_id"))
 	if err == nil {
 		err = gone(s.store.CloseStream(ctx, n.ID, impersonation.Write{Now: s.clock()}))
 	}

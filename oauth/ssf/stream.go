@@ -23,7 +23,8 @@ const MinVerification = 5
 // Events are those that a receiver may ask for (events_supported).
 func Events() []string { return []string{EventSessionRevoked} }
 
-// Metadata is the transmitter configuration (SSF §7.1). A stream tells of every subject: what it left out would go on.
+// Metadata is the transmitter configuration (SSF §7.1). A stream tells of every subject: what it left out would go on. A receiver opens
+// streams by poll alone; the endpoint of one that is pushed is registered by an operator, or a stolen token could choose it.
 type Metadata struct {
 	SpecVersion           string   `json:"spec_version"`
 	Issuer                string   `json:"issuer"`
@@ -48,7 +49,7 @@ type Scheme struct {
 // MetadataOf gives the document of issuer, an absolute URL without a trailing slash, whose SETs are signed by algorithm.
 func MetadataOf(issuer, algorithm string) Metadata {
 	return Metadata{
-		SpecVersion: "1_0", Issuer: issuer, JWKSURI: issuer + "/oauth2/jwks", DeliveryMethods: []string{DeliveryPoll},
+		SpecVersion: "1_0", Issuer: issuer, JWKSURI: issuer + "/oauth2/jwks", DeliveryMethods: []string{DeliveryPoll, DeliveryPush},
 		ConfigurationEndpoint: issuer + "/ssf/streams", StatusEndpoint: issuer + "/ssf/status",
 		AddSubjectEndpoint: issuer + "/ssf/subjects/add", RemoveSubjectEndpoint: issuer + "/ssf/subjects/remove",
 		VerificationEndpoint: issuer + "/ssf/verify", AuthorizationSchemes: []Scheme{{"urn:ietf:rfc:6749"}},
