@@ -15,7 +15,7 @@ import (
 // root is the tree of commands.
 func (a *app) root() *cobra.Command {
 	root := a.group("understudy", "Let an administrator see an application as a user sees it, and record who, whom and why",
-		a.demoCmd(), a.serveCmd(), a.migrateCmd(), a.clientCmd(), a.userCmd(), a.scimCmd(), a.sessionCmd(), a.grantCmd(), a.keysCmd(), a.auditCmd(), a.storeCmd(), a.configCmd(), a.versionCmd(), configurationHelp())
+		a.demoCmd(), a.serveCmd(), a.migrateCmd(), a.clientCmd(), a.userCmd(), a.scimCmd(), a.sessionCmd(), a.streamCmd(), a.grantCmd(), a.keysCmd(), a.auditCmd(), a.storeCmd(), a.configCmd(), a.versionCmd(), configurationHelp())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetOut(a.stdout)

@@ -50,6 +50,7 @@ const (
 	KindClientAdd     Kind = "client.add"
 	KindClientChange  Kind = "client.change"
 	KindClientRemove  Kind = "client.remove"
+	KindStreamRemove  Kind = "stream.remove"
 	KindConsentAdd    Kind = "consent.add"
 	KindConsentRemove Kind = "consent.remove"
 	KindKill          Kind = "kill.on"

@@ -7,7 +7,7 @@ func Kinds() []Kind {
 		KindSignIn, KindSignOut, KindTOTPEnrolled,
 		KindUserAdd, KindUserPassword, KindUserRole, KindUserDisable, KindUserEnable, KindUserChange, KindUserLink, KindUserUnlink, KindUserDelete,
 		KindGroupAdd, KindGroupChange, KindGroupRemove, KindSourceAdd, KindSourceChange, KindSourceRemove, KindSourceRefused, KindSourceFolded,
-		KindClientAdd, KindClientChange, KindClientRemove,
+		KindClientAdd, KindClientChange, KindClientRemove, KindStreamRemove,
 		KindConsentAdd, KindConsentRemove,
 		KindKill, KindLift, KindPolicy, KindKey, KindKeyRevoke, KindSearch,
 	}

@@ -178,6 +178,7 @@ var messages = map[string]string{
 	"kind.client.add":                   "App added",
 	"kind.client.change":                "App changed",
 	"kind.client.remove":                "App removed",
+	"kind.stream.remove":                "Stream of events removed",
 	"kind.consent.add":                  "Permission to act given",
 	"kind.consent.remove":               "Permission to act taken back",
 	"kind.kill.on":                      "Kill switch on",
