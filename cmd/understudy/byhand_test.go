@@ -31,6 +31,10 @@ func TestWireByHand(t *testing.T) {
 			`(?s)"active":true[^\n]*"sub":"john"[^\n]*"act":\{"iss":"http://localhost:PORT","sub":"usr_.*\{"active":false\}`,
 			`msg="ann@acme.test impersonated john@acme.test".* mode=read`, `msg="impersonation ended: revoked" actor=usr_\S+ subject=john`,
 		},
+		"stream": {
+			`(?s)"understudy_state":\{"epochs":\[\],"vouches":true\},"understudy_ended":\[\].*"sub_id":\{"format":"complex","session":\{"format":"opaque","id":"imp_`,
+			`"https://schemas.openid.net/secevent/caep/event-type/session-revoked":\{"initiating_entity":"system"`, `str_[a-z2-7]+ +app +poll +enabled`,
+		},
 		"agent": {
 			`(?s)"active":true[^\n]*"sub":"john"[^\n]*"scope":"app:read"[^\n]*"act":\{"iss":"http://localhost:PORT","sub":"client:agent","sub_profile":"ai_agent"\}.*\{"active":false\}`,
 		},

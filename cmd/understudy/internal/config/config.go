@@ -100,7 +100,7 @@ type Clients struct {
 
 // Backchannel is how clients are told that a session is over.
 type Backchannel struct {
-	AllowPrivate []string `yaml:"allow_private" doc:"networks (CIDR), not public, in which clients may have their back-channel logout URI"`
+	AllowPrivate []string `yaml:"allow_private" doc:"networks (CIDR), not public, in which clients may have their back-channel logout URI, or that of their events"`
 }
 
 // Log is how the server writes its log, on stderr.
