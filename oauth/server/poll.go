@@ -132,8 +132,7 @@ func (s *Server) hearOnce(ctx context.Context, h *heard, acked []int64, snapshot
 		n.Cursor.Fresh = snapshot // for when it is
 	case !snapshot:
 		var err error
-		ends := ssf.Delivers(n.Events, ssf.EventSessionRevoked)
-		if h.events, err = s.store.ToTell(ctx, *n, ends, ssf.MaxPending+1); err != nil {
+		if h.events, err = s.store.ToTell(ctx, *n, tellsEnds(*n), ssf.MaxPending+1); err != nil {
 			return err
 		}
 		n.Cursor = forward(n.Cursor, h.events)

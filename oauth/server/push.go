@@ -143,7 +143,7 @@ func (p *pusher) push(ctx context.Context, client string) (wait time.Duration, e
 	case n.Polled.After(now): // another server is at work with it
 		return n.Polled.Sub(now), nil
 	}
-	events, err := p.s.store.ToTell(ctx, n, ssf.Delivers(n.Events, ssf.EventSessionRevoked), pushAtOnce)
+	events, err := p.s.store.ToTell(ctx, n, tellsEnds(n), pushAtOnce)
 	if err != nil || len(events) == 0 && !n.Cursor.Fresh {
 		return 0, err
 	}

@@ -98,6 +98,11 @@ func TestStreamConfiguration(t *testing.T) {
 		if a := r.now(); len(a.Sets) > 0 || a.Ended != nil {
 			t.Errorf("an event that was not asked for: got %+v", a)
 		}
+		delete(want, "events_requested")
+		is("no events", r.call(http.MethodPatch, "/ssf/streams", `{"stream_id":"`+r.id+`","events_requested":[]}`), http.StatusOK)
+		if a := r.now(); len(a.Sets) > 0 || a.Ended != nil {
+			t.Errorf("with no events asked for: got %+v", a)
+		}
 		delete(want, "description")
 		want["events_requested"], want["events_delivered"] = []any{uriRevoked}, []any{uriRevoked}
 		is("replaced", r.call(http.MethodPut, "/ssf/streams", `{"stream_id":"`+r.id+`"}`), http.StatusOK)

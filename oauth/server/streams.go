@@ -175,19 +175,19 @@ func (s *Server) streams() map[string]streamHandler {
 // describeStream is what the wire says of a stream. uri is where it is pushed, if it is.
 func (s *Server) describeStream(n store.Stream, uri string) ssf.Stream {
 	out := ssf.Stream{
-		ID: n.ID, Issuer: s.issuer, Audience: n.Client, Supported: ssf.Events(), Requested: n.Events, Delivered: []string{},
+		ID: n.ID, Issuer: s.issuer, Audience: n.Client, Supported: ssf.Events(), Requested: n.Events, Delivered: ssf.Delivered(n.Events),
 		Delivery:        ssf.Delivery{Method: ssf.DeliveryPoll, URL: s.issuer + pollPath + n.ID},
 		MinVerification: ssf.MinVerification, Inactivity: int(streamLease / time.Second), Description: n.Description,
 	}
 	if n.Push {
 		out.Delivery, out.Inactivity = ssf.Delivery{Method: ssf.DeliveryPush, URL: uri}, 0
 	}
-	for _, event := range ssf.Events() {
-		if slices.Contains(n.Events, event) {
-			out.Delivered = append(out.Delivered, event)
-		}
-	}
 	return out
+}
+
+// tellsEnds reports whether the client asked to be told of ends.
+func tellsEnds(n store.Stream) bool {
+	return slices.Contains(ssf.Delivered(n.Events), ssf.EventSessionRevoked)
 }
 
 // streamOf finds a stream of client that is still leased.
@@ -237,6 +237,9 @@ func (s *Server) openStream(ctx context.Context, c streamCall) (int, any, error)
 		return 0, nil, err
 	}
 	now := s.clock()
+	if err := s.requests.spend(c.client, now); err != nil {
+		return 0, nil, err
+	}
 	n := store.Stream{ID: oauth.NewID("str"), Client: c.client, Status: string(ssf.Enabled), Events: ssf.Events(), Cursor: store.Cursor{Fresh: true}, Created: now, Polled: now}
 	ask(&n, r)
 	n, err = s.store.OpenStream(ctx, n, now.Add(-streamLease), ssf.MaxStreams)
@@ -270,14 +273,13 @@ func (s *Server) changeStream(replace bool) streamHandler {
 		if err != nil {
 			return 0, nil, err
 		}
-		told := ssf.Delivers(n.Events, ssf.EventSessionRevoked)
+		told := tellsEnds(n)
 		if replace {
 			n.Events, n.Description = ssf.Events(), ""
 		}
 		ask(&n, r)
 		// Ends that were not asked for were not heard, so the next answer tells them all.
-		fresh := !told && ssf.Delivers(n.Events, ssf.EventSessionRevoked)
-		err = s.store.ChangeStream(ctx, n, fresh)
+		err = s.store.ChangeStream(ctx, n, !told && tellsEnds(n))
 		return http.StatusOK, s.describeStream(n, ""), gone(err)
 	}
 }

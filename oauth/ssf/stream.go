@@ -143,7 +143,13 @@ func byPoll(raw json.RawMessage) error {
 	return nil
 }
 
-// Delivers reports whether a stream for which requested was asked, nil for everything, tells of event.
-func Delivers(requested []string, event string) bool {
-	return slices.Contains(Events(), event) && (requested == nil || slices.Contains(requested, event))
+// Delivered gives those of the events that were asked for which a stream tells of. Never nil.
+func Delivered(requested []string) []string {
+	out := []string{}
+	for _, event := range Events() {
+		if slices.Contains(requested, event) {
+			out = append(out, event)
+		}
+	}
+	return out
 }
