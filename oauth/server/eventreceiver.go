@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/internal/form"
@@ -24,6 +25,8 @@ type streamCall struct {
 	path   func(name string) string
 	query  url.Values
 	body   []byte
+	// mayWait lets the answer take longer than a request may take to arrive: when that time is up, net/http takes who waits for gone.
+	mayWait func()
 }
 
 // streamHandler answers a streamCall. A nil answer is an empty body.
@@ -78,6 +81,7 @@ func (s *Server) readReceiver(w http.ResponseWriter, r *http.Request) (c streamC
 		return c, shown, err
 	}
 	c.path = r.PathValue
+	c.mayWait = func() { http.NewResponseController(w).SetReadDeadline(time.Time{}) } // where it cannot be set, there is none
 	if r.Method == http.MethodPost || r.Method == http.MethodPatch || r.Method == http.MethodPut {
 		c.body, err = readJSON(w, r)
 	}

@@ -43,6 +43,7 @@ func (s *Server) poll(ctx context.Context, c streamCall) (int, any, error) {
 	if err := s.polls.spend(c.client, s.clock()); err != nil {
 		return 0, nil, err
 	}
+	c.mayWait()
 	timer := time.NewTimer(r.Wait)
 	defer timer.Stop()
 	waited := r.ReturnImmediately || r.MaxEvents == 0

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -212,6 +213,24 @@ func TestPollWaits(t *testing.T) {
 		stop()
 		soon("the server stops", out)
 	})
+}
+
+// TestPollOutlastsRequest: a server that gives requests little time to arrive lets a poll wait all the same.
+func TestPollOutlastsRequest(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	strict := httptest.NewUnstartedServer(h.handler)
+	strict.Config.ReadTimeout = time.Second
+	strict.Start()
+	t.Cleanup(strict.Close)
+	r := h.receive("app")
+	at := *h
+	at.url = strict.URL
+	there := *r
+	there.house = &at
+	if a := there.poll(`{"understudy_wait":3}`); len(a.Sets) > 0 || !*a.State.Vouches {
+		t.Errorf("got %+v; want an answer with nothing", a)
+	}
 }
 
 // TestStreamReplicas: a poll at another server is as good, and an acknowledgement there counts here.
