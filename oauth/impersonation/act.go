@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,7 +27,7 @@ const (
 type Action struct {
 	// ID is the app's own: 1 to 64 characters of A-Z a-z 0-9 - _. What is told before and after of one request has one ID.
 	ID string
-	// Session is the sid of a session of the app that tells it.
+	// Session is the sid of a session of the app that tells it, or of one whose token is for the API that does.
 	Session string
 	// Seq counts in the app, so that a gap shows: 0 to 2^53.
 	Seq int64
@@ -45,7 +46,9 @@ type Action struct {
 
 // ActRequest is a batch of actions of one app.
 type ActRequest struct {
-	Client    string // who tells: authenticated
+	Client string // who tells: authenticated
+	// Serves are the resources that Client is the server of: an API tells what is done with the tokens that are for it, whichever app they were given to.
+	Serves    []string
 	Actions   []Action
 	RequestID string
 }
@@ -93,8 +96,13 @@ func longOver(s Session, now time.Time) bool {
 	return now.After(s.Expires.Add(staleAction)) || !s.Ended.IsZero() && now.After(s.Ended.Add(staleAction))
 }
 
+// mayTell reports whether what is done in session is for r.Client to tell.
+func (r ActRequest) mayTell(session Session) bool {
+	return session.Client == r.Client || slices.Contains(r.Serves, session.Resource)
+}
+
 // told reads the sessions of a batch, all of them before anything is written, and all at once: a store may read together what is
-// asked for at the same time. Another client's session looks like none.
+// asked for at the same time. A session that is not for the client to tell of looks like none.
 func (s *Service) told(ctx context.Context, r ActRequest) (map[string]*Live, error) {
 	lives := make(map[string]*Live)
 	errs := make([]error, len(r.Actions)) // of the first action in each session
@@ -110,7 +118,7 @@ func (s *Service) told(ctx context.Context, r ActRequest) (map[string]*Live, err
 	reading.Wait()
 	for i, a := range r.Actions {
 		switch {
-		case errors.Is(errs[i], ErrNotFound), errs[i] == nil && lives[a.Session].Session.Client != r.Client:
+		case errors.Is(errs[i], ErrNotFound), errs[i] == nil && !r.mayTell(lives[a.Session].Session):
 			return nil, &ActionError{i, "sid", "no session of this client"}
 		case errs[i] != nil:
 			return nil, errs[i]
@@ -133,6 +141,9 @@ func (s *Service) actionEntry(r ActRequest, a Action, live *Live, active bool, n
 	e.Set("method", a.Method)
 	e.SetPersonal("route", a.Route) // a path can hold a name
 	e.Set("note", a.Note)
+	if r.Client != session.Client {
+		e.Set("server", r.Client)
+	}
 	if a.Status != 0 {
 		e.Set("status", strconv.Itoa(a.Status))
 	}

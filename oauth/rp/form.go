@@ -16,7 +16,9 @@ const (
 	// methodField is what some routers take for the method: a POST that passes for something else than what the guard reads and
 	// the trail says.
 	methodField = "_method"
-	peeked      = 64 << 10 // how much of a form is looked at
+	// tokenField is the other place of a token (RFC 6750 §2.2), from which nobody takes one here.
+	tokenField = "access_token"
+	peeked     = 64 << 10 // how much of a form is looked at
 )
 
 // peek is what the beginning of a form says to us.
@@ -24,6 +26,7 @@ type peek struct {
 	session  string // of sessionField, the first of them
 	named    bool   // there is one
 	override bool   // there is a methodField
+	token    bool   // there is a tokenField
 }
 
 // peekForm looks at the beginning of the form that an unsafe request brings, and leaves the body as it was. Of anything else it
@@ -53,6 +56,8 @@ func (f *peek) add(name string, value func() string) {
 	switch {
 	case strings.EqualFold(name, methodField):
 		f.override = true
+	case name == tokenField:
+		f.token = true
 	case name == sessionField && !f.named:
 		f.session, f.named = value(), true
 	}
@@ -86,9 +91,12 @@ func unescaped(s string) string {
 }
 
 // overrides reports whether a query has a methodField, however it is spelled.
-func overrides(query string) bool {
+func overrides(query string) bool { return query != "" && asks(query, methodField) }
+
+// asks reports whether a query has a parameter of this name, in any case.
+func asks(query, parameter string) bool {
 	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
-		if name, _, _ := strings.Cut(pair, "="); strings.EqualFold(unescaped(name), methodField) {
+		if name, _, _ := strings.Cut(pair, "="); strings.EqualFold(unescaped(name), parameter) {
 			return true
 		}
 	}

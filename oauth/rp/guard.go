@@ -81,15 +81,19 @@ func (g guard) allows(r *http.Request) bool {
 
 // Forbid refuses h while anybody is impersonated, with 403, and puts that on record: for what nobody may do in somebody
 // else's name, such as changing an e-mail address or a way to sign in, creating a key, deleting an account. Unlike a
-// list of paths it holds however the request got there. It needs App.Handler in front.
+// list of paths it holds however the request got there. It needs App.Handler or Bearer.Handler in front.
 func Forbid(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := visitFrom(r.Context())
-		if v == nil || v.session == nil {
+		if !Impersonating(r.Context()) {
 			h.ServeHTTP(w, r)
 			return
 		}
-		v.app.refuse(w, r, v, reasonForbidden)
+		switch v := r.Context().Value(ctxKey{}).(type) {
+		case *visit:
+			v.app.refuse(w, r, v, reasonForbidden)
+		case *call:
+			v.bearer.answer(w, v.bearer.refuse(r, v, reasonForbidden))
+		}
 	})
 }
 
@@ -134,11 +138,15 @@ const (
 
 // action describes r for the trail.
 func (a *App) action(r *http.Request, s *Session, phase Phase) Action {
+	return newAction(r, s, phase, a.now())
+}
+
+func newAction(r *http.Request, s *Session, phase Phase, now time.Time) Action {
 	route := path.Clean("/" + r.URL.EscapedPath())
 	if len(route) > maxRoute { // both ends: what it does is said last
 		route = route[:maxRoute/2-3] + "..." + route[len(route)-maxRoute/2:]
 	}
 	return Action{
-		ID: oauth.NewID("act"), Session: s.ID, Time: a.now().Truncate(time.Millisecond), Phase: phase, Method: r.Method[:min(len(r.Method), maxMethod)], Route: route,
+		ID: oauth.NewID("act"), Session: s.ID, Time: now.Truncate(time.Millisecond), Phase: phase, Method: r.Method[:min(len(r.Method), maxMethod)], Route: route,
 	}
 }

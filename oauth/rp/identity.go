@@ -66,13 +66,21 @@ type Session struct {
 	Token oauth.Secret
 }
 
+// behind gives who is behind a request, as App.Handler or Bearer.Handler found out: an impersonation, or a person, or neither.
+func behind(ctx context.Context) (*Session, *Person) {
+	switch v := ctx.Value(ctxKey{}).(type) {
+	case *visit:
+		return v.session, v.person
+	case *call:
+		return v.session, v.person
+	}
+	return nil, nil
+}
+
 // FromContext gives the impersonation that a request belongs to; nil and false if there is none.
 func FromContext(ctx context.Context) (*Session, bool) {
-	v := visitFrom(ctx)
-	if v == nil || v.session == nil {
-		return nil, false
-	}
-	return v.session, true
+	s, _ := behind(ctx)
+	return s, s != nil
 }
 
 // Impersonating reports whether a request is somebody acting as somebody else. Ask it before what should not happen
@@ -85,13 +93,11 @@ func Impersonating(ctx context.Context) bool {
 // Subject gives who a request looks like: under impersonation the user, otherwise who signed in. False if nobody did,
 // which outside of an impersonation is always so where Config.ActorToken is set: the app then knows for itself.
 func Subject(ctx context.Context) (Person, bool) {
-	switch v := visitFrom(ctx); {
-	case v == nil:
-		return Person{}, false
-	case v.session != nil:
-		return v.session.Subject, true
-	case v.person != nil:
-		return *v.person, true
+	switch s, p := behind(ctx); {
+	case s != nil:
+		return s.Subject, true
+	case p != nil:
+		return *p, true
 	}
 	return Person{}, false
 }

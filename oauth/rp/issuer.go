@@ -39,6 +39,7 @@ type endpoints struct {
 	Introspection string `json:"introspection_endpoint"`
 	Revocation    string `json:"revocation_endpoint"`
 	Userinfo      string `json:"userinfo_endpoint"`
+	Keys          string `json:"jwks_uri"`
 	Impersonation string `json:"understudy_impersonation_endpoint"`
 	Actions       string `json:"understudy_actions_endpoint"`
 }
@@ -99,7 +100,7 @@ func (e *endpoints) check(issuer string) error {
 	}
 	for name, raw := range map[string]string{
 		"authorization_endpoint": e.Authorization, "token_endpoint": e.Token, "introspection_endpoint": e.Introspection, "revocation_endpoint": e.Revocation,
-		"userinfo_endpoint": e.Userinfo, "understudy_impersonation_endpoint": e.Impersonation, "understudy_actions_endpoint": e.Actions,
+		"userinfo_endpoint": e.Userinfo, "jwks_uri": e.Keys, "understudy_impersonation_endpoint": e.Impersonation, "understudy_actions_endpoint": e.Actions,
 	} {
 		u, err := url.Parse(raw)
 		if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !oauth.Loopback(u.Hostname())) {

@@ -11,7 +11,7 @@ import (
 // anybody does, and an app is told to wait (429), so that it refuses what it may not record.
 const actionsPerMinute = 600
 
-// actions is POST /impersonation/actions: an app puts on record what an actor does there, and learns whether the sessions are alive.
+// actions is POST /impersonation/actions: an app, or an API that serves the resource of a session's token, puts on record what an actor does there, and learns whether the sessions are alive.
 // The app is fail closed: with any answer but 200 it must not run what it told as phase before.
 func (s *Server) actions(w http.ResponseWriter, r *http.Request) {
 	active, err := s.recordActions(w, r)
@@ -39,5 +39,5 @@ func (s *Server) recordActions(w http.ResponseWriter, r *http.Request) (map[stri
 			return nil, errBusy
 		}
 	}
-	return s.service.Act(r.Context(), impersonation.ActRequest{Client: c.ID, Actions: told, RequestID: requestID(r.Context())})
+	return s.service.Act(r.Context(), impersonation.ActRequest{Client: c.ID, Serves: c.Serves, Actions: told, RequestID: requestID(r.Context())})
 }
