@@ -40,6 +40,7 @@ type api struct {
 
 	mu      sync.Mutex
 	jwks    string
+	bend    [2]string       // in the metadata the first is the second
 	down    map[string]bool // paths that are not answered
 	over    map[string]bool // sessions
 	calls   map[string]int  // by path
@@ -150,9 +151,10 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/.well-known/openid-configuration":
 		at := func(name, path string) string { return fmt.Sprintf(`,"%s":"%s%s"`, name, a.issuer, path) }
-		fmt.Fprintf(w, `{"issuer":"%s"%s}`, a.issuer, at("authorization_endpoint", "/auth")+at("token_endpoint", "/token")+at("introspection_endpoint", "/introspect")+
+		metadata := fmt.Sprintf(`{"issuer":"%s"%s}`, a.issuer, at("authorization_endpoint", "/auth")+at("token_endpoint", "/token")+at("introspection_endpoint", "/introspect")+
 			at("revocation_endpoint", "/revoke")+at("userinfo_endpoint", "/userinfo")+at("jwks_uri", "/jwks")+
 			at("understudy_impersonation_endpoint", "/impersonate")+at("understudy_actions_endpoint", "/actions"))
+		io.WriteString(w, strings.Replace(metadata, a.bend[0], a.bend[1], 1))
 	case "/jwks":
 		io.WriteString(w, a.jwks)
 	case "/introspect":
