@@ -11,8 +11,8 @@ import (
 // anybody does, and an app is told to wait (429), so that it refuses what it may not record.
 const actionsPerMinute = 600
 
-// actions is POST /impersonation/actions: an app, or an API that serves the resource of a session's token, puts on record what an actor does there, and learns whether the sessions are alive.
-// The app is fail closed: with any answer but 200 it must not run what it told as phase before.
+// actions is POST /impersonation/actions: an app, or an API that serves the resource of a session's token, puts on record what an actor does
+// there, and learns whether the sessions are alive. It is fail closed: with any answer but 200 it must not run what it told as phase before.
 func (s *Server) actions(w http.ResponseWriter, r *http.Request) {
 	active, err := s.recordActions(w, r)
 	if err != nil {
@@ -39,5 +39,14 @@ func (s *Server) recordActions(w http.ResponseWriter, r *http.Request) (map[stri
 			return nil, errBusy
 		}
 	}
-	return s.service.Act(r.Context(), impersonation.ActRequest{Client: c.ID, Serves: c.Serves, Actions: told, RequestID: requestID(r.Context())})
+	return s.service.Act(r.Context(), impersonation.ActRequest{Client: c.ID, Serves: c.tellsOf(), Actions: told, RequestID: requestID(r.Context())})
+}
+
+// tellsOf gives the resources of which c tells what is done with their tokens. A relying app, which starts impersonations, tells of its own alone, also where it
+// serves what others use too: its neighbours' stories are not its to write.
+func (c *client) tellsOf() []string {
+	if c.Exchange {
+		return nil
+	}
+	return c.Serves
 }

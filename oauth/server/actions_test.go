@@ -237,6 +237,28 @@ func TestActionsRefusedByName(t *testing.T) {
 	wantSessions(t, r, fmt.Sprintf("%q:%s", s.sid, `{"active":true}`))
 }
 
+// TestActionsOfAPIs: an API that starts nothing itself tells what is done with the tokens that are for it, whichever app they were given to, and of no others;
+// the trail says who told.
+func TestActionsOfAPIs(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	h.addClientAs("orders", func(c *store.Client) {
+		c.Exchange, c.Resources, c.Scopes, c.Serves = false, nil, nil, []string{resource}
+	})
+	h.addClientAs("mail", func(c *store.Client) { c.Exchange, c.Resources, c.Scopes, c.Serves = false, nil, nil, []string{api1} })
+	s := h.start("ann", "app", "john", "read")
+	wantSessions(t, h.act("orders", batch(h.action(s.sid))), fmt.Sprintf("%q:%s", s.sid, `{"active":true}`))
+	if e := h.actionsOf(s.sid); len(e) != 1 || e[0].Client != "app" || e[0].Fields["server"] != "orders" {
+		t.Errorf("on record: %+v", e)
+	}
+	if r := h.act("mail", batch(h.action(s.sid))); r.status != http.StatusBadRequest || r.str("error_description") != "actions[0].sid: no session of this client" {
+		t.Errorf("of another resource: %d %s", r.status, r.body)
+	}
+	if e := h.actionsOf(s.sid); len(e) != 1 {
+		t.Errorf("%d on record, want 1", len(e))
+	}
+}
+
 // TestActionsNeedTheirClient: only a confidential client by HTTP Basic, by POST, with JSON of limited length.
 func TestActionsNeedTheirClient(t *testing.T) { onBoth(t, testActionsNeedTheirClient) }
 
