@@ -201,7 +201,7 @@ type call struct {
 	bearer *Bearer
 	*access
 	scheme string // that the token came with
-	did    Action // what was recorded of it before it ran; zero for a safe one
+	did    string // the ID of what was recorded of it before it ran; "" for a safe one
 }
 
 // Value gives itself to this package.
@@ -260,11 +260,11 @@ func (b *Bearer) read(ctx context.Context, token string) (*access, *BearerError)
 	if len(token) > tokens.MaxLength {
 		return nil, errToken
 	}
-	ring, err := b.keys.get(ctx)
+	now := b.now()
+	ring, err := b.keys.get(ctx, now)
 	if err != nil {
 		return nil, b.unavailable(ctx, "reading the issuer's keys failed", err)
 	}
-	now := b.now()
 	says := ring.seen.find(token)
 	if says == nil {
 		if says, err = b.verify(ctx, ring, token, now); err != nil {
@@ -320,8 +320,9 @@ func (b *Bearer) goesOn(r *http.Request, c *call) *BearerError {
 	var alive bool
 	var err error
 	if changes(r) {
-		c.did = newAction(r, c.session, PhaseBefore, b.now())
-		alive, err = b.put(c, c.did)
+		act := newAction(r, c.session, PhaseBefore, b.now())
+		c.did = act.ID
+		alive, err = b.put(c, act)
 	} else {
 		alive, err = b.live.Alive(c, c.session.ID, c.session.Token)
 	}
@@ -346,8 +347,8 @@ func (b *Bearer) put(ctx context.Context, act Action) (alive bool, err error) {
 // refuse puts a refusal under impersonation on record. One that cannot be recorded stays a refusal.
 func (b *Bearer) refuse(r *http.Request, c *call, reason string) *BearerError {
 	act := newAction(r, c.session, PhaseAfter, b.now())
-	if c.did.ID != "" {
-		act.ID = c.did.ID
+	if c.did != "" {
+		act.ID = c.did
 	}
 	act.Status, act.Note = http.StatusForbidden, reason
 	alive, err := b.put(c, act)

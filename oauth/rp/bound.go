@@ -121,7 +121,7 @@ func (b *Bearer) NewContext(ctx context.Context, s *Session, job string) (contex
 	if err != nil {
 		return nil, err
 	}
-	return &call{Context: ctx, bearer: b, access: &access{session: s, Access: Access{Expires: s.Expires}}, did: did}, nil
+	return &call{Context: ctx, bearer: b, access: &access{session: s, Access: Access{Expires: s.Expires}}, did: did.ID}, nil
 }
 
 // begin puts a job on record, as begun or as refused.

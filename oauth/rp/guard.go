@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +55,7 @@ func (g guard) refuses(r *http.Request, f peek, mode oauth.Mode) string {
 	if f.override || overrides(r.URL.RawQuery) {
 		return reasonForbidden
 	}
-	if r.Header.Get("Service-Worker") == "script" { // it would outlive the session, and could swallow Stop
+	if slices.Contains(r.Header["Service-Worker"], "script") { // it would outlive the session, and could swallow Stop
 		return reasonForbidden
 	}
 	if mode == oauth.ModeWrite {
@@ -67,7 +68,7 @@ func (g guard) refuses(r *http.Request, f peek, mode oauth.Mode) string {
 }
 
 // changes tells what may change something: by its method, or since a WebSocket's handshake is a GET and what follows is not.
-func changes(r *http.Request) bool { return !safe(r.Method) || r.Header.Get("Upgrade") != "" }
+func changes(r *http.Request) bool { return !safe(r.Method) || len(r.Header["Upgrade"]) > 0 }
 
 // allows takes only the one spelling that the pattern has.
 func (g guard) allows(r *http.Request) bool {

@@ -49,8 +49,7 @@ type keyring struct {
 }
 
 // get gives the keys, and fetches them where none serve.
-func (k *keys) get(ctx context.Context) (*keyring, error) {
-	now := k.now()
+func (k *keys) get(ctx context.Context, now time.Time) (*keyring, error) {
 	if ring := k.current.Load(); ring != nil && now.Before(ring.fresh) {
 		return ring, nil
 	}
