@@ -112,3 +112,37 @@ func TestReadme(t *testing.T) {
 		}
 	}
 }
+
+// An API that gets the tokens of apps, in front of its handlers.
+func ExampleNewBearer() {
+	ctx, mux, secret := context.Background(), http.NewServeMux(), oauth.Secret(os.Getenv("CLIENT_SECRET"))
+	orders, deleteOrder := http.NotFoundHandler(), http.NotFoundHandler()
+
+	// registered by: understudy client add --id orders --name Orders --serves https://orders.example
+	api, err := rp.NewBearer(ctx, rp.BearerConfig{Issuer: "https://login.example", Audience: "https://orders.example", ClientID: "orders", ClientSecret: secret})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux.Handle("GET /orders", rp.RequireScope(orders, "orders:read"))
+	mux.Handle("DELETE /orders/{id}", rp.Forbid(rp.RequireScope(deleteOrder, "orders:write")))
+	http.ListenAndServe(":3000", api.Handler(mux))
+}
+
+// A stream of events, which ends at once with the impersonation that it was opened in.
+func ExampleBound() {
+	var events chan string
+	http.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := rp.Bound(r.Context())
+		defer cancel()
+		w.Header().Set("Content-Type", "text/event-stream")
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case e := <-events:
+				fmt.Fprintf(w, "data: %s\n\n", e)
+				http.NewResponseController(w).Flush()
+			}
+		}
+	})
+}
