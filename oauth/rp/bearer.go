@@ -148,7 +148,7 @@ func (b *Bearer) Handler(next http.Handler) http.Handler {
 		if len(proofs) > 0 && b.proofs != nil && b.cfg.DPoPNonce { // who goes on never sees its nonce run out (RFC 9449 §8.2)
 			w.Header().Set("DPoP-Nonce", b.proofs.nonce(0))
 		}
-		c, refusal := b.request(r, proofs)
+		c, refusal := b.admit(r.Context(), r, r.Header["Authorization"], proofs)
 		if refusal != nil {
 			b.answer(w, refusal)
 			return
@@ -159,15 +159,6 @@ func (b *Bearer) Handler(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r.WithContext(c))
 	})
-}
-
-// request admits an HTTP request.
-func (b *Bearer) request(r *http.Request, proofs []string) (*call, *BearerError) {
-	f := peekForm(r)
-	if f.token || r.URL.RawQuery != "" && asks(r.URL.RawQuery, tokenField) {
-		return nil, errTokenBeside
-	}
-	return b.admit(r.Context(), r, f, r.Header["Authorization"], proofs)
 }
 
 // Authenticate is Handler for what is no HTTP request in Go's sense, such as a call by gRPC. authorization and dpop are the values of these fields, "" for
@@ -181,7 +172,7 @@ func (b *Bearer) Authenticate(ctx context.Context, authorization, dpop, method, 
 		return nil, errNoCall
 	}
 	r := &http.Request{Method: method, URL: u, Header: http.Header{}}
-	c, refusal := b.admit(ctx, r, peek{}, given(authorization), given(dpop))
+	c, refusal := b.admit(ctx, r, given(authorization), given(dpop))
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -212,8 +203,8 @@ func (c *call) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// admit is every check, the cheap ones first, and that of the issuer last.
-func (b *Bearer) admit(ctx context.Context, r *http.Request, f peek, authorization, proofs []string) (*call, *BearerError) {
+// admit is every check, the cheap ones first, and that of the issuer last. Of a stranger's body nothing is read.
+func (b *Bearer) admit(ctx context.Context, r *http.Request, authorization, proofs []string) (*call, *BearerError) {
 	scheme, token, refusal := presented(authorization)
 	if refusal != nil {
 		return nil, refusal
@@ -221,6 +212,10 @@ func (b *Bearer) admit(ctx context.Context, r *http.Request, f peek, authorizati
 	says, refusal := b.read(ctx, token)
 	if refusal != nil {
 		return nil, refusal.with(scheme)
+	}
+	f := peekForm(r)
+	if f.token || r.URL.RawQuery != "" && asks(r.URL.RawQuery, tokenField) {
+		return nil, errTokenBeside
 	}
 	c := &call{Context: ctx, bearer: b, access: says, scheme: scheme}
 	if refusal := b.prove(c, r, token, proofs); refusal != nil {

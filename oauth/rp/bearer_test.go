@@ -2,6 +2,7 @@ package rp_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -124,8 +125,7 @@ func TestTokenInOnePlace(t *testing.T) {
 		"two headers":           a.request("GET", "/me", john, "Authorization", "Bearer "+john),
 		"two schemes":           a.request("GET", "/me", john, "Authorization", "DPoP "+john),
 		"header and query":      a.request("GET", "/me?access_token="+john, a.acting()),
-		"query alone":           a.request("GET", "/me?access_token="+john, ""),
-		"query, escaped":        a.request("GET", "/me?a=b&%61ccess_token="+john, ""),
+		"query, escaped":        a.request("GET", "/me?a=b&%61ccess_token="+john, john),
 		"header and form":       form("application/x-www-form-urlencoded", "a=b&access_token="+john),
 		"header and multipart":  form("multipart/form-data; boundary=b", multipart+john+"\r\n--b--"),
 		"header and empty form": form("application/x-www-form-urlencoded", "access_token"),
@@ -135,7 +135,20 @@ func TestTokenInOnePlace(t *testing.T) {
 	for what, authorization := range map[string]string{"none": "", "of another scheme": "Basic YTpi", "a cookie's": "Token " + john} {
 		a.no(what, a.get("/me", authorization), http.StatusUnauthorized, "")
 	}
-	a.no("no token on a form", a.do(httptest.NewRequest(http.MethodPost, "/me", strings.NewReader("a=b"))), http.StatusUnauthorized, "")
+	a.no("the query alone", a.get("/me?access_token="+john, ""), http.StatusUnauthorized, "")
+	for what, authorization := range map[string]string{"": "", "invalid_token": "Bearer x"} { // of a stranger's body nothing is read
+		r := form("application/x-www-form-urlencoded", "")
+		r.Header.Set("Authorization", authorization)
+		body := strings.NewReader("access_token=x")
+		r.Body = io.NopCloser(body)
+		if authorization == "" {
+			r.Header.Del("Authorization")
+		}
+		a.no("a stranger's form", a.do(r), http.StatusUnauthorized, what)
+		if body.Len() != int(body.Size()) {
+			t.Error("a stranger's form was read")
+		}
+	}
 	for what, authorization := range map[string]string{"no value": "Bearer ", "a space more": "Bearer  " + john, "a comma": "Bearer " + john + ", Bearer " + john, "quoted": `Bearer "` + john + `"`} {
 		a.no(what, a.get("/me", authorization), http.StatusUnauthorized, "invalid_token")
 	}

@@ -1,12 +1,15 @@
 package rp_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/understudy-id/understudy/oauth/rp"
 )
 
 // set of keys, each with its kid.
@@ -139,6 +142,27 @@ func TestKeysOnce(t *testing.T) {
 	if n := a.asked("/jwks"); n != 1 {
 		t.Errorf("the keys were asked for %d times, want once", n)
 	}
+}
+
+// TestKeysHang: an issuer that never answers keeps nobody longer than they wait, and no fetch for longer than five seconds.
+func TestKeysHang(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, func(c *rp.BearerConfig) { c.Client = &http.Client{Transport: hanging{}} })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	a.no("who waits 20 ms", a.do(a.request("GET", "/me", a.token()).WithContext(ctx)), http.StatusServiceUnavailable, "unavailable")
+	a.no("who waits", a.get("/me", a.token()), http.StatusServiceUnavailable, "unavailable")
+	if logs := a.logs.String(); !strings.Contains(logs, "understudy's keys could not be read") {
+		t.Errorf("the fetch goes on: %s", logs)
+	}
+}
+
+// hanging answers when nobody waits any more.
+type hanging struct{}
+
+func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
 }
 
 // TestOtherMetadata: an issuer that calls itself otherwise, or has its keys fetched in the clear, has no keys here.
