@@ -74,12 +74,6 @@ func AccessFromContext(ctx context.Context) (*Access, bool) {
 	return &c.access.Access, true
 }
 
-// HasScope reports whether the token of a request has all of scope. Without a token it has none.
-func HasScope(ctx context.Context, scope ...string) bool {
-	c := callFrom(ctx)
-	return c != nil && c.has(scope)
-}
-
 func (a *access) has(scope []string) bool {
 	return !slices.ContainsFunc(scope, func(s string) bool { return !slices.Contains(a.Scope, s) })
 }

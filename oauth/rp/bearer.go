@@ -165,7 +165,7 @@ func (b *Bearer) Handler(next http.Handler) http.Handler {
 // none. method and target are what was called: "POST" and "/pkg.Service/Call" at gRPC. target is the path below BearerConfig.URL, escaped, without query.
 // The guard judges by both, and both go on record. What is no GET, HEAD or OPTIONS counts as what could change something.
 //
-// The context is ctx for Subject, Actor, Impersonating, AccessFromContext, HasScope and Bound. The error is a *BearerError.
+// The context is ctx for Subject, Actor, Impersonating, AccessFromContext and Bound. The error is a *BearerError.
 func (b *Bearer) Authenticate(ctx context.Context, authorization, dpop, method, target string) (context.Context, error) {
 	u, err := url.Parse(target)
 	if err != nil || method == "" || u.Path == "" || u.Path[0] != '/' || u.Host != "" {

@@ -46,7 +46,10 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// TestExportedNames keeps the door small: at most 45 names, methods and those of interfaces among them.
+// mostNames are 40 for an app, and 20 more for an API.
+const mostNames = 60
+
+// TestExportedNames keeps the doors small: all names count, methods and those of interfaces among them.
 func TestExportedNames(t *testing.T) {
 	t.Parallel()
 	names, err := filepath.Glob("*.go")
@@ -92,8 +95,8 @@ func TestExportedNames(t *testing.T) {
 			}
 		}
 	}
-	if n < 20 || n > 45 {
-		t.Errorf("%d exported names, want at most 45", n)
+	if n < 20 || n > mostNames {
+		t.Errorf("%d exported names, want at most %d", n, mostNames)
 	}
 }
 
