@@ -178,6 +178,13 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func (a *api) must(err error) {
+	a.t.Helper()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+}
+
 // set changes what the issuer answers.
 func (a *api) set(change func()) {
 	a.mu.Lock()

@@ -46,6 +46,26 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// TestBearerAllocations holds what a request with a token that is known may cost an API.
+func TestBearerAllocations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector, with which -short runs, empties pools at random")
+	}
+	a := newAPI(t, func(c *rp.BearerConfig) { c.Recorder, c.Liveness = yes{}, yes{} })
+	bare, err := rp.NewBearer(t.Context(), a.config)
+	a.must(err)
+	handler := bare.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for what, c := range map[string]struct {
+		token string
+		most  float64
+	}{"own": {a.token(), 4}, "impersonating": {a.acting(), 12}} {
+		r, w := a.request(http.MethodGet, "/me", c.token), &discard{http.Header{}}
+		if got := testing.AllocsPerRun(200, func() { handler.ServeHTTP(w, r) }); got > c.most {
+			t.Errorf("%s: %v allocations, want at most %v", what, got, c.most)
+		}
+	}
+}
+
 // mostNames are 40 for an app, and 20 more for an API.
 const mostNames = 60
 
