@@ -194,10 +194,20 @@ func TestProofNonce(t *testing.T) {
 	}
 	a.clock.advance(4 * time.Minute)
 	a.no("an old one", h.send("GET", "/me", h.proof("GET", url, "nonce", nonce)), http.StatusUnauthorized, "use_dpop_nonce")
-	stranger := newAPI(t, func(c *rp.BearerConfig) { c.DPoPNonce, c.ClientSecret = true, "another" })
-	s := stranger.holder()
-	nonce = h.send("GET", "/me", h.proof("GET", url)).header.Get("DPoP-Nonce")
-	stranger.no("another API's", s.send("GET", "/me", s.proof("GET", url, "nonce", nonce)), http.StatusUnauthorized, "use_dpop_nonce")
+	for what, bend := range map[string]func(*rp.BearerConfig){
+		"of another secret": func(c *rp.BearerConfig) { c.ClientSecret = "another" }, "of another client": func(c *rp.BearerConfig) { c.ClientID = "another" },
+	} {
+		c := a.config
+		bend(&c)
+		other, err := rp.NewBearer(t.Context(), c)
+		a.must(err)
+		nonce := h.send("GET", "/me", h.proof("GET", url)).header.Get("DPoP-Nonce")
+		var refusal *rp.BearerError
+		_, err = other.Authenticate(t.Context(), "DPoP "+h.token, h.proof("GET", url, "nonce", nonce), "GET", "/me")
+		if !errors.As(err, &refusal) || refusal.Code != "use_dpop_nonce" {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
 }
 
 // TestSharedOnce: several processes share what remembers proofs, and where it cannot tell nobody is served.
