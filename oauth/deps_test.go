@@ -66,7 +66,7 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/internal/load", "oauth oauth/directory oauth/impersonation oauth/internal/chaos oauth/policy oauth/server oauth/store oauth/store/postgres " +
 		"oauth/store/postgrestest oauth/store/sqlite", "github.com/jackc/pgx/v5"},
 
-	{"oauth/rp", "oauth oauth/tokens oauth/internal/seal", ""}, // one strict reader of JWTs, not two: it costs go-jose, and no network
+	{"oauth/rp", "oauth oauth/ssf oauth/tokens oauth/internal/seal", ""}, // one strict reader of JWTs, not two: it costs go-jose, and no network
 	{"conformance", "", ""},
 	{"cmd/understudy", "all", "github.com/spf13 go.yaml.in/yaml/v3 golang.org/x/sys"},
 	{"cmd/understudy/internal/config", "all", "go.yaml.in/yaml/v3"},

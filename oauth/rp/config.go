@@ -74,8 +74,11 @@ type Config struct {
 	// Zero: 15 minutes. At most 24 hours.
 	SignInLifetime time.Duration
 
-	// Liveness tells whether a session goes on. Nil: introspection (RFC 7662), believed for 5 seconds.
+	// Liveness tells whether a session goes on. Nil: introspection (RFC 7662), once for each session while the issuer's events are heard
+	// (OpenID Shared Signals Framework), and believed for 5 seconds while they are not.
 	Liveness Liveness
+	// NoStream leaves the issuer's events alone: each process that impersonates otherwise polls for them once a second.
+	NoStream bool
 	// Recorder puts actions on record. Nil: the issuer's own trail.
 	Recorder Recorder
 

@@ -112,19 +112,24 @@ func (e *endpoints) check(issuer string) error {
 
 // do sends req and decodes a 200 into out; nil decodes nothing.
 func (i *issuer) do(req *http.Request, out any) error {
+	return i.ask(req, http.StatusOK, maxAnswer, out)
+}
+
+// ask is do for an answer with another status, and of another size.
+func (i *issuer) ask(req *http.Request, status, most int, out any) error {
 	req.Header.Set("Accept", "application/json")
 	resp, err := i.client.Do(req)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
 	switch {
 	case err != nil:
 		return err
-	case len(body) > maxAnswer:
+	case len(body) > most:
 		return errors.New("the issuer's answer is too long")
-	case resp.StatusCode != http.StatusOK:
+	case resp.StatusCode != status:
 		e := &issuerError{Status: resp.StatusCode}
 		if json.Unmarshal(body, e) != nil {
 			e.Code, e.Description = "", ""
@@ -236,18 +241,20 @@ func (i *issuer) revoke(ctx context.Context, token oauth.Secret) error {
 	return i.post(ctx, e.Revocation, url.Values{"token": {string(token)}}, nil)
 }
 
-// introspect asks whether the impersonation token of session sid is active (RFC 7662). An answer about another session counts as no.
-func (i *issuer) introspect(ctx context.Context, sid string, token oauth.Secret) (bool, error) {
+// introspect asks whether the impersonation token of session sid is active (RFC 7662). An answer about another session counts as no. own tells that
+// the session was started by the client that we are.
+func (i *issuer) introspect(ctx context.Context, sid string, token oauth.Secret) (alive, own bool, err error) {
 	e, err := i.discover(ctx)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	var answer struct {
 		Active  bool   `json:"active"`
 		Session string `json:"sid"`
+		Client  string `json:"client_id"`
 	}
 	err = i.post(ctx, e.Introspection, url.Values{"token": {string(token)}}, &answer)
-	return err == nil && answer.Active && answer.Session == sid, err
+	return err == nil && answer.Active && answer.Session == sid, answer.Client == i.id, err
 }
 
 // userinfo describes whose token it is (OpenID Connect Core §5.3).

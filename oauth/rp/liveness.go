@@ -1,59 +1,104 @@
 package rp
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/ssf"
 )
 
 const (
-	// believed is how long an answer of the issuer counts: how late a kill may reach a safe request.
+	// believed is how long an answer of the issuer counts where nobody tells what ends: how late a kill may reach a safe request.
 	believed = 5 * time.Second
+	// resight is the same while a stream vouches. It is not needed to hear of an end; but a session that nobody asks about for ten
+	// minutes has ended for idleness.
+	resight = 4 * time.Minute
 	// maxBelieved bounds the memory: beyond it answers are asked for anew rather than kept.
 	maxBelieved = 10_000
+	// longest is for how long the end of a session can matter: the longest that one can last, and room for clocks that differ.
+	longest = time.Hour + 5*time.Minute
+	// maxEnded is how many ends are remembered: two of the largest snapshots.
+	maxEnded = 100_000
+	// sweepEvery is how often what no longer matters is forgotten.
+	sweepEvery = time.Minute
 )
 
-// introspected is Liveness by introspection (RFC 7662). It remembers only good news, by sid and token both: a bad answer
-// kept for 5 seconds would let whoever guesses a sid switch somebody off.
+// introspected is Liveness by introspection (RFC 7662), and by events where a stream tells them: while that vouches, one look at a
+// session serves until its end is told. Of answers it remembers only good news, by sid and token both: a bad one kept for 5
+// seconds would let whoever guesses a sid switch somebody off.
 type introspected struct {
 	issuer *issuer
 	now    func() time.Time
+	events *stream // nil: nobody tells what ends
 
 	mu   sync.RWMutex
-	seen map[string]sighting // by sid
+	seen map[string]sighting  // by sid
+	told map[string]time.Time // the sessions whose end was told, and until when that matters. They never live again.
+	// vouched is until when every end of a session of this client is in told. Zero while nobody says so.
+	vouched time.Time
+	epochs  []ssf.Epoch // the kill switches that were on when last heard
+	// moved counts how often a switch was, and doubted how often all that was seen was put in doubt: what is asked before and
+	// answered after is then no more than that.
+	moved, doubted uint64
+	swept          time.Time
 }
 
 type sighting struct {
 	token oauth.Secret
-	at    time.Time
+	at    time.Time // when it was asked for
+	own   bool      // its end will be told: it is a session of this client, and nothing was put in doubt since
 }
 
 // Alive implements Liveness.
 func (l *introspected) Alive(ctx context.Context, sid string, token oauth.Secret) (bool, error) {
 	now := l.now()
+	l.events.wake(now)
 	l.mu.RLock()
-	s, ok := l.seen[sid]
+	_, over := l.told[sid]
+	counts := !over && l.counts(sid, token, now)
+	moved, doubted := l.moved, l.doubted
 	l.mu.RUnlock()
-	if age := now.Sub(s.at); ok && s.token == token && age >= 0 && age < believed {
-		return true, nil
+	if over || counts {
+		return counts, nil
 	}
-	alive, err := l.issuer.introspect(ctx, sid, token)
+	alive, own, err := l.issuer.introspect(ctx, sid, token)
 	if err != nil {
 		return false, err
 	}
-	if !alive {
-		l.forget(sid)
-		return false, nil
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if _, over := l.told[sid]; over || !alive {
+		delete(l.seen, sid)
+		return false, nil
+	}
+	if l.moved == moved {
+		l.remember(sid, sighting{token, now, own && l.doubted == doubted})
+	}
+	return true, nil
+}
+
+// counts reports whether what was seen of a session still does; l is locked.
+func (l *introspected) counts(sid string, token oauth.Secret, now time.Time) bool {
+	s, ok := l.seen[sid]
+	age, most := now.Sub(s.at), believed
+	if s.own && now.Before(l.vouched) {
+		most = resight
+	}
+	return ok && s.token == token && age >= 0 && age < most
+}
+
+func (l *introspected) remember(sid string, s sighting) {
 	if l.seen == nil || len(l.seen) >= maxBelieved {
 		l.seen = make(map[string]sighting)
 	}
-	l.seen[sid] = sighting{token, now}
-	return true, nil
+	l.seen[sid] = s
 }
 
 // forget makes the next request ask.
@@ -61,4 +106,67 @@ func (l *introspected) forget(sid string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.seen, sid)
+}
+
+// news is what one answer of the issuer to a poll tells.
+type news struct {
+	ended   map[string]time.Time // by sid, until when that matters
+	anew    bool                 // ended has all that there is
+	epochs  []ssf.Epoch
+	vouched time.Time // until when nothing else has ended; zero where that is not said
+}
+
+var errTooManyEnds = errors.New("more sessions have ended than are remembered")
+
+// hear takes news in. Where a kill switch was moved each session is asked for once more, at once: that says in the issuer's own words whom a
+// switch concerns, and no session that it ended is back when it is lifted. Where everything was told anew the same is done
+// within the time that an answer counts for anyway.
+func (l *introspected) hear(n news) error {
+	now := l.now()
+	slices.SortFunc(n.epochs, func(a, b ssf.Epoch) int {
+		return cmp.Or(strings.Compare(a.Scope, b.Scope), strings.Compare(a.ID, b.ID))
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case !slices.Equal(l.epochs, n.epochs):
+		l.epochs, l.seen = n.epochs, nil
+		l.moved++
+	case n.anew:
+		for sid, s := range l.seen {
+			s.own = false
+			l.seen[sid] = s
+		}
+		l.doubted++
+	}
+	if l.told == nil {
+		l.told = make(map[string]time.Time)
+	}
+	if now.Sub(l.swept) >= sweepEvery || len(l.told)+len(n.ended) > maxEnded {
+		l.sweep(now)
+	}
+	for sid, until := range n.ended {
+		delete(l.seen, sid)
+		if len(l.told) >= maxEnded {
+			l.vouched = time.Time{}
+			return errTooManyEnds
+		}
+		l.told[sid] = until
+	}
+	l.vouched = n.vouched
+	return nil
+}
+
+// doubt makes answers count for no longer than without a stream.
+func (l *introspected) doubt() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.vouched = time.Time{}
+}
+
+// sweep forgets what no longer matters; l is locked.
+func (l *introspected) sweep(now time.Time) {
+	l.swept = now
+	maps.DeleteFunc(l.told, func(_ string, until time.Time) bool { return now.After(until) })
+	maps.DeleteFunc(l.seen, func(_ string, s sighting) bool { return now.Sub(s.at) >= resight })
 }

@@ -30,7 +30,7 @@ type App struct {
 }
 
 // New checks c and returns an App. ctx is for as long as the App runs: when it ends, the App gives up retrying to end
-// sessions that the issuer has not confirmed. New does not talk to the issuer, so an app starts also while that is away.
+// sessions that the issuer has not confirmed, and to hear of ends. New does not talk to the issuer, so an app starts also while that is away.
 func New(ctx context.Context, c Config) (*App, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
@@ -50,7 +50,11 @@ func New(ctx context.Context, c Config) (*App, error) {
 	a.issuer = &issuer{url: c.Issuer, id: c.ClientID, secret: c.ClientSecret, client: c.Client}
 	a.live, a.record = c.Liveness, c.Recorder
 	if a.live == nil {
-		a.live = &introspected{issuer: a.issuer, now: a.now}
+		l := &introspected{issuer: a.issuer, now: a.now}
+		if !c.NoStream {
+			listenTo(ctx, l, a.log)
+		}
+		a.live = l
 	}
 	if a.record == nil {
 		a.record = a.issuer

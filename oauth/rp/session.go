@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
@@ -27,7 +26,7 @@ func (t *tokenAnswer) session(now time.Time, foreign bool) (Session, error) {
 	switch {
 	case err != nil:
 		return Session{}, errors.New("understudy_session.expires_at is not a time of RFC 3339")
-	case !strings.HasPrefix(i.ID, "imp_") || !printable(i.ID) || len(i.ID) > 64:
+	case !sessionID(i.ID):
 		return Session{}, errors.New("understudy_session.id is not the id of a session")
 	case !i.Mode.Valid():
 		return Session{}, errors.New("understudy_session.mode must be read or write")

@@ -1,0 +1,100 @@
+package rp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/understudy-id/understudy/oauth/ssf"
+	"github.com/understudy-id/understudy/oauth/tokens"
+)
+
+// fault is what is wrong with a SET, with a code of RFC 8935 §2.4.
+type fault struct {
+	code string
+	rule error
+}
+
+func (f *fault) Error() string { return "a SET was refused: " + f.rule.Error() }
+
+func faultOf(code, rule string) error { return &fault{code, errors.New(rule)} }
+
+// setClaims are the claims of a SET that matter here (RFC 8417 §2.2).
+type setClaims struct {
+	Issuer   string                     `json:"iss"`
+	Audience audience                   `json:"aud"`
+	IssuedAt int64                      `json:"iat"`
+	ID       string                     `json:"jti"`
+	Subject  subjectID                  `json:"sub_id"`
+	Events   map[string]json.RawMessage `json:"events"`
+	// What no SET has: with them it would be a token of another kind (SSF §4.1.1, §4.1.7).
+	Sub     json.RawMessage `json:"sub"`
+	Expires json.RawMessage `json:"exp"`
+}
+
+// subjectID is who a SET is about (RFC 9493 §3).
+type subjectID struct {
+	Format  string     `json:"format"`
+	ID      string     `json:"id"`
+	Session *subjectID `json:"session"`
+}
+
+// set reads the SET that came under the name id, and gives the session that ended; "" for an event that ends nothing. It says so however late
+// it comes, however often and in whatever order: no session is ever back. Its error is a *fault, unless the issuer's keys cannot be had.
+func (s *stream) set(ctx context.Context, id, set string) (sid string, err error) {
+	var unavailable error
+	payload, err := tokens.VerifySigned(set, tokens.ExpectSigned{
+		Types: []string{"secevent+jwt"}, Algorithms: tokens.Algorithms(), MaxLength: tokens.MaxLength,
+		Keys: func(kid string) (found []tokens.PublicKey, err error) {
+			ring, err := s.keys.get(ctx, s.now())
+			if err == nil {
+				_, found, err = s.keys.find(ctx, ring, kid)
+			}
+			unavailable = err
+			return found, err
+		},
+	})
+	switch {
+	case unavailable != nil:
+		return "", unavailable
+	case errors.Is(err, tokens.ErrSignature), errors.Is(err, tokens.ErrKey):
+		return "", &fault{"invalid_key", err}
+	case err != nil:
+		return "", &fault{"invalid_request", err}
+	}
+	var c setClaims
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return "", &fault{"invalid_request", fmt.Errorf("decoding its claims: %w", err)}
+	}
+	if err := s.check(id, c); err != nil {
+		return "", err
+	}
+	return c.session()
+}
+
+// check holds c against the stream that it came by (SSF §4.1).
+func (s *stream) check(id string, c setClaims) error {
+	switch {
+	case c.Issuer != s.issuer.url:
+		return faultOf("invalid_issuer", "it is of another issuer")
+	case len(c.Audience) != 1 || c.Audience[0] != s.issuer.id:
+		return faultOf("invalid_audience", "it is for another client")
+	case c.ID != id || c.ID == "" || c.IssuedAt <= 0 || len(c.Events) != 1:
+		return faultOf("invalid_request", "it must have the jti that it came under, an iat and one event")
+	case c.Sub != nil || c.Expires != nil:
+		return faultOf("invalid_request", "it has a sub or an exp, as no SET has")
+	}
+	return nil
+}
+
+func (c setClaims) session() (string, error) {
+	if _, ok := c.Events[ssf.EventSessionRevoked]; !ok {
+		return "", nil
+	}
+	// The user alone would be all of their sessions, and none of those is ours to end.
+	if c.Subject.Format != "complex" || c.Subject.Session == nil || c.Subject.Session.Format != "opaque" || !sessionID(c.Subject.Session.ID) {
+		return "", faultOf("invalid_request", "it names no session of impersonation")
+	}
+	return c.Subject.Session.ID, nil
+}
