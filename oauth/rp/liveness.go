@@ -44,16 +44,14 @@ type introspected struct {
 	// vouched is until when every end of a session of this client is in told. Zero while nobody says so.
 	vouched time.Time
 	epochs  []ssf.Epoch // the kill switches that were on when last heard
-	// moved counts how often a switch was, and doubted how often all that was seen was put in doubt: what is asked before and
-	// answered after is then no more than that.
-	moved, doubted uint64
-	swept          time.Time
+	moved   uint64      // counts how often one was: what was asked before and is answered after is not remembered
+	swept   time.Time
 }
 
 type sighting struct {
 	token oauth.Secret
 	at    time.Time // when it was asked for
-	own   bool      // its end will be told: it is a session of this client, and nothing was put in doubt since
+	own   bool      // a session of this client: of others no stream of ours tells
 }
 
 // Alive implements Liveness.
@@ -63,7 +61,7 @@ func (l *introspected) Alive(ctx context.Context, sid string, token oauth.Secret
 	l.mu.RLock()
 	_, over := l.told[sid]
 	counts := !over && l.counts(sid, token, now)
-	moved, doubted := l.moved, l.doubted
+	moved := l.moved
 	l.mu.RUnlock()
 	if over || counts {
 		return counts, nil
@@ -79,7 +77,7 @@ func (l *introspected) Alive(ctx context.Context, sid string, token oauth.Secret
 		return false, nil
 	}
 	if l.moved == moved {
-		l.remember(sid, sighting{token, now, own && l.doubted == doubted})
+		l.remember(sid, sighting{token, now, own})
 	}
 	return true, nil
 }
@@ -111,7 +109,6 @@ func (l *introspected) forget(sid string) {
 // news is what one answer of the issuer to a poll tells.
 type news struct {
 	ended   map[string]time.Time // by sid, until when that matters
-	anew    bool                 // ended has all that there is
 	epochs  []ssf.Epoch
 	vouched time.Time // until when nothing else has ended; zero where that is not said
 }
@@ -119,8 +116,7 @@ type news struct {
 var errTooManyEnds = errors.New("more sessions have ended than are remembered")
 
 // hear takes news in. Where a kill switch was moved each session is asked for once more, at once: that says in the issuer's own words whom a
-// switch concerns, and no session that it ended is back when it is lifted. Where everything was told anew the same is done
-// within the time that an answer counts for anyway.
+// switch concerns, and no session that it ended is back when it is lifted.
 func (l *introspected) hear(n news) error {
 	now := l.now()
 	slices.SortFunc(n.epochs, func(a, b ssf.Epoch) int {
@@ -128,16 +124,9 @@ func (l *introspected) hear(n news) error {
 	})
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case !slices.Equal(l.epochs, n.epochs):
+	if !slices.Equal(l.epochs, n.epochs) {
 		l.epochs, l.seen = n.epochs, nil
 		l.moved++
-	case n.anew:
-		for sid, s := range l.seen {
-			s.own = false
-			l.seen[sid] = s
-		}
-		l.doubted++
 	}
 	if l.told == nil {
 		l.told = make(map[string]time.Time)

@@ -127,7 +127,7 @@ func (s *stream) poll(ctx context.Context, r pollRequest) (next pollRequest, err
 	case len(a.Sets) > ssf.MaxEvents:
 		return next, errors.New("the answer has more SETs than an answer may")
 	}
-	n := news{ended: make(map[string]time.Time), anew: a.Ended != nil, epochs: a.State.Epochs}
+	n := news{ended: make(map[string]time.Time), epochs: a.State.Epochs}
 	if a.State.Vouches && !a.MoreAvailable { // while there is more, somebody may have ended of whom it is not told yet
 		n.vouched = sent.Add(silence)
 	}
