@@ -56,6 +56,7 @@ type house struct {
 	issuer      string
 	app, asUser string // origins; asUser is app where impersonation lies over it
 	store       *sqlite.Store
+	server      *server.Server
 	clock       *clock
 	secret      oauth.Secret
 	rp          *rp.App
@@ -65,6 +66,7 @@ type house struct {
 
 	mu     sync.Mutex
 	down   bool                // the issuer answers nothing
+	stuck  string              // below this path it never does
 	calls  []string            // what reached the issuer: method and path
 	seen   []string            // what reached the app: who, method, path
 	kept   map[string]struct{} // "accounts"
@@ -134,13 +136,20 @@ func setupTrusting(t testing.TB, which form, bend func(*house, *rp.Config), trus
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	h.serveIssuer(ctx, trusted)
+	h.openApp(ctx, "app", which, bend)
+	return h
+}
+
+// openApp registers the client id and serves its app.
+func (h *house) openApp(ctx context.Context, id string, which form, bend func(*house, *rp.Config)) {
+	h.t.Helper()
 	srv := httptest.NewUnstartedServer(nil)
-	t.Cleanup(srv.Close)
+	h.t.Cleanup(srv.Close)
 	port := srv.Listener.Addr().(*net.TCPAddr).Port
-	h.app = fmt.Sprintf("http://app.localhost:%d", port)
+	h.app = fmt.Sprintf("http://%s.localhost:%d", id, port)
 	h.asUser = h.app
 	c := rp.Config{
-		Issuer: h.issuer, ClientID: "app", ClientSecret: h.secret, BaseURL: h.app, Client: h.client, Now: h.clock.Now,
+		Issuer: h.issuer, ClientID: id, ClientSecret: h.secret, BaseURL: h.app, Client: h.client, Now: h.clock.Now,
 		Logger: slog.New(slog.NewTextHandler(h.logs, nil)),
 		Home: func(p rp.Person) string {
 			if slices.Contains(p.Roles, "admin") {
@@ -150,7 +159,7 @@ func setupTrusting(t testing.TB, which form, bend func(*house, *rp.Config), trus
 		},
 	}
 	if which == apart {
-		h.asUser = fmt.Sprintf("http://as-user.app.localhost:%d", port)
+		h.asUser = fmt.Sprintf("http://as-user.%s.localhost:%d", id, port)
 		c.Origin = h.asUser
 	} else {
 		c.AllowSameOriginWrite = true
@@ -158,15 +167,13 @@ func setupTrusting(t testing.TB, which form, bend func(*house, *rp.Config), trus
 	if bend != nil {
 		bend(h, &c)
 	}
-	h.addClient()
+	h.addClient(id)
 	h.config = c
 	var err error
-	if h.rp, err = rp.New(ctx, c); err != nil {
-		t.Fatal(err)
-	}
+	h.rp, err = rp.New(ctx, c)
+	h.must(err)
 	srv.Config.Handler = h.handler()
 	srv.Start()
-	return h
 }
 
 func (h *house) must(err error) {
@@ -212,11 +219,17 @@ func (h *house) serveIssuer(ctx context.Context, trusted []server.TrustedIssuer)
 	h.addKeys(box)
 	s, err := server.New(ctx, server.Config{PublicURL: h.issuer, Store: st, Registry: policy.Default(), Box: box, Now: h.clock.Now, Logger: slog.New(slog.DiscardHandler), TrustedIssuers: trusted})
 	h.must(err)
+	h.server = s
 	srv.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
 		h.calls = append(h.calls, r.Method+" "+r.URL.Path)
-		down := h.down
+		down, stuck := h.down, h.stuck
 		h.mu.Unlock()
+		if stuck != "" && strings.HasPrefix(r.URL.Path, stuck) {
+			io.Copy(io.Discard, r.Body) // then the server notices when the client goes away
+			<-r.Context().Done()
+			return
+		}
 		if down {
 			http.Error(w, "away", http.StatusServiceUnavailable)
 			return
@@ -238,9 +251,9 @@ func (h *house) write() impersonation.Write {
 	return impersonation.Write{Now: h.clock.Now().UTC(), RequestID: oauth.NewID("req")}
 }
 
-func (h *house) addClient() {
+func (h *house) addClient(id string) {
 	h.must(h.store.CreateClient(context.Background(), store.ClientWrite{Write: h.write(), Client: store.Client{
-		Client: policy.Client{ID: "app", Exchange: true, Resources: []string{resource},
+		Client: policy.Client{ID: id, Exchange: true, Resources: []string{resource},
 			Scopes: []string{"openid", "profile", "email", "roles", "app:read", "app:write", "impersonate"}},
 		Name: "Acme", SecretHash: h.secret.Hash(), RedirectURIs: slices.Compact([]string{h.app + "/.understudy/callback", h.asUser + "/.understudy/callback"}),
 		Serves: []string{resource}, Created: time.Now(),

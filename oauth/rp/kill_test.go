@@ -1,0 +1,431 @@
+package rp_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/understudy-id/understudy/oauth"
+	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
+	"github.com/understudy-id/understudy/oauth/rp"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+// fleet is one issuer, three apps, and three processes of each.
+type fleet struct {
+	*house
+	apps []*fleetApp
+}
+
+// fleetApp is an app in which an actor of its own impersonates John.
+type fleetApp struct {
+	*house
+	actor     string
+	processes []*process
+}
+
+// process is one of an app, which reaches the issuer by a line of its own.
+type process struct {
+	name string
+	app  *rp.App
+	line *line
+}
+
+// setupFleet builds a fleet of apps with processes each, on an issuer that runs.
+func setupFleet(t testing.TB, apps, processes int) *fleet {
+	t.Helper()
+	first := setup(t, apart, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); first.server.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-stopped })
+	f := &fleet{house: first}
+	for i := range apps {
+		a := &fleetApp{house: first, actor: fmt.Sprint("ann", i)}
+		if i > 0 {
+			a.house = first.another(ctx, fmt.Sprint("app", i))
+		}
+		first.must(first.store.CreateUser(ctx, store.UserWrite{Write: first.write(), User: directory.User{
+			ID: a.actor, Email: a.actor + "@acme.test", Name: "Ann", Roles: []string{"admin"}, Enabled: true, Created: time.Now(),
+		}}))
+		for j := range processes {
+			a.processes = append(a.processes, a.process(fmt.Sprint(a.config.ClientID, ".", j)))
+		}
+		f.apps = append(f.apps, a)
+	}
+	return f
+}
+
+// another is an app of its own at the same issuer.
+func (h *house) another(ctx context.Context, id string) *house {
+	h.t.Helper()
+	other := &house{t: h.t, issuer: h.issuer, store: h.store, server: h.server, clock: h.clock, logs: h.logs, client: h.client, secret: oauth.NewSecret(),
+		kept: map[string]struct{}{}, logins: map[string]*browser{}}
+	other.openApp(ctx, id, apart, nil)
+	return other
+}
+
+// process starts one more process of the app.
+func (a *fleetApp) process(name string) *process {
+	a.t.Helper()
+	u, err := url.Parse(a.issuer)
+	a.must(err)
+	p := &process{name: name, line: newLine(a.t, "127.0.0.1:"+u.Port())}
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, p.line.address)
+	}, MaxIdleConnsPerHost: 32}
+	a.t.Cleanup(transport.CloseIdleConnections)
+	c := a.config
+	c.Client = &http.Client{Transport: transport, Timeout: 5 * time.Second}
+	ctx, cancel := context.WithCancel(context.Background())
+	a.t.Cleanup(cancel)
+	p.app, err = rp.New(ctx, c)
+	a.must(err)
+	return p
+}
+
+// all are the processes of a fleet.
+func (f *fleet) all(do func(a *fleetApp, p *process)) {
+	var wg sync.WaitGroup
+	for _, a := range f.apps {
+		for _, p := range a.processes {
+			wg.Go(func() { do(a, p) })
+		}
+	}
+	wg.Wait()
+}
+
+// start has each actor impersonate John, with full access, and gives the cookies by app.
+func (f *fleet) start() map[*fleetApp]map[string]string {
+	f.t.Helper()
+	cookies := make(map[*fleetApp]map[string]string)
+	for _, a := range f.apps {
+		b := a.browser()
+		a.login(b, a.actor)
+		b.impersonate("john", "write")
+		cookies[a] = b.cookies(a.asUser)
+	}
+	return cookies
+}
+
+// ask sends one request to a process and gives its status; served tells whether the app answered it as John.
+func (a *fleetApp) ask(p *process, method string, cookies map[string]string) (status int, served bool) {
+	r := a.browser().request(method, a.asUser+"/note", nil)
+	w := serve(p.app, r, cookies)
+	return w.Code, w.Code == http.StatusOK && strings.HasSuffix(w.Body.String(), "john") || strings.Contains(w.Body.String(), ">john")
+}
+
+// settle waits until every process serves a hundred safe requests without a question to the issuer: its stream vouches.
+func (f *fleet) settle(cookies map[*fleetApp]map[string]string) {
+	f.t.Helper()
+	var asked int
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		before := f.introspections()
+		var failed atomic.Int32
+		f.all(func(a *fleetApp, p *process) {
+			for range 100 {
+				if _, served := a.ask(p, http.MethodGet, cookies[a]); !served {
+					failed.Add(1)
+				}
+			}
+		})
+		if failed.Load() > 0 {
+			f.t.Fatalf("%d safe requests were refused before anything ended", failed.Load())
+		}
+		if asked = f.introspections() - before; asked == 0 {
+			return
+		}
+	}
+	f.t.Fatalf("safe requests still ask the issuer: %d questions of the last 100 requests of each process", asked)
+}
+
+// introspections counts the questions that reached the issuer.
+func (h *house) introspections() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, call := range h.calls {
+		if call == "POST /oauth2/introspect" {
+			n++
+		}
+	}
+	return n
+}
+
+// refusals measures, from the moment at which over was done, when each process served a safe request last, and counts the unsafe
+// requests that were begun after it and served nevertheless.
+func (f *fleet) refusals(cookies map[*fleetApp]map[string]string, limit time.Duration, over func()) (after []time.Duration, unsafe int) {
+	f.t.Helper()
+	var mu sync.Mutex
+	var ended atomic.Pointer[time.Time]
+	var once sync.Once
+	go func() {
+		time.Sleep(50 * time.Millisecond) // while all are being asked
+		once.Do(func() { over(); now := time.Now(); ended.Store(&now) })
+	}()
+	f.all(func(a *fleetApp, p *process) {
+		last, refused := time.Duration(0), 0
+		for deadline := time.Now().Add(limit + 30*time.Second); time.Now().Before(deadline) && refused < 20; time.Sleep(2 * time.Millisecond) {
+			begun := ended.Load()
+			_, served := a.ask(p, http.MethodGet, cookies[a])
+			now := time.Now()
+			switch {
+			case begun == nil: // not yet
+			case served:
+				last, refused = now.Sub(*begun), 0
+			default:
+				refused++
+			}
+			if begun == nil || refused > 1 && refused < 19 {
+				continue
+			}
+			if _, served := a.ask(p, http.MethodPost, cookies[a]); served {
+				mu.Lock()
+				unsafe++
+				mu.Unlock()
+			}
+		}
+		if refused < 20 {
+			f.t.Errorf("%s still serves", p.name)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		after = append(after, last)
+	})
+	slices.Sort(after)
+	return after, unsafe
+}
+
+// kill turns a switch on, or ends one session where scope is that.
+func (f *fleet) killScope(scope impersonation.EpochScope, id string) {
+	f.t.Helper()
+	_, err := f.store.End(context.Background(), impersonation.EndWrite{
+		Write: f.write(), Scope: scope, ID: id, Reason: impersonation.EndOperator, By: oauth.Party{Issuer: "cli"}, Issuer: f.issuer, Kill: true, Note: "break-in",
+	})
+	f.must(err)
+}
+
+func (f *fleet) lift(scope impersonation.EpochScope, id string) {
+	f.t.Helper()
+	f.must(f.store.Lift(context.Background(), impersonation.LiftWrite{Write: f.write(), Scope: scope, ID: id}))
+}
+
+// TestKillToRefusal is how long a safe request is still served after a kill, in three processes of each of three apps whose safe requests ask
+// nobody. No unsafe one is served at all, a process that starts afterwards refuses its first request, and no lift brings anybody back.
+// UNDERSTUDY_LONG has fifty trials.
+func TestKillToRefusal(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it measures time")
+	}
+	f := setupFleet(t, 3, 3)
+	scopes := []struct {
+		scope impersonation.EpochScope
+		id    func(a *fleetApp) string
+	}{
+		{impersonation.ScopeInstance, func(*fleetApp) string { return "" }},
+		{impersonation.ScopeSubject, func(*fleetApp) string { return "john" }},
+		{impersonation.ScopeOrganisation, func(*fleetApp) string { return "acme" }},
+		{impersonation.ScopeClient, func(a *fleetApp) string { return a.config.ClientID }},
+		{impersonation.ScopeActor, func(a *fleetApp) string { return a.actor }},
+	}
+	trials := len(scopes)
+	if os.Getenv("UNDERSTUDY_LONG") != "" {
+		trials = 50
+	}
+	var all []time.Duration
+	for trial := range trials {
+		s := scopes[trial%len(scopes)]
+		ids := map[string]bool{}
+		for _, a := range f.apps {
+			ids[s.id(a)] = true
+		}
+		cookies := f.start()
+		f.settle(cookies)
+		after, unsafe := f.refusals(cookies, 3*time.Second, func() {
+			for id := range ids {
+				f.killScope(s.scope, id)
+			}
+		})
+		if unsafe > 0 {
+			t.Errorf("%s: %d unsafe requests were served after the kill", s.scope, unsafe)
+		}
+		all = append(all, after...)
+		for _, a := range f.apps {
+			if status, served := a.ask(a.process("new"), http.MethodGet, cookies[a]); served {
+				t.Errorf("%s: a process that started after the kill served: %d", s.scope, status)
+			}
+		}
+		for id := range ids {
+			f.lift(s.scope, id)
+		}
+		f.all(func(a *fleetApp, p *process) {
+			for range 50 {
+				if status, served := a.ask(p, http.MethodGet, cookies[a]); served {
+					t.Errorf("%s: served after the lift: %d", s.scope, status)
+					return
+				}
+			}
+		})
+	}
+	slices.Sort(all)
+	most := all[len(all)-1]
+	t.Logf("kill to refusal, %d trials of %d processes: median %v, maximum %v", trials, 9, all[len(all)/2].Round(time.Millisecond), most.Round(time.Millisecond))
+	if most > 3*time.Second {
+		t.Errorf("a kill reached a process after %v; want at most 3 s", most)
+	}
+}
+
+// TestKillUnheard: where the stream is silent, cut or half open, or the whole issuer is, a kill reaches safe requests within five seconds, and
+// no unsafe one is served meanwhile.
+func TestKillUnheard(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it measures time")
+	}
+	for name, fail := range map[string]func(f *fleet, p *process){
+		"cut":               func(_ *fleet, p *process) { p.line.set(lineCut) },
+		"half open":         func(_ *fleet, p *process) { p.line.set(lineFrozen) },
+		"stream half open":  func(f *fleet, _ *process) { f.setStuck("/ssf/") },
+		"answers held back": func(_ *fleet, p *process) { p.line.set(lineMute) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setupFleet(t, 1, 3)
+			cookies := f.start()
+			f.settle(cookies)
+			after, unsafe := f.refusals(cookies, 5*time.Second, func() {
+				for _, p := range f.apps[0].processes {
+					fail(f, p)
+				}
+				f.killScope(impersonation.ScopeInstance, "")
+			})
+			if most := after[len(after)-1]; most > 5*time.Second || unsafe > 0 {
+				t.Errorf("served safe requests for %v, and %d unsafe ones; want at most 5 s, and none", after, unsafe)
+			}
+			t.Logf("kill to refusal: %v", after)
+		})
+	}
+}
+
+// TestStreamNeedsNobody: without a stream, as before one and where the app wants none, sessions are asked for every five seconds.
+func TestStreamNeedsNobody(t *testing.T) {
+	t.Parallel()
+	h := setup(t, apart, func(_ *house, c *rp.Config) { c.NoStream = true })
+	b := h.ann()
+	b.impersonate("john", "read")
+	for _, call := range h.taken(&h.calls) {
+		if strings.Contains(call, "ssf") {
+			t.Errorf("%s, though the app wants no stream", call)
+		}
+	}
+	h.kill()
+	h.clock.advance(5 * time.Second)
+	if r := b.get(h.asUser + "/"); !strings.Contains(r.body, "ended") && r.status == http.StatusOK {
+		t.Errorf("5 seconds after the end: %d %s", r.status, r.body)
+	}
+}
+
+// line is a way to the issuer that can fail.
+type line struct {
+	address string
+
+	mu    sync.Mutex
+	state lineState
+	moved *sync.Cond
+	conns []net.Conn
+}
+
+// lineState is how a line is.
+type lineState int
+
+const (
+	lineFine   lineState = iota
+	lineCut              // closed, and nothing can be opened
+	lineFrozen           // what is sent goes nowhere, and nobody says so
+	lineMute             // the issuer hears, and its answers are lost
+)
+
+func newLine(t testing.TB, to string) *line {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &line{address: l.Addr().String()}
+	n.moved = sync.NewCond(&n.mu)
+	t.Cleanup(func() { l.Close(); n.set(lineCut) })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go n.carry(c, to)
+		}
+	}()
+	return n
+}
+
+func (n *line) set(s lineState) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.state = s
+	n.moved.Broadcast()
+	if s == lineCut {
+		for _, c := range n.conns {
+			c.Close()
+		}
+		n.conns = nil
+	}
+}
+
+func (n *line) carry(c net.Conn, to string) {
+	up, err := net.Dial("tcp", to)
+	n.mu.Lock()
+	if err != nil || n.state == lineCut {
+		n.mu.Unlock()
+		c.Close()
+		if err == nil {
+			up.Close()
+		}
+		return
+	}
+	n.conns = append(n.conns, c, up)
+	n.mu.Unlock()
+	go n.copy(up, c, lineFrozen)
+	n.copy(c, up, lineMute)
+}
+
+// copy carries one direction, until that is lost by state or by one beyond it.
+func (n *line) copy(to, from net.Conn, lost lineState) {
+	defer to.Close()
+	b := make([]byte, 32<<10)
+	for {
+		k, err := from.Read(b)
+		n.mu.Lock()
+		for n.state == lost || n.state == lineFrozen {
+			n.moved.Wait()
+		}
+		n.mu.Unlock()
+		if _, e := to.Write(b[:k]); e != nil || err != nil {
+			return
+		}
+	}
+}
+
+// setStuck has the issuer never answer what is below path.
+func (h *house) setStuck(path string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stuck = path
+}
