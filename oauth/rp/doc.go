@@ -7,7 +7,7 @@
 // tokens, start with [NewBearer] instead: see "APIs" below.
 //
 // The package may not know the server's packages, since it is compiled into other people's programs. Besides the standard library it needs package
-// oauth, the sealing of cookies, and package tokens, which is the one strict reader of JWTs that there is here, and brings go-jose: 70 KB of a program of 9 MB.
+// oauth, the sealing of cookies, package ssf for the words of a stream, and package tokens, which is the one strict reader of JWTs that there is here, and brings go-jose: 70 KB of a program of 9 MB.
 //
 // # Two forms
 //
@@ -33,6 +33,15 @@
 // until its exp; one of an impersonation counts while its session goes on.
 //
 // [Bound] ends what outlives a request, such as a WebSocket, with the impersonation; [App.NewContext] and [Bearer.NewContext] carry both people to a job.
+//
+// # How an end is heard
+//
+// What may change something is refused unless the issuer itself says, as it is put on record, that the session goes on. For what only looks each process
+// asks once about a session (RFC 7662), and from then on listens: with its first request under impersonation it opens a stream of the issuer's events
+// (OpenID Shared Signals, polled by RFC 8936), if that has them at /.well-known/ssf-configuration, and gives it back after ten minutes without one. A
+// kill is then heard in every process within a second or so, and no request that looks waits for the issuer. Where nothing good is heard for three
+// seconds, or anything that is wrong, each session is asked for again, at most five seconds before; so an app without a stream is as safe, and slower.
+// A client may have 64 streams; further processes ask. [Config].NoStream has none opened.
 //
 // # Routes
 //

@@ -64,14 +64,15 @@ type house struct {
 	client      *http.Client
 	logs        *logs
 
-	mu     sync.Mutex
-	down   bool                // the issuer answers nothing
-	stuck  string              // below this path it never does
-	calls  []string            // what reached the issuer: method and path
-	seen   []string            // what reached the app: who, method, path
-	kept   map[string]struct{} // "accounts"
-	logins map[string]*browser // the last that each user signed in with
-	hold   string              // the session that holds the app's own sign-in
+	mu      sync.Mutex
+	down    bool                // the issuer answers nothing
+	stuck   string              // below this path it never does
+	waiting int                 // for that
+	calls   []string            // what reached the issuer: method and path
+	seen    []string            // what reached the app: who, method, path
+	kept    map[string]struct{} // "accounts"
+	logins  map[string]*browser // the last that each user signed in with
+	hold    string              // the session that holds the app's own sign-in
 }
 
 // logs is a log that many write to.
@@ -223,9 +224,12 @@ func (h *house) serveIssuer(ctx context.Context, trusted []server.TrustedIssuer)
 	srv.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
 		h.calls = append(h.calls, r.Method+" "+r.URL.Path)
-		down, stuck := h.down, h.stuck
+		down, stuck := h.down, h.stuck != "" && strings.HasPrefix(r.URL.Path, h.stuck)
+		if stuck {
+			h.waiting++
+		}
 		h.mu.Unlock()
-		if stuck != "" && strings.HasPrefix(r.URL.Path, stuck) {
+		if stuck {
 			io.Copy(io.Discard, r.Body) // then the server notices when the client goes away
 			<-r.Context().Done()
 			return

@@ -32,6 +32,7 @@ type fleetApp struct {
 	*house
 	actor     string
 	processes []*process
+	writer    *process // which is sent what is unsafe
 }
 
 // process is one of an app, which reaches the issuer by a line of its own.
@@ -39,6 +40,7 @@ type process struct {
 	name string
 	app  *rp.App
 	line *line
+	stop func()
 }
 
 // setupFleet builds a fleet of apps with processes each, on an issuer that runs.
@@ -61,6 +63,7 @@ func setupFleet(t testing.TB, apps, processes int) *fleet {
 		for j := range processes {
 			a.processes = append(a.processes, a.process(fmt.Sprint(a.config.ClientID, ".", j)))
 		}
+		a.writer = a.process(a.config.ClientID + ".w")
 		f.apps = append(f.apps, a)
 	}
 	return f
@@ -89,6 +92,7 @@ func (a *fleetApp) process(name string) *process {
 	c.Client = &http.Client{Transport: transport, Timeout: 5 * time.Second}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.t.Cleanup(cancel)
+	p.stop = cancel
 	p.app, err = rp.New(ctx, c)
 	a.must(err)
 	return p
@@ -122,12 +126,17 @@ func (f *fleet) start() map[*fleetApp]map[string]string {
 func (a *fleetApp) ask(p *process, method string, cookies map[string]string) (status int, served bool) {
 	r := a.browser().request(method, a.asUser+"/note", nil)
 	w := serve(p.app, r, cookies)
-	return w.Code, w.Code == http.StatusOK && strings.HasSuffix(w.Body.String(), "john") || strings.Contains(w.Body.String(), ">john")
+	return w.Code, w.Code == http.StatusOK && w.Body.String() == "john"
 }
 
 // settle waits until every process serves a hundred safe requests without a question to the issuer: its stream vouches.
 func (f *fleet) settle(cookies map[*fleetApp]map[string]string) {
 	f.t.Helper()
+	for _, a := range f.apps {
+		if status, served := a.ask(a.writer, http.MethodPost, cookies[a]); !served {
+			f.t.Fatalf("an unsafe request before anything ended: %d", status)
+		}
+	}
 	var asked int
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		before := f.introspections()
@@ -162,50 +171,75 @@ func (h *house) introspections() (n int) {
 }
 
 // refusals measures, from the moment at which over was done, when each process served a safe request last, and counts the unsafe
-// requests that were begun after it and served nevertheless.
+// requests that were begun after it and served nevertheless. Those go to a process of their own: what is refused to them is known to it at once.
 func (f *fleet) refusals(cookies map[*fleetApp]map[string]string, limit time.Duration, over func()) (after []time.Duration, unsafe int) {
 	f.t.Helper()
-	var mu sync.Mutex
 	var ended atomic.Pointer[time.Time]
-	var once sync.Once
 	go func() {
 		time.Sleep(50 * time.Millisecond) // while all are being asked
-		once.Do(func() { over(); now := time.Now(); ended.Store(&now) })
+		over()
+		now := time.Now()
+		ended.Store(&now)
 	}()
+	done := make(chan struct{})
+	writes := make(chan int, len(f.apps))
+	for _, a := range f.apps {
+		go func() { writes <- a.write(cookies[a], &ended, done) }()
+	}
+	var mu sync.Mutex
 	f.all(func(a *fleetApp, p *process) {
-		last, refused := time.Duration(0), 0
-		for deadline := time.Now().Add(limit + 30*time.Second); time.Now().Before(deadline) && refused < 20; time.Sleep(2 * time.Millisecond) {
-			begun := ended.Load()
-			_, served := a.ask(p, http.MethodGet, cookies[a])
-			now := time.Now()
-			switch {
-			case begun == nil: // not yet
-			case served:
-				last, refused = now.Sub(*begun), 0
-			default:
-				refused++
-			}
-			if begun == nil || refused > 1 && refused < 19 {
-				continue
-			}
-			if _, served := a.ask(p, http.MethodPost, cookies[a]); served {
-				mu.Lock()
-				unsafe++
-				mu.Unlock()
-			}
-		}
-		if refused < 20 {
+		last, ok := a.lastServed(p, cookies[a], &ended, limit+30*time.Second)
+		if !ok {
 			f.t.Errorf("%s still serves", p.name)
+		}
+		if _, served := a.ask(p, http.MethodPost, cookies[a]); served {
+			f.t.Errorf("%s refuses what is safe, and serves what is not", p.name)
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		after = append(after, last)
 	})
+	close(done)
+	for range f.apps {
+		unsafe += <-writes
+	}
 	slices.Sort(after)
 	return after, unsafe
 }
 
-// kill turns a switch on, or ends one session where scope is that.
+// lastServed sends safe requests to p until it refuses three, and tells how long after ended it served the last.
+func (a *fleetApp) lastServed(p *process, cookies map[string]string, ended *atomic.Pointer[time.Time], limit time.Duration) (last time.Duration, ok bool) {
+	refused := 0
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline) && refused < 3; time.Sleep(2 * time.Millisecond) {
+		begun := ended.Load()
+		_, served := a.ask(p, http.MethodGet, cookies)
+		switch {
+		case begun == nil: // not yet
+		case served:
+			last, refused = time.Since(*begun), 0
+		default:
+			refused++
+		}
+	}
+	return last, refused == 3
+}
+
+// write sends unsafe requests until done, and counts those that were begun after ended and served.
+func (a *fleetApp) write(cookies map[string]string, ended *atomic.Pointer[time.Time], done <-chan struct{}) (n int) {
+	for {
+		select {
+		case <-done:
+			return n
+		case <-time.After(10 * time.Millisecond):
+		}
+		begun := ended.Load()
+		if _, served := a.ask(a.writer, http.MethodPost, cookies); served && begun != nil {
+			n++
+		}
+	}
+}
+
+// killScope turns a switch on.
 func (f *fleet) killScope(scope impersonation.EpochScope, id string) {
 	f.t.Helper()
 	_, err := f.store.End(context.Background(), impersonation.EndWrite{
@@ -261,9 +295,11 @@ func TestKillToRefusal(t *testing.T) {
 		}
 		all = append(all, after...)
 		for _, a := range f.apps {
-			if status, served := a.ask(a.process("new"), http.MethodGet, cookies[a]); served {
+			p := a.process("new")
+			if status, served := a.ask(p, http.MethodGet, cookies[a]); served {
 				t.Errorf("%s: a process that started after the kill served: %d", s.scope, status)
 			}
+			p.stop()
 		}
 		for id := range ids {
 			f.lift(s.scope, id)
@@ -295,7 +331,7 @@ func TestKillUnheard(t *testing.T) {
 	for name, fail := range map[string]func(f *fleet, p *process){
 		"cut":               func(_ *fleet, p *process) { p.line.set(lineCut) },
 		"half open":         func(_ *fleet, p *process) { p.line.set(lineFrozen) },
-		"stream half open":  func(f *fleet, _ *process) { f.setStuck("/ssf/") },
+		"stream half open":  func(f *fleet, _ *process) { f.setStuck("/ssf/", 3) },
 		"answers held back": func(_ *fleet, p *process) { p.line.set(lineMute) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -304,7 +340,7 @@ func TestKillUnheard(t *testing.T) {
 			cookies := f.start()
 			f.settle(cookies)
 			after, unsafe := f.refusals(cookies, 5*time.Second, func() {
-				for _, p := range f.apps[0].processes {
+				for _, p := range append(f.apps[0].processes, f.apps[0].writer) {
 					fail(f, p)
 				}
 				f.killScope(impersonation.ScopeInstance, "")
@@ -330,7 +366,7 @@ func TestStreamNeedsNobody(t *testing.T) {
 	}
 	h.kill()
 	h.clock.advance(5 * time.Second)
-	if r := b.get(h.asUser + "/"); !strings.Contains(r.body, "ended") && r.status == http.StatusOK {
+	if r := b.get(h.asUser + "/"); strings.Contains(r.body, "subject=john") {
 		t.Errorf("5 seconds after the end: %d %s", r.status, r.body)
 	}
 }
@@ -423,9 +459,18 @@ func (n *line) copy(to, from net.Conn, lost lineState) {
 	}
 }
 
-// setStuck has the issuer never answer what is below path.
-func (h *house) setStuck(path string) {
+// setStuck has the issuer never answer what is below path, and waits until that many wait.
+func (h *house) setStuck(path string, waiting int) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.stuck = path
+	h.mu.Unlock()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		h.mu.Lock()
+		n := h.waiting
+		h.mu.Unlock()
+		if n >= waiting {
+			return
+		}
+	}
+	h.t.Errorf("fewer than %d wait for what is below %s", waiting, path)
 }

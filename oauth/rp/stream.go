@@ -17,6 +17,8 @@ const (
 	silence = 3 * time.Second
 	// pollWait is how long a poll waits for an event.
 	pollWait = time.Second
+	// pollEvery is how often at most it is asked, whatever the answers are: a thousand ends are told in a second.
+	pollEvery = 100 * time.Millisecond
 	// idleStream is how long a process listens after the last request under impersonation. An app that nobody impersonates in asks for
 	// nothing, and holds none of the streams that its client may have.
 	idleStream = 10 * time.Minute
@@ -102,12 +104,17 @@ func (s *stream) listen(ctx context.Context) error {
 		return err
 	}
 	for next := (pollRequest{Snapshot: true, Immediately: true}); s.wanted(); {
+		again := time.After(pollEvery)
 		heard, err := s.poll(ctx, next)
 		if err != nil {
 			return err
 		}
 		next = heard
 		s.recovered()
+		select {
+		case <-again:
+		case <-ctx.Done():
+		}
 	}
 	return nil
 }

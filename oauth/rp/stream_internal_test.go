@@ -378,6 +378,27 @@ func TestStreamNowhere(t *testing.T) {
 	}
 }
 
+// TestStreamPace: an issuer that never lets a poll wait is asked ten times a second, not as often as it answers.
+func TestStreamPace(t *testing.T) {
+	t.Parallel()
+	x := newTransmitter(t)
+	x.bend = func(w http.ResponseWriter, r *http.Request, what string) bool {
+		if what == "POST /ssf/poll/str_1" {
+			fmt.Fprintf(w, `{"sets":{},"moreAvailable":true,"understudy_state":%s,"understudy_ended":[]}`, fine)
+			return true
+		}
+		return false
+	}
+	l := x.receive()
+	x.set(func() { x.alive["a"] = true })
+	x.wantAlive(l, "a", true)
+	began := time.Now()
+	until(t, "it is polled again and again", func() bool { return x.asked("POST /ssf/poll/str_1") >= 20 })
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("20 polls in %v; want ten a second at most", took)
+	}
+}
+
 // TestStreamBounds: more ends than are remembered are no ends that are believed away: the stream then no longer counts.
 func TestStreamBounds(t *testing.T) {
 	t.Parallel()

@@ -110,17 +110,22 @@ func (s *stream) atHome(raw string) bool {
 	return err == nil && u.User == nil && strings.HasPrefix(u.Path, "/") && u.Scheme+"://"+u.Host == s.issuer.url
 }
 
-// call is a request with the token. Once the issuer does not know the token or the stream any longer, open gets another.
+// call is a request with the token, of in as JSON or, for nil, without a body. Once the issuer does not know the token or the stream any longer, open gets another.
 func (s *stream) call(ctx context.Context, method, to string, in any, status int, out any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return err
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return err
+		}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, to, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Content-Type", "application/json")
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	req.Header.Set("Authorization", "Bearer "+string(s.door.token))
 	err = s.issuer.ask(req, status, maxPoll, out)
 	if e := new(issuerError); errors.As(err, &e) {
