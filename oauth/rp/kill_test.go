@@ -184,7 +184,7 @@ func (f *fleet) refusals(cookies map[*fleetApp]map[string]string, limit time.Dur
 	done := make(chan struct{})
 	writes := make(chan int, len(f.apps))
 	for _, a := range f.apps {
-		go func() { writes <- a.write(cookies[a], &ended, done) }()
+		go func() { writes <- a.sendUnsafe(cookies[a], &ended, done) }()
 	}
 	var mu sync.Mutex
 	f.all(func(a *fleetApp, p *process) {
@@ -224,8 +224,8 @@ func (a *fleetApp) lastServed(p *process, cookies map[string]string, ended *atom
 	return last, refused == 3
 }
 
-// write sends unsafe requests until done, and counts those that were begun after ended and served.
-func (a *fleetApp) write(cookies map[string]string, ended *atomic.Pointer[time.Time], done <-chan struct{}) (n int) {
+// sendUnsafe sends unsafe requests until done, and counts those that were begun after ended and served.
+func (a *fleetApp) sendUnsafe(cookies map[string]string, ended *atomic.Pointer[time.Time], done <-chan struct{}) (n int) {
 	for {
 		select {
 		case <-done:
