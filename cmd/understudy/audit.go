@@ -249,5 +249,10 @@ func (e entryOut) action() string {
 	if note != "" {
 		did += ": " + note
 	}
+	for _, name := range slices.Sorted(maps.Keys(e.Fields)) {
+		if detail, ok := strings.CutPrefix(name, "detail_"); ok {
+			did += " " + detail + "=" + e.Fields[name]
+		}
+	}
 	return did
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,20 +18,25 @@ import (
 // Phase tells on which side of a request an Action stands. The values never change once written.
 type Phase string
 
-// The phases. What must not happen unrecorded is told before it runs; how it went is told after.
+// The phases. What must not happen unrecorded is told before it runs; how it went is told after. A note is what the app says of its own
+// accord while a request runs.
 const (
 	PhaseBefore Phase = "before"
 	PhaseAfter  Phase = "after"
+	PhaseNote   Phase = "note"
 )
 
 // Action is one request to a relying app in a session, as that app tells it. Act checks every member and names the one at fault.
 type Action struct {
-	// ID is the app's own: 1 to 64 characters of A-Z a-z 0-9 - _. What is told before and after of one request has one ID.
+	// ID is the app's own: 1 to 64 characters of A-Z a-z 0-9 - _. What is told before, after and in between of one request has one ID.
 	ID string
 	// Session is the sid of a session of the app that tells it, or of one whose token is for the API that does.
 	Session string
-	// Seq counts in the app, so that a gap shows: 0 to 2^53.
-	Seq int64
+	// Seq counts what Writer tells of Session, from 1 on and up to 2^53, so that what never came shows as a gap. Writer is a name that one
+	// process of the app makes up for itself, of at most 64 characters as in ID: so an app counts in many processes, and none has to ask
+	// another. Both may be zero: what is not counted has no gaps.
+	Writer string
+	Seq    int64
 	// Time is by the app's clock, at most a day from ours.
 	Time  time.Time
 	Phase Phase
@@ -40,8 +46,11 @@ type Action struct {
 	Method string
 	// Status is that of the answer, 100 to 599; zero where there is none, as always before. 403 reads as refused.
 	Status int
-	// Note is the app's word on it, such as why it refused: at most 200 printable characters.
-	Note string
+	// Note is the app's word on it, such as why it refused: at most 200 printable characters. With PhaseNote it is what happened, and must be
+	// there; Details then say to what: up to 8 of them, whose names have 1 to 32 characters of a-z 0-9 _, and whose values have at most 200
+	// printable ones. They may say something about a person, so they can be erased like one's name.
+	Note    string
+	Details map[string]string
 }
 
 // ActRequest is a batch of actions of one app.
@@ -58,8 +67,9 @@ type ActRequest struct {
 //
 // A batch is written whole or not at all. An action that is on record already is left as it is: telling it again is how a client
 // resolves an answer that got lost. One that says something else under the same ID is another, and is written too, so that whoever
-// chooses IDs cannot choose what is not recorded. Of a session that is over for staleAction nothing is written any more. An *ActionError names what is wrong in the batch; with it
-// and with any other error nobody vouches for a session and no action of the batch is on record for certain: the app must not go on.
+// chooses IDs cannot choose what is not recorded; in one batch it is a fault. So is a session that is over for staleAction. An *ActionError
+// names what is wrong in the batch: then nothing of it is on record. With any other error nobody vouches for a session and no action of the
+// batch is on record for certain: the app must not go on.
 func (s *Service) Act(ctx context.Context, r ActRequest) (map[string]bool, error) {
 	now := s.clock()
 	if err := checkActions(r.Actions, now); err != nil {
@@ -69,6 +79,11 @@ func (s *Service) Act(ctx context.Context, r ActRequest) (map[string]bool, error
 	if err != nil {
 		return nil, err
 	}
+	for i, a := range r.Actions {
+		if longOver(lives[a.Session].Session, now) {
+			return nil, &ActionError{i, "sid", "is of a session that is over for more than a day"}
+		}
+	}
 	active := make(map[string]bool, len(lives))
 	for sid, live := range lives {
 		if active[sid], err = s.mayGoOn(ctx, live, now); err != nil {
@@ -77,9 +92,6 @@ func (s *Service) Act(ctx context.Context, r ActRequest) (map[string]bool, error
 	}
 	entries := make([]audit.Entry, 0, len(r.Actions))
 	for _, a := range r.Actions {
-		if longOver(lives[a.Session].Session, now) {
-			continue
-		}
 		entries = append(entries, s.actionEntry(r, a, lives[a.Session], active[a.Session], now))
 	}
 	if err := s.store.RecordOnce(ctx, entries...); err != nil {
@@ -88,9 +100,9 @@ func (s *Service) Act(ctx context.Context, r ActRequest) (map[string]bool, error
 	return active, nil
 }
 
-// staleAction is how long after a session its actions are still written: long enough for an app that was cut off, too short to
-// fill the trail with the sessions of the past.
-const staleAction = time.Hour
+// staleAction is how long after a session its actions are still written: for an app that was cut off, or crashed and kept them, as long as
+// it may be late with an action. No longer, so that nobody fills the trail with the sessions of the past.
+const staleAction = clockSkew
 
 func longOver(s Session, now time.Time) bool {
 	return now.After(s.Expires.Add(staleAction)) || !s.Ended.IsZero() && now.After(s.Ended.Add(staleAction))
@@ -135,6 +147,7 @@ func (s *Service) actionEntry(r ActRequest, a Action, live *Live, active bool, n
 	e.Actor, e.Subject = s.party(session.Actor), s.party(session.Subject)
 	e.Client, e.Session, e.Request, e.Policy = session.Client, session.ID, r.RequestID, session.Policy
 	e.Set("action", a.ID)
+	e.Set("writer", a.Writer)
 	e.Set("seq", strconv.FormatInt(a.Seq, 10))
 	e.Set("time", a.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
 	e.Set("phase", string(a.Phase))
@@ -143,6 +156,9 @@ func (s *Service) actionEntry(r ActRequest, a Action, live *Live, active bool, n
 	e.Set("note", a.Note)
 	if r.Client != session.Client {
 		e.Set("server", r.Client)
+	}
+	for name, value := range a.Details {
+		e.SetPersonal("detail_"+name, value)
 	}
 	if a.Status != 0 {
 		e.Set("status", strconv.Itoa(a.Status))
@@ -156,8 +172,12 @@ func (s *Service) actionEntry(r ActRequest, a Action, live *Live, active bool, n
 // actionID is the ID of an action's entry, the same whenever the same is told. It is keyed, since it covers the route. Lengths stand before the parts, so that no two
 // actions run together into one.
 func (s *Service) actionID(client string, a Action) string {
+	parts := []string{client, a.Session, a.ID, a.Writer, strconv.FormatInt(a.Seq, 10), string(a.Phase), a.Method, a.Route, strconv.Itoa(a.Status), a.Note}
+	for _, name := range slices.Sorted(maps.Keys(a.Details)) {
+		parts = append(parts, name, a.Details[name])
+	}
 	var b []byte
-	for _, part := range []string{client, a.Session, a.ID, string(a.Phase), a.Method, a.Route, strconv.Itoa(a.Status), a.Note} {
+	for _, part := range parts {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(part)))
 		b = append(b, part...)
 	}

@@ -118,6 +118,7 @@ var messages = map[string]string{
 	"audit.note":         "Note: %s",
 	"audit.status":       "Answered %s",
 	"audit.before":       "Recorded before it ran",
+	"audit.detail":       "Said: %s",
 	"audit.over":         "The session was over",
 	"audit.story":        "Session %s",
 

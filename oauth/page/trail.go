@@ -3,6 +3,8 @@ package page
 import (
 	"errors"
 	"html/template"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,6 +117,11 @@ func (v *reading) facts(e audit.Entry) (facts []template.HTML, err error) {
 			facts = append(facts, word("why.", f["note"]))
 		} else {
 			say("audit.note", f["note"], maxName)
+		}
+		for _, name := range slices.Sorted(maps.Keys(f)) {
+			if detail, ok := strings.CutPrefix(name, "detail_"); ok {
+				say("audit.detail", detail+" "+f[name], maxReason)
+			}
 		}
 	case audit.KindEnd:
 		facts = append(facts, word("end.", f["reason"]))

@@ -88,7 +88,7 @@ const (
 	// searchesPerMinute bounds how fast one actor can read the directory through the search box.
 	searchesPerMinute = 30
 	// actionsPerMinute bounds what script in one session's pages can make its app write into the trail.
-	actionsPerMinute = 600
+	actionsPerMinute = 3000
 )
 
 // Plugin is impersonation inside a provider. Make it with New. Safe for concurrent use.

@@ -7,9 +7,9 @@ import (
 	"github.com/understudy-id/understudy/oauth/internal/actions"
 )
 
-// actionsPerMinute bounds what script in one session's pages can make its app write into the trail. It is ten a second: more than
-// anybody does, and an app is told to wait (429), so that it refuses what it may not record.
-const actionsPerMinute = 600
+// actionsPerMinute bounds what script in one session's pages can make its app write into the trail. It is fifty a second, since each of a
+// page's files is a request: more than anybody asks for, and an app is told to wait (429), so that it refuses what it may not record.
+const actionsPerMinute = 3000
 
 // actions is POST /impersonation/actions: an app, or an API that serves the resource of a session's token, puts on record what an actor does
 // there, and learns whether the sessions are alive. It is fail closed: with any answer but 200 it must not run what it told as phase before.

@@ -22,7 +22,7 @@ import (
 // action is one action as an app sends it, changed by name-value pairs; a nil value takes a member out.
 func (h *house) action(sid string, change ...any) map[string]any {
 	a := map[string]any{
-		"id": "act-1", "sid": sid, "seq": 7, "time": h.clock.Now().Format(time.RFC3339Nano), "phase": "before",
+		"id": "act-1", "sid": sid, "time": h.clock.Now().Format(time.RFC3339Nano), "phase": "before",
 		"route": "/account/delete", "method": "POST", "note": "refused: forbidden",
 	}
 	for i := 0; i < len(change); i += 2 {
@@ -81,12 +81,13 @@ func testActions(t *testing.T, o options) {
 	h := setup(t, o)
 	s := h.start("ann", "app", "john", "write")
 	alive := fmt.Sprintf("%q:%s", s.sid, `{"active":true}`)
-	body := batch(h.action(s.sid), h.action(s.sid, "phase", "after", "status", 403, "seq", 8, "note", nil))
+	body := batch(h.action(s.sid, "writer", "w-1", "seq", 7), h.action(s.sid, "phase", "after", "status", 403, "writer", "w-1", "seq", 8, "note", nil))
 	wantSessions(t, h.act("app", body), alive)
 	first := h.actionsOf(s.sid)
 	wantSessions(t, h.act("app", body), alive)
-	// Something else under the same ID, also in one batch, is on record too: nobody chooses what is not.
-	wantSessions(t, h.act("app", batch(h.action(s.sid, "route", "/other"), h.action(s.sid, "route", "/third"), h.action(s.sid, "id", "act-2"))), alive)
+	// Something else under the same ID is on record too: nobody chooses what is not.
+	wantSessions(t, h.act("app", batch(h.action(s.sid, "route", "/other"), h.action(s.sid, "id", "act-2"))), alive)
+	wantSessions(t, h.act("app", batch(h.action(s.sid, "route", "/third"))), alive)
 	all := h.actionsOf(s.sid)
 	if len(first) != 2 || len(all) != 5 {
 		t.Fatalf("%d, then %d actions on record; want 2, then 5", len(first), len(all))
@@ -100,7 +101,7 @@ func testActions(t *testing.T, o options) {
 		t.Errorf("entry %+v; want who, to whom, where, by which policy and request", before)
 	}
 	want := map[string]string{
-		"action": "act-1", "seq": "7", "phase": "before", "method": "POST", "route": "/account/delete", "note": "refused: forbidden",
+		"action": "act-1", "writer": "w-1", "seq": "7", "phase": "before", "method": "POST", "route": "/account/delete", "note": "refused: forbidden",
 		"time": before.Fields["time"], "actor_name": "Ann Admin", "actor_email": "ann@acme.test", "subject_name": "John Doe", "subject_email": "john@acme.test",
 	}
 	if diff := cmp.Diff(want, before.Fields); diff != "" || want["time"] == "" {
@@ -116,6 +117,56 @@ func testActions(t *testing.T, o options) {
 	}
 	if before.ID == after.ID || len(before.ID) != len("aud_")+26 {
 		t.Errorf("IDs %s and %s", before.ID, after.ID)
+	}
+}
+
+// TestNotes: what an app says of its own accord belongs to the request in which it said it, as often as it says it, and what it names can
+// be erased.
+func TestNotes(t *testing.T) { onBoth(t, testNotes) }
+
+func testNotes(t *testing.T, o options) {
+	h := setup(t, o)
+	s := h.start("ann", "app", "john", "write")
+	note := func(seq int) map[string]any {
+		return h.action(s.sid, "phase", "note", "writer", "w-1", "seq", seq, "note", "invoice.refunded", "details", map[string]any{"id": "7", "to": "john@acme.test"})
+	}
+	body := batch(h.action(s.sid, "writer", "w-1", "seq", 1), note(2), note(3))
+	for range 2 {
+		wantSessions(t, h.act("app", body), fmt.Sprintf("%q:%s", s.sid, `{"active":true}`))
+	}
+	all := h.actionsOf(s.sid)
+	if len(all) != 3 {
+		t.Fatalf("%d on record, want 3", len(all))
+	}
+	e := all[0]
+	if e.Fields["note"] != "invoice.refunded" || e.Fields["detail_id"] != "7" || e.Fields["detail_to"] != "john@acme.test" || e.Fields["action"] != "act-1" || e.Fields["phase"] != "note" {
+		t.Errorf("the note is %v", e.Fields)
+	}
+	if e.Salts["detail_to"] == nil {
+		t.Error("a detail stands in clear: nobody can erase it")
+	}
+}
+
+// TestTenThousandActions: a batch that is too long is refused by its length, whether it is so in bytes or only in number, and nothing of it is on record.
+func TestTenThousandActions(t *testing.T) { onBoth(t, testTenThousandActions) }
+
+func testTenThousandActions(t *testing.T, o options) {
+	h := setup(t, o)
+	s := h.start("ann", "app", "john", "write")
+	var many []map[string]any
+	for n := range 100 {
+		many = append(many, h.many(s.sid, 100*n)...)
+	}
+	r := h.act("app", batch(many...))
+	if got := r.str("error_description"); r.status != http.StatusRequestEntityTooLarge || !strings.Contains(got, "65536 bytes") {
+		t.Errorf("10,000: got %d %s", r.status, r.body)
+	}
+	r = h.act("app", `{"actions":[`+strings.Repeat("{},", 9_999)+"{}]}")
+	if got := r.str("error_description"); r.status != http.StatusBadRequest || got != "actions: must be 1 to 100." {
+		t.Errorf("10,000 empty ones: got %d %s", r.status, r.body)
+	}
+	if n := len(h.actionsOf(s.sid)); n != 0 {
+		t.Errorf("%d are on record", n)
 	}
 }
 
@@ -196,6 +247,21 @@ func TestActionsRefusedByName(t *testing.T) {
 		"sid missing":        {bend("sid", nil), "actions[1].sid: must be given"},
 		"sid unknown":        {bend("sid", "imp_nobody"), "actions[1].sid: no session of this client"},
 		"sid of another":     {bend("sid", foreign.sid), "actions[1].sid: no session of this client"},
+		"id twice":           {batch(good, good), "actions[1].id: is given twice"},
+		"id twice, other":    {batch(good, h.action(s.sid, "route", "/other")), "actions[1].id: is given twice"},
+		"seq twice":          {batch(h.action(s.sid, "seq", 3), h.action(s.sid, "id", "act-2", "seq", 3)), "actions[1].seq: is given twice"},
+		"writer with a dot":  {bend("writer", "a.b"), "actions[1].writer: must be at most 64"},
+		"writer too long":    {bend("writer", long[:65]), "actions[1].writer: must be at most 64"},
+		"note without text":  {bend("phase", "note", "note", nil), "actions[1].note: must be given with the phase note"},
+		"status of a note":   {bend("phase", "note", "status", 200), "actions[1].status: comes with the phase after"},
+		"details before":     {bend("details", map[string]any{"id": "7"}), "actions[1].details: come with the phase note only"},
+		"details, many":      {bend("phase", "note", "details", details(9)), "actions[1].details: must be at most 8"},
+		"details, a list":    {bend("phase", "note", "details", []string{"7"}), "actions[1].details: must be an object"},
+		"details, a number":  {bend("phase", "note", "details", map[string]any{"id": 7}), "actions[1].details: must be a string"},
+		"details, a name":    {bend("phase", "note", "details", map[string]any{"Id": "7"}), "actions[1].details: must have names of"},
+		"details, hostile":   {bend("phase", "note", "details", map[string]any{"a\nb": "7"}), "actions[1].details: must have names of"},
+		"details, long":      {bend("phase", "note", "details", map[string]any{"id": long[:201]}), "actions[1].details: must have values of"},
+		"details, twice":     {strings.Replace(bend("phase", "note", "details", map[string]any{"id": "7"}), `"id":"7"`, `"id":"7","id":"8"`, 1), "actions[1].details.id: is given twice"},
 		"seq negative":       {bend("seq", -1), "actions[1].seq: must be 0 to 2^53"},
 		"seq too large":      {bend("seq", 1<<53+1), "actions[1].seq: must be 0 to 2^53"},
 		"seq a fraction":     {bend("seq", 1.5), "actions[1].seq: must be a whole number"},
@@ -205,8 +271,8 @@ func TestActionsRefusedByName(t *testing.T) {
 		"time by a comma":    {bend("time", h.clock.Now().Format("2006-01-02T15:04:05")+",5Z"), "actions[1].time: must be a time of RFC 3339"},
 		"time long past":     {bend("time", "2001-01-01T00:00:00Z"), "actions[1].time: must be within a day"},
 		"time ahead":         {bend("time", h.clock.Now().Add(25*time.Hour).Format(time.RFC3339)), "actions[1].time: must be within a day"},
-		"phase":              {bend("phase", "during"), "actions[1].phase: must be before or after"},
-		"phase missing":      {bend("phase", nil), "actions[1].phase: must be before or after"},
+		"phase":              {bend("phase", "during"), "actions[1].phase: must be before, after or note"},
+		"phase missing":      {bend("phase", nil), "actions[1].phase: must be before, after or note"},
 		"route missing":      {bend("route", nil), "actions[1].route: must be a path"},
 		"route with a query": {bend("route", "/a?token=x"), "actions[1].route: must be a path without query"},
 		"route too long":     {bend("route", "/"+long), "actions[1].route: must be a path"},
@@ -227,7 +293,7 @@ func TestActionsRefusedByName(t *testing.T) {
 			t.Errorf("%s: got %d %s; want 400 invalid_request with %q", name, r.status, r.body, c.want)
 		}
 	}
-	if got := h.act("app", bend("phase", "x")).str("error_description"); got != "actions[1].phase: must be before or after" {
+	if got := h.act("app", bend("phase", "x")).str("error_description"); got != "actions[1].phase: must be before, after or note" {
 		t.Errorf("got %q", got)
 	}
 	if got := append(h.actionsOf(s.sid), h.actionsOf(foreign.sid)...); len(got) != 0 {
@@ -369,6 +435,8 @@ func FuzzActions(f *testing.F) {
 	f.Add(batch(good, seen.action("SID", "time", "NOW", "phase", "after", "status", 599, "note", nil)))
 	f.Add(batch(seen.action("SID", "time", "NOW", "colour", "blue")))
 	f.Add(strings.Replace(batch(good), `"id"`, `"\u0073id":"imp_x","id"`, 1))
+	f.Add(batch(seen.action("SID", "time", "NOW", "phase", "note", "writer", "w", "seq", 1, "details", map[string]any{"id": "7", "a": ""})))
+	f.Add(batch(good, good))
 	f.Add(`{"actions":[]}`)
 	f.Add(` {"actions" : [ {"id":"\ud83d\ude00"} ] } `)
 	f.Add(`{"actions":[{"seq":1e3}]}`)
@@ -391,18 +459,50 @@ func FuzzActions(f *testing.F) {
 			t.Fatalf("got %d %s", w.Code, w.Body)
 		}
 		var in struct {
-			Actions []struct{ ID, Sid, Phase, Route, Method, Note string }
+			Actions []struct {
+				ID, Sid, Writer, Phase, Route, Method, Note string
+				Details                                     map[string]string
+			}
 		}
 		if err := json.Unmarshal([]byte(body), &in); err != nil || len(in.Actions) == 0 {
 			t.Fatalf("taken, though encoding/json says %v of it", err)
 		}
 		have := h.actionsOf(s.sid)
 		for _, a := range in.Actions {
-			if a.Sid != s.sid || !slices.ContainsFunc(have, func(e audit.Entry) bool { return e.Fields["action"] == a.ID && e.Fields["phase"] == a.Phase }) {
+			if a.Sid != s.sid || !slices.ContainsFunc(have, func(e audit.Entry) bool {
+				return e.Fields["action"] == a.ID && e.Fields["phase"] == a.Phase && e.Fields["writer"] == a.Writer && has(e, a.Details)
+			}) {
 				t.Errorf("%+v was taken and is not on record", a)
 			}
 		}
 	})
+}
+
+// many are a hundred actions that differ, from the n-th on.
+func (h *house) many(sid string, n int) (actions []map[string]any) {
+	for i := range 100 {
+		actions = append(actions, h.action(sid, "id", fmt.Sprintf("act-%d", n+i)))
+	}
+	return actions
+}
+
+// details are so many members of a note.
+func details(n int) map[string]any {
+	m := make(map[string]any)
+	for i := range n {
+		m[fmt.Sprint("d", i)] = "7"
+	}
+	return m
+}
+
+// has reports whether e tells details.
+func has(e audit.Entry, details map[string]string) bool {
+	for name, value := range details {
+		if e.Fields["detail_"+name] != value {
+			return false
+		}
+	}
+	return true
 }
 
 // TestActionsWithoutEnd: neither script in one session's pages nor the sessions of the past fill the trail.
@@ -413,19 +513,15 @@ func testActionsWithoutEnd(t *testing.T, o options) {
 	s := h.start("ann", "app", "john", "write")
 	var last reply
 	sent := 0
-	for ; sent < 700 && last.status != http.StatusTooManyRequests; sent += 50 {
-		var actions []map[string]any
-		for i := range 50 {
-			actions = append(actions, h.action(s.sid, "id", fmt.Sprintf("act-%d", sent+i)))
-		}
-		last = h.act("app", batch(actions...))
+	for ; sent < 4000 && last.status != http.StatusTooManyRequests; sent += 100 {
+		last = h.act("app", batch(h.many(s.sid, sent)...))
 	}
-	if n := len(h.actionsOf(s.sid)); last.status != http.StatusTooManyRequests || last.header.Get("Retry-After") == "" || n > 650 {
-		t.Errorf("after %d: %d, %d on record", sent, last.status, n)
+	if last.status != http.StatusTooManyRequests || last.header.Get("Retry-After") == "" || sent > 3400 {
+		t.Errorf("after %d: %d", sent, last.status)
 	}
 	other := h.start("bea", "app", "eve", "write")
-	for range 13 { // another client knows the sid from the token, and uses up nothing of it
-		last = h.act("other", batch(slices.Repeat([]map[string]any{h.action(other.sid)}, 50)...))
+	for i := range 31 { // another client knows the sid from the token, and uses up nothing of it
+		last = h.act("other", batch(h.many(other.sid, 100*i)...))
 	}
 	if last.status != http.StatusTooManyRequests {
 		t.Errorf("another client: got %d %s; want it told to wait", last.status, last.body)
@@ -434,7 +530,13 @@ func testActionsWithoutEnd(t *testing.T, o options) {
 	h.clock.advance(3 * time.Hour)
 	at := h.clock.Now().UTC().Format(time.RFC3339)
 	wantSessions(t, h.act("app", batch(h.action(other.sid, "id", "late", "time", at))), fmt.Sprintf("%q:%s", other.sid, `{"active":false}`))
-	if n := len(h.actionsOf(other.sid)); n != 1 {
-		t.Errorf("%d on record, want 1: the session is long over", n)
+	h.clock.advance(24 * time.Hour)
+	at = h.clock.Now().UTC().Format(time.RFC3339)
+	r := h.act("app", batch(h.action(other.sid, "id", "later", "time", at)))
+	if got := r.str("error_description"); r.status != http.StatusBadRequest || got != "actions[0].sid: is of a session that is over for more than a day" {
+		t.Errorf("got %d %s", r.status, r.body)
+	}
+	if n := len(h.actionsOf(other.sid)); n != 2 {
+		t.Errorf("%d on record, want 2: the session is long over", n)
 	}
 }

@@ -15,8 +15,12 @@ import (
 	"github.com/understudy-id/understudy/oauth/internal/form"
 )
 
-// maxBody is room for impersonation.MaxActions, each with a route of 512 characters.
-const maxBody = 64 << 10
+const (
+	// maxBody is room for impersonation.MaxActions of the usual length; of long ones an app tells fewer at once.
+	maxBody = 64 << 10
+	// maxDetails bounds what is kept of an action before anybody looks at it.
+	maxDetails = 8
+)
 
 // Read reads a request strictly. cred has what stands beside the actions for a client that authenticates in the body (RFC 7521 §4.2). Every error is a
 // *form.Error.

@@ -67,6 +67,8 @@ func (d jsonReader) action(a *impersonation.Action, at, name string) (err error)
 		a.ID, err = d.text(at)
 	case "sid":
 		a.Session, err = d.text(at)
+	case "writer":
+		a.Writer, err = d.text(at)
 	case "seq":
 		a.Seq, err = d.whole(at)
 	case "time":
@@ -83,6 +85,15 @@ func (d jsonReader) action(a *impersonation.Action, at, name string) (err error)
 		a.Status = int(min(max(n, -1), 1000)) // what an int cannot hold is no status either
 	case "note":
 		a.Note, err = d.text(at)
+	case "details":
+		a.Details = make(map[string]string)
+		err = d.object(at, func(_, name string) (err error) {
+			if len(a.Details) == maxDetails {
+				return bodyFault(at, fmt.Sprintf("must be at most %d", maxDetails))
+			}
+			a.Details[name], err = d.text(at) // which one is not said: its name is not known to be fit to be shown
+			return err
+		})
 	default:
 		err = unknownMember(at, name)
 	}
@@ -91,10 +102,14 @@ func (d jsonReader) action(a *impersonation.Action, at, name string) (err error)
 
 // unknownMember names the member if its name can be shown, and otherwise the object that it is in.
 func unknownMember(at, name string) error {
-	if name == "" || len(name) > 64 || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }) {
+	if !fitToShow(name) {
 		return bodyFault(strings.TrimSuffix(strings.TrimSuffix(at, name), "."), "has a member that is not known")
 	}
 	return bodyFault(at, "is not a known member")
+}
+
+func fitToShow(name string) bool {
+	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' })
 }
 
 // jsonReader walks through JSON that is known to be valid.
@@ -116,8 +131,8 @@ func (d jsonReader) object(at string, read func(at, name string) error) error {
 			return bodyFault(at, "cannot be read")
 		}
 		name, _ := t.(string)
-		if slices.Contains(seen, name) { // it is a known one: read refuses others
-			return bodyFault(prefix+name, "is given twice")
+		if slices.Contains(seen, name) {
+			return twice(at, prefix, name)
 		}
 		seen = append(seen, name)
 		if err := read(prefix+name, name); err != nil {
@@ -126,6 +141,14 @@ func (d jsonReader) object(at string, read func(at, name string) error) error {
 	}
 	_, err := d.Token()
 	return err
+}
+
+// twice names a member if its name can be shown, which that of a detail need not be.
+func twice(at, prefix, name string) error {
+	if !fitToShow(name) {
+		return bodyFault(at, "has a member that is given twice")
+	}
+	return bodyFault(prefix+name, "is given twice")
 }
 
 // array calls read for each item, with its path.

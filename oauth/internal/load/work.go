@@ -101,7 +101,7 @@ func (b *bench) act(c *conn, i, n int) error {
 		a := b.accounts[(i*n+k)/min(n, perSession)%len(b.accounts)]
 		body = append(append(body, `{"id":"`...), oauth.NewID("act")...)
 		body = append(append(body, `","sid":"`...), a.session...)
-		body = strconv.AppendInt(append(body, `","seq":`...), int64(i), 10)
+		body = strconv.AppendInt(append(body, `","writer":"load","seq":`...), int64(i*n+k+1), 10)
 		body = append(append(body, `,"time":"`...), now...)
 		body = append(body, `","phase":"before","route":"/projects/reports","method":"POST"},`...)
 	}
