@@ -57,6 +57,7 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/internal/form", "", ""},
 	{"oauth/internal/outbound", "", ""},
 	{"oauth/internal/seal", "", ""},
+	{"oauth/internal/spool", "", ""},
 	{"oauth/internal/password", "", "golang.org/x/crypto"},
 	{"oauth/internal/totp", "", "github.com/pquerna/otp"},
 	{"oauth/internal/vouch", "", "golang.org/x/sync"},
@@ -66,7 +67,7 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/internal/load", "oauth oauth/directory oauth/impersonation oauth/internal/chaos oauth/policy oauth/server oauth/store oauth/store/postgres " +
 		"oauth/store/postgrestest oauth/store/sqlite", "github.com/jackc/pgx/v5"},
 
-	{"oauth/rp", "oauth oauth/ssf oauth/tokens oauth/internal/seal", ""}, // one strict reader of JWTs, not two: it costs go-jose, and no network
+	{"oauth/rp", "oauth oauth/ssf oauth/tokens oauth/internal/seal oauth/internal/spool", ""}, // one strict reader of JWTs, not two: it costs go-jose, and no network
 	{"conformance", "", ""},
 	{"cmd/understudy", "all", "github.com/spf13 go.yaml.in/yaml/v3 golang.org/x/sys"},
 	{"cmd/understudy/internal/config", "all", "go.yaml.in/yaml/v3"},

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"log/slog"
-	"strings"
 )
 
 // SecretLength is the length of every Secret that NewSecret makes: 32 random bytes as base64url, no padding.
@@ -46,4 +45,11 @@ func (h Hash) IsZero() bool { return h == Hash{} }
 
 // NewID returns a fresh identifier: prefix, an underscore, and 26 characters of lower-case base32 (130 random bits).
 // It is unguessable but no secret: it appears in tokens, logs and the audit trail.
-func NewID(prefix string) string { return prefix + "_" + strings.ToLower(rand.Text()) }
+func NewID(prefix string) string {
+	var random [26]byte
+	rand.Read(random[:]) // never fails (crypto/rand)
+	for i, b := range random {
+		random[i] = "abcdefghijklmnopqrstuvwxyz234567"[b%32]
+	}
+	return prefix + "_" + string(random[:])
+}

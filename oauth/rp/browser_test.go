@@ -55,7 +55,7 @@ func newStage(t *testing.T, bend func(*Session), h http.HandlerFunc) *stage {
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{app: a, site: a.acting, session: s}
-		in := newInjector(w, r, v, func(int, http.Header) {})
+		in := newInjector(w, r, v, func(*injector, http.Header) bool { return true })
 		defer in.finish()
 		h(in, v.into(r))
 	})

@@ -81,6 +81,15 @@ type Config struct {
 	NoStream bool
 	// Recorder puts actions on record. Nil: the issuer's own trail.
 	Recorder Recorder
+	// Spool is a directory for what is not on record yet, which is made if it is missing; processes of the app may share it, on one machine.
+	// What may change something, and what is refused, is on record at the issuer before it happens. A request that only looks
+	// is in the spool before its answer goes out, and on record within a second; so it is also when the app is killed: whichever
+	// process starts next with the same directory, or runs beside, tells it. It is brought to the disk each second: that much of such requests a
+	// power cut may take. "" keeps all that in memory, where it is lost when the app is killed. A directory needs Linux, macOS or a BSD.
+	Spool string
+	// SpoolBytes bounds the spool of a process. Where it is full, as after hours without an issuer, a request that only looks is recorded
+	// at the issuer before it runs, or refused with 503. Zero: 16 MiB. At least 64 KiB.
+	SpoolBytes int64
 
 	// Client sends requests to the issuer. Nil: one with a time limit of 5 seconds. Redirects are never followed.
 	Client *http.Client
@@ -103,6 +112,9 @@ type Recorder interface {
 	// An error refuses the request with 503: nothing is done that is not on record. Recording the same ID and Phase
 	// again must do nothing. Called concurrently.
 	Record(ctx context.Context, a Action) (alive bool, err error)
+	// RecordAll puts at most 100 actions on record before it answers, and gives the sessions among them that are over. After an error
+	// all of them come again, in this batch or in another, also those that are on record. Called from one goroutine.
+	RecordAll(ctx context.Context, batch []Action) (ended []string, err error)
 }
 
 // Phase tells when an action was recorded.
@@ -111,19 +123,27 @@ type Phase string
 // The phases.
 const (
 	PhaseBefore Phase = "before" // it is about to run
-	PhaseAfter  Phase = "after"  // it was refused
+	PhaseAfter  Phase = "after"  // it was answered
+	PhaseNote   Phase = "note"   // the app said something while it ran: Note
 )
 
 // Action is one request under impersonation, as the trail has it: no query and no body.
 type Action struct {
-	ID      string // "act_" and 26 characters; of before and after the same
-	Session string
-	Time    time.Time // UTC
-	Phase   Phase
-	Method  string
-	Route   string // the path, cleaned; of a long one the two ends: at most 512 characters
-	Status  int    // with PhaseAfter only
-	Note    string // with a refusal its reason: read_only, forbidden, ended
+	ID      string `json:"id"` // "act_" and 26 characters; of all that is told of one request the same
+	Session string `json:"sid"`
+	// Writer is this process, "wrt_" and 26 characters, and Seq what it counts of the session, from 1 on: a number that never comes was lost.
+	Writer string    `json:"writer,omitempty"`
+	Seq    int64     `json:"seq,omitempty"`
+	Time   time.Time `json:"time"` // UTC
+	Phase  Phase     `json:"phase"`
+	Method string    `json:"method"`
+	Route  string    `json:"route"` // the path, cleaned; of a long one the two ends: at most 512 characters
+	// Status comes with PhaseAfter only. It is 0 for a handler that panicked.
+	Status int `json:"status,omitempty"`
+	// Note is the event of a Note, of a refusal its reason: read_only, forbidden, ended, or unavailable where nobody knew whether the
+	// session goes on.
+	Note    string            `json:"note,omitempty"`
+	Details map[string]string `json:"details,omitempty"` // of a Note
 }
 
 const (
@@ -131,6 +151,9 @@ const (
 	maxSignIn     = 24 * time.Hour
 	overtime      = 4 // how many lifetimes a sign-in counts where nobody can be asked
 	issuerTimeout = 5 * time.Second
+
+	defaultSpool = 16 << 20
+	minSpool     = 64 << 10
 )
 
 // site is one origin that the app answers on.
@@ -159,6 +182,8 @@ func (c *Config) complete() error {
 	switch {
 	case c.SignInLifetime < 0 || c.SignInLifetime > maxSignIn:
 		return fmt.Errorf("rp: Config.SignInLifetime %v must be between 0 and %v", c.SignInLifetime, maxSignIn)
+	case c.SpoolBytes != 0 && c.SpoolBytes < minSpool:
+		return fmt.Errorf("rp: Config.SpoolBytes %d must be 0 or at least %d", c.SpoolBytes, minSpool)
 	case c.SignInLifetime == 0:
 		c.SignInLifetime = defaultSignIn
 	}
@@ -170,6 +195,9 @@ func (c *Config) complete() error {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.SpoolBytes == 0 {
+		c.SpoolBytes = defaultSpool
 	}
 	c.Client = withoutRedirects(c.Client)
 	return nil

@@ -7,7 +7,8 @@
 // tokens, start with [NewBearer] instead: see "APIs" below.
 //
 // The package may not know the server's packages, since it is compiled into other people's programs. Besides the standard library it needs package
-// oauth, the sealing of cookies, package ssf for the words of a stream, and package tokens, which is the one strict reader of JWTs that there is here, and brings go-jose: 70 KB of a program of 9 MB.
+// oauth, the sealing of cookies, the spool of what is to be put on record, package ssf for the words of a stream, and package tokens, which is the one strict reader of
+// JWTs that there is here, and brings go-jose: 70 KB of a program of 9 MB.
 //
 // # Two forms
 //

@@ -6,7 +6,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/understudy-id/understudy/oauth"
 )
@@ -105,7 +104,8 @@ func (a *App) refuse(w http.ResponseWriter, r *http.Request, v *visit, reason st
 		act.ID = v.did.ID
 	}
 	act.Status, act.Note = http.StatusForbidden, reason
-	alive, err := a.put(r.Context(), act)
+	alive, err := a.record.tell(r.Context(), act, v.session.Expires)
+	v.after = true
 	a.log.InfoContext(r.Context(), v.session.Actor.label()+" was refused "+act.Method+" "+act.Route+" as "+v.session.Subject.label()+": "+reason,
 		"actor", v.session.Actor.Subject, "subject", v.session.Subject.Subject, "session", v.session.ID, "app", a.cfg.ClientID, "mode", v.session.Mode)
 	switch {
@@ -129,25 +129,4 @@ func (a *App) back(r *http.Request, st *site) []link {
 		return nil
 	}
 	return []link{{URL: u.RequestURI(), Text: text("back")}}
-}
-
-// How much of a path and of a method is recorded: what the issuer takes.
-const (
-	maxRoute  = 512
-	maxMethod = 16
-)
-
-// action describes r for the trail.
-func (a *App) action(r *http.Request, s *Session, phase Phase) Action {
-	return newAction(r, s, phase, a.now())
-}
-
-func newAction(r *http.Request, s *Session, phase Phase, now time.Time) Action {
-	route := path.Clean("/" + r.URL.EscapedPath())
-	if len(route) > maxRoute { // both ends: what it does is said last
-		route = route[:maxRoute/2-3] + "..." + route[len(route)-maxRoute/2:]
-	}
-	return Action{
-		ID: oauth.NewID("act"), Session: s.ID, Time: now.Truncate(time.Millisecond), Phase: phase, Method: r.Method[:min(len(r.Method), maxMethod)], Route: route,
-	}
 }

@@ -22,7 +22,7 @@ type injector struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	v       *visit
-	headers func(status int, h http.Header)
+	headers func(i *injector, h http.Header) bool
 
 	phase  phase
 	status int // what the handler said, 0 before that
@@ -49,9 +49,9 @@ var none []byte
 // buffers are the held beginnings.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
-// newInjector wraps w for one answer to r. headers is called once, right before the header goes out. finish must be
-// deferred.
-func newInjector(w http.ResponseWriter, r *http.Request, v *visit, headers func(status int, h http.Header)) *injector {
+// newInjector wraps w for one answer to r. headers is called once, right before the header goes out; where it reports false it has
+// answered itself, and nothing of the handler's goes out. finish must be deferred.
+func newInjector(w http.ResponseWriter, r *http.Request, v *visit, headers func(i *injector, h http.Header) bool) *injector {
 	return &injector{w: w, r: r, v: v, headers: headers, held: &none}
 }
 
@@ -261,9 +261,18 @@ func (i *injector) send() {
 	if i.page || i.v.shown {
 		amendCSP(h, i.v.site.origin+stylePath, i.v.app.formEnds(i.v.site)...)
 	}
-	i.headers(i.status, h)
+	if !i.headers(i, h) {
+		i.w = mute{i.w}
+		return
+	}
 	i.w.WriteHeader(i.status)
 }
+
+// mute is where an answer goes that nobody may see.
+type mute struct{ http.ResponseWriter }
+
+func (mute) WriteHeader(int)             {}
+func (mute) Write(p []byte) (int, error) { return len(p), nil }
 
 // hold copies p, which belongs to the handler.
 func (i *injector) hold(p []byte) {
@@ -321,6 +330,7 @@ func (i *injector) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	i.phase, i.sent = passing, true
+	i.v.upgraded = true
 	return i.v.app.bind(c, *i.v.session), rw, nil
 }
 

@@ -37,7 +37,7 @@ func injected(h http.HandlerFunc, count func(status int)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a, s := impersonation()
 		v := &visit{app: a, site: a.acting, session: s}
-		in := newInjector(w, r, v, func(status int, _ http.Header) { count(status) })
+		in := newInjector(w, r, v, func(in *injector, _ http.Header) bool { count(in.status); return true })
 		defer in.finish()
 		h(in, v.into(r))
 	})
@@ -469,7 +469,7 @@ func BenchmarkInject(b *testing.B) {
 			b.SetBytes(int64(len(doc)))
 			for b.Loop() {
 				v := visit{app: a, site: a.acting, session: s}
-				in := newInjector(w, r, &v, func(int, http.Header) {})
+				in := newInjector(w, r, &v, func(*injector, http.Header) bool { return true })
 				for at := 0; at < len(doc); at += size {
 					in.Write(doc[at:min(at+size, len(doc))])
 				}

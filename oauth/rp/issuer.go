@@ -1,6 +1,7 @@
 package rp
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/base64"
@@ -281,41 +282,51 @@ func (i *issuer) userinfo(ctx context.Context, token oauth.Secret) (p Person, er
 	return claims.Person, nil
 }
 
-// Record implements Recorder: POST /impersonation/actions.
+// Record implements Recorder.
 func (i *issuer) Record(ctx context.Context, a Action) (bool, error) {
+	lives, err := i.record(ctx, []Action{a})
+	return err == nil && lives[a.Session].Active, err
+}
+
+// RecordAll implements Recorder.
+func (i *issuer) RecordAll(ctx context.Context, batch []Action) (ended []string, err error) {
+	lives, err := i.record(ctx, batch)
+	for sid, life := range lives {
+		if !life.Active {
+			ended = append(ended, sid)
+		}
+	}
+	return ended, err
+}
+
+// life tells whether a session goes on.
+type life struct {
+	Active bool `json:"active"`
+}
+
+// record is POST /impersonation/actions. It gives what the issuer says of the sessions.
+func (i *issuer) record(ctx context.Context, actions []Action) (map[string]life, error) {
 	e, err := i.discover(ctx)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	type action struct {
-		ID      string    `json:"id"`
-		Session string    `json:"sid"`
-		Time    time.Time `json:"time"`
-		Phase   Phase     `json:"phase"`
-		Method  string    `json:"method"`
-		Route   string    `json:"route"`
-		Status  int       `json:"status,omitempty"`
-		Note    string    `json:"note,omitempty"`
-	}
-	body, err := json.Marshal(map[string][]action{"actions": {action(a)}})
+	body, err := json.Marshal(map[string][]Action{"actions": actions})
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.Actions, strings.NewReader(string(body)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.Actions, bytes.NewReader(body))
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.SetBasicAuth(url.QueryEscape(i.id), url.QueryEscape(string(i.secret)))
 	var answer struct {
-		Sessions map[string]struct {
-			Active bool `json:"active"`
-		} `json:"sessions"`
+		Sessions map[string]life `json:"sessions"`
 	}
 	if err := i.do(req, &answer); err != nil {
-		return false, fmt.Errorf("recording an action: %w", err)
+		return nil, fmt.Errorf("recording actions: %w", err)
 	}
-	return answer.Sessions[a.Session].Active, nil
+	return answer.Sessions, nil
 }
 
 // idClaims are the claims of an ID token that we look at (OpenID Connect Core §2).

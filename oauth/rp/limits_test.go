@@ -24,7 +24,7 @@ func TestAllocations(t *testing.T) {
 		b := h.ann()
 		b.impersonate("john", "read")
 		c := h.config
-		c.NoStream = true // what is heard beside would be counted
+		c.NoStream, c.Recorder = true, yes{} // what is heard and told beside would be counted
 		bare, err := rp.New(t.Context(), c)
 		h.must(err)
 		count := func(handler http.Handler, r *http.Request, cookies string) float64 {

@@ -21,7 +21,7 @@ type App struct {
 	acting *site // where impersonation lives: base, or the origin of its own
 	issuer *issuer
 	live   Liveness
-	record Recorder
+	record *journal
 	routes http.Handler
 	guard  guard
 	log    *slog.Logger
@@ -30,7 +30,8 @@ type App struct {
 }
 
 // New checks c and returns an App. ctx is for as long as the App runs: when it ends, the App gives up retrying to end
-// sessions that the issuer has not confirmed, and to hear of ends. New does not talk to the issuer, so an app starts also while that is away.
+// sessions that the issuer has not confirmed, and to hear of ends, and tries
+// for two seconds to put on record what waits for that. New does not talk to the issuer, so an app starts also while that is away.
 func New(ctx context.Context, c Config) (*App, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
@@ -48,7 +49,7 @@ func New(ctx context.Context, c Config) (*App, error) {
 	}
 	a.acting.acts = true
 	a.issuer = &issuer{url: c.Issuer, id: c.ClientID, secret: c.ClientSecret, client: c.Client}
-	a.live, a.record = c.Liveness, c.Recorder
+	a.live = c.Liveness
 	if a.live == nil {
 		l := &introspected{issuer: a.issuer, now: a.now}
 		if !c.NoStream {
@@ -56,9 +57,14 @@ func New(ctx context.Context, c Config) (*App, error) {
 		}
 		a.live = l
 	}
-	if a.record == nil {
-		a.record = a.issuer
+	to := c.Recorder
+	if to == nil {
+		to = a.issuer
 	}
+	if a.record, err = newJournal(c, to, a.forget, a.now); err != nil {
+		return nil, err
+	}
+	go a.record.run(ctx)
 	a.ending = newEndings(ctx, a)
 	a.routes = a.mux()
 	return a, nil
@@ -125,6 +131,10 @@ func (a *App) Handler(next http.Handler) http.Handler {
 		}
 	})
 }
+
+// Flush waits until all that was recorded so far is where it belongs: before a process ends that has no Config.Spool, or in a test. Its
+// error, that of ctx, says how much is not.
+func (a *App) Flush(ctx context.Context) error { return a.record.flush(ctx) }
 
 // mux is every route of ours, in one place.
 func (a *App) mux() http.Handler {

@@ -152,9 +152,9 @@ func (u *unpack) time() time.Time {
 
 func (u *unpack) person() Person {
 	p := Person{Subject: u.text(), Name: u.text(), Email: u.text(), Organisation: u.text(), Issuer: u.text()}
-	if at := (SubjectID{Format: issSub, Issuer: u.text(), Subject: u.text()}); at.Issuer != "" {
-		p.Elsewhere = &at
-	} else if at.Subject != "" {
+	if issuer, subject := u.text(), u.text(); issuer != "" {
+		p.Elsewhere = &SubjectID{Format: issSub, Issuer: issuer, Subject: subject}
+	} else if subject != "" {
 		u.bad = true
 	}
 	n := u.number()
