@@ -66,6 +66,7 @@ func (s *Spool) adopt(path string) ([]Kept, error) {
 		return nil, f.Close()
 	}
 	seg := &segment{path: path, f: f, size: size, counted: size, left: len(records)}
+	s.files[seg] = struct{}{}
 	if s.used += size; seg.left == 0 {
 		s.remove(seg)
 	}

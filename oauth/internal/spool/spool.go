@@ -65,6 +65,7 @@ type Spool struct {
 	reserved int64
 	last     int      // number of the newest file
 	current  *segment // nil in memory, and where the next record begins a file
+	files    map[*segment]struct{}
 	syncs    bool     // a sync is due
 }
 
@@ -79,7 +80,7 @@ func (p Place) Size() int64 { return p.size }
 
 // Open opens a spool. With a directory it fails where it could not keep a record there.
 func Open(c Config) (*Spool, error) {
-	s := &Spool{cfg: c}
+	s := &Spool{cfg: c, files: make(map[*segment]struct{})}
 	if c.Dir == "" {
 		return s, nil
 	}
@@ -164,6 +165,7 @@ func (s *Spool) begin() error {
 		return err
 	}
 	s.current = seg
+	s.files[seg] = struct{}{}
 	return nil
 }
 
@@ -218,6 +220,7 @@ func (s *Spool) remove(seg *segment) {
 		s.cfg.Logger.Warn("removing a file of the spool failed", "file", seg.path, "error", err)
 	}
 	s.used -= seg.counted
+	delete(s.files, seg)
 }
 
 // sync brings to the disk what is not there yet.
@@ -239,12 +242,14 @@ func (s *Spool) Close() error {
 		return nil
 	}
 	s.closed = true
-	seg := s.current
-	if s.current = nil; seg == nil {
-		return nil
+	s.current = nil
+	var errs []error
+	for seg := range s.files {
+		if seg.left == 0 {
+			s.remove(seg)
+			continue
+		}
+		errs = append(errs, seg.f.Sync(), seg.f.Close())
 	}
-	if seg.left == 0 {
-		return errors.Join(os.Remove(seg.path), seg.f.Close())
-	}
-	return errors.Join(seg.f.Sync(), seg.f.Close())
+	return errors.Join(errs...)
 }
