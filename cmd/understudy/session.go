@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) sessionCmd() *cobra.Command {
-	return a.group("session", "Impersonations: list, end, and the kill switch", a.sessionList(), a.sessionEnd(), a.sessionKill(), a.sessionLift())
+	return a.group("session", "Impersonations: list, show, end, and the kill switch", a.sessionList(), a.sessionShow(), a.sessionEnd(), a.sessionKill(), a.sessionLift())
 }
 
 func (a *app) sessionList() *cobra.Command {

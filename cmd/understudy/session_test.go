@@ -144,3 +144,22 @@ func dropTriggers(t *testing.T, db *sql.DB) (statements []string) {
 	}
 	return statements
 }
+
+// TestSessionShow: what an app counted and never told is missing, by process.
+func TestSessionShow(t *testing.T) { onBoth(t, testSessionShow) }
+
+func testSessionShow(t *testing.T, dir string) {
+	runs(t, dir, "client", "add", "--id", "app", "--name", "App", "--redirect-uri", "https://app.test/cb")
+	runs(t, dir, "user", "add", "--id", "ann", "--email", "ann@acme.test", "--name", "Ann Bell", "--role", "admin")
+	runs(t, dir, "user", "add", "--id", "john", "--email", "john@acme.test", "--name", "John Doe")
+	sid := live(t, dir)
+	for _, told := range []struct{ writer, seq string }{{"wrt_a", "1"}, {"wrt_a", "4"}, {"wrt_b", "1"}, {"", "0"}} {
+		act(t, dir, sid, "method", "GET", "route", "/", "phase", "after", "writer", told.writer, "seq", told.seq)
+	}
+	out := runs(t, dir, "session", "show", sid)
+	want(t, out, `(?m)^session +`+sid+`$`)
+	want(t, out, `(?m)^actions +1, not counted$`)
+	want(t, out, `(?m)^actions +2 by wrt_a, up to 4; missing: 2-3$`)
+	want(t, out, `(?m)^actions +1 by wrt_b, up to 1, none missing$`)
+	want(t, runs(t, dir, "session", "show", sid, "-o", "json"), `"missing": \[\s+\{\s+"first": 2,\s+"last": 3`)
+}

@@ -66,7 +66,7 @@ type Spool struct {
 	last     int      // number of the newest file
 	current  *segment // nil in memory, and where the next record begins a file
 	files    map[*segment]struct{}
-	syncs    bool     // a sync is due
+	syncs    bool // a sync is due
 }
 
 // Place is where a record is kept.

@@ -1,0 +1,86 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/understudy-id/understudy/oauth/audit"
+	"github.com/understudy-id/understudy/oauth/store"
+)
+
+// Writer is what one process of an app has told of a session. It counts from 1 on, so a number that is not there never came: it is still kept
+// by the app, which tells it when it can, or it is lost. What was lost behind the last number does not show.
+type Writer struct {
+	Name string `json:"writer"` // as the process calls itself; "" did not count
+	Told int    `json:"told"`   // how many actions of it are on record
+	Last int64  `json:"last"`   // the largest number
+	// Missing are the numbers that never came, and Twice those that came with two things to tell; in order, and not nil.
+	Missing []Span  `json:"missing"`
+	Twice   []int64 `json:"twice"`
+}
+
+// Span is the numbers from First to Last, both among them.
+type Span struct {
+	First int64 `json:"first"`
+	Last  int64 `json:"last"`
+}
+
+// String is "3" or "3-5".
+func (s Span) String() string {
+	if s.First == s.Last {
+		return strconv.FormatInt(s.First, 10)
+	}
+	return fmt.Sprintf("%d-%d", s.First, s.Last)
+}
+
+// Writers tells who has told of the session sid, by name, and what is missing. A session of which nothing was told has none.
+func Writers(ctx context.Context, trail store.Trail, sid string) ([]Writer, error) {
+	numbers := make(map[string][]int64)
+	q := store.EntryQuery{Session: sid, Kind: audit.KindAction, Limit: 1000}
+	for {
+		page, next, err := trail.Entries(ctx, q)
+		if err != nil {
+			return nil, fmt.Errorf("reading the actions of a session: %w", err)
+		}
+		for _, e := range page {
+			n, err := strconv.ParseInt(cmp.Or(e.Entry.Fields["seq"], "0"), 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("reading entry %s: %w", e.Entry.ID, err)
+			}
+			name := e.Entry.Fields["writer"]
+			numbers[name] = append(numbers[name], n)
+		}
+		if q.After = next; next == "" {
+			break
+		}
+	}
+	all := []Writer{}
+	for name, told := range numbers {
+		all = append(all, writer(name, told))
+	}
+	slices.SortFunc(all, func(a, b Writer) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// writer looks for what is missing. A zero is what was not counted.
+func writer(name string, told []int64) Writer {
+	w := Writer{Name: name, Told: len(told), Missing: []Span{}, Twice: []int64{}}
+	slices.Sort(told)
+	for _, n := range told {
+		switch {
+		case n == 0:
+		case n == w.Last:
+			if len(w.Twice) == 0 || w.Twice[len(w.Twice)-1] != n {
+				w.Twice = append(w.Twice, n)
+			}
+		case n > w.Last+1:
+			w.Missing = append(w.Missing, Span{w.Last + 1, n - 1})
+		}
+		w.Last = n
+	}
+	return w
+}
