@@ -22,7 +22,10 @@ import (
 	"github.com/understudy-id/understudy/oauth/store/sqlite"
 )
 
-func TestMain(m *testing.M) { os.Exit(chaos.Main(m)) }
+func TestMain(m *testing.M) {
+	mainOfRelying()
+	os.Exit(chaos.Main(m))
+}
 
 const issuer = "http://127.0.0.1:1"
 
