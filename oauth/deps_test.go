@@ -68,6 +68,7 @@ var mayImport = []struct{ pkg, ours, outside string }{
 		"oauth/store/postgrestest oauth/store/sqlite", "github.com/jackc/pgx/v5"},
 
 	{"oauth/rp", "oauth oauth/ssf oauth/tokens oauth/internal/seal oauth/internal/spool", ""}, // one strict reader of JWTs, not two: it costs go-jose, and no network
+	{"oauth/rp/rptest", "oauth oauth/rp", ""},
 	{"conformance", "", ""},
 	{"cmd/understudy", "all", "github.com/spf13 go.yaml.in/yaml/v3 golang.org/x/sys"},
 	{"cmd/understudy/internal/config", "all", "go.yaml.in/yaml/v3"},
@@ -100,6 +101,8 @@ var walls = []struct{ pkg, never, why string }{
 	{"oauth/server", "database/sql modernc.org github.com/jackc oauth/store/sqlite oauth/store/postgres migrations", "the command line chooses the backend"},
 	{"oauth/plugin", "oauth/server database/sql modernc.org github.com/jackc oauth/store/sqlite oauth/store/postgres migrations", "it lives in other people's providers, over whatever store they open"},
 	{"oauth/rp", "github.com/ory github.com/jackc/pgx database/sql oauth/store oauth/server", "it is compiled into other people's programs"},
+	{"oauth/rp/rptest", "github.com/ory database/sql oauth/store oauth/server oauth/impersonation", "it is a fake: what it shares with the real issuer it could not find wrong"},
+	{"cmd/understudy", "oauth/rp/rptest", "everybody may impersonate everybody there, for tests alone"},
 	{"cmd/understudy", "oauth/browsertest", "it drives Chromium and carries axe-core, for tests alone"},
 	{"cmd/understudy", "oauth/store/postgrestest", "it starts servers, for tests alone"},
 	{"conformance", "oauth migrations cmd", "a shared constant would let a typo pass on both sides"},

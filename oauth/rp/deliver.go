@@ -15,7 +15,7 @@ const (
 	// gather is how long actions wait for others: how late the record may be.
 	gather = 250 * time.Millisecond
 	// lastBackoff is what the wait grows to where the issuer does not answer.
-	lastBackoff = 30 * time.Second
+	lastBackoff = 5 * time.Second
 	// busyFor is how long nothing is sent of a session of which the issuer has heard enough.
 	busyFor = 5 * time.Second
 	// adoptEvery is how often it is looked for what processes have left that are gone.
@@ -65,8 +65,10 @@ func (j *journal) run(ctx context.Context) {
 	}
 }
 
-// end tries once more, and closes the spool.
+// end tries once more, and closes the spool. What comes now is told to the issuer at once, or not let through.
 func (j *journal) end(ctx context.Context) {
+	defer close(j.ended)
+	j.spool.Shut()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTry)
 	defer cancel()
 	err := j.drain(ctx)

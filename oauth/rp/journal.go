@@ -38,6 +38,7 @@ type journal struct {
 	now    func() time.Time
 	wake   chan struct{} // something waits
 	full   chan struct{} // a whole batch waits, or somebody waits for it
+	ended  chan struct{} // closed when nothing is delivered any more
 
 	mu       sync.Mutex
 	record   bytes.Buffer // of encoder, used again and again
@@ -69,7 +70,7 @@ var errCrowded = errors.New("too many actions of the session wait to be put on r
 func newJournal(c Config, to Recorder, over func(string), now func() time.Time) (*journal, error) {
 	j := &journal{
 		to: to, files: c.Spool != "", writer: oauth.NewID("wrt"), over: over, log: c.Logger, now: now,
-		wake: make(chan struct{}, 1), full: make(chan struct{}, 1), sessions: make(map[string]*telling), sweepAt: minForgotten,
+		wake: make(chan struct{}, 1), full: make(chan struct{}, 1), ended: make(chan struct{}), sessions: make(map[string]*telling), sweepAt: minForgotten,
 	}
 	j.encoder = json.NewEncoder(&j.record)
 	j.encoder.SetEscapeHTML(false)
@@ -222,12 +223,21 @@ func (j *journal) flush(ctx context.Context) error {
 	j.waiting = append(j.waiting, done)
 	j.mu.Unlock()
 	nudge(j.full)
+	err := errEnded
 	select {
 	case <-done:
 		return nil
+	case <-j.ended:
 	case <-ctx.Done():
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		return fmt.Errorf("rp: %d actions are not on record yet: %w", len(j.queue)+j.sending, ctx.Err())
+		err = ctx.Err()
 	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if n := len(j.queue) + j.sending; n > 0 || err != errEnded {
+		return fmt.Errorf("rp: %d actions are not on record yet: %w", n, err)
+	}
+	return nil
 }
+
+// errEnded is an app that ran before.
+var errEnded = errors.New("the app has ended")

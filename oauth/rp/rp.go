@@ -133,7 +133,7 @@ func (a *App) Handler(next http.Handler) http.Handler {
 }
 
 // Flush waits until all that was recorded so far is where it belongs: before a process ends that has no Config.Spool, or in a test. Its
-// error, that of ctx, says how much is not.
+// error says how much is not, when ctx is over or the App has ended.
 func (a *App) Flush(ctx context.Context) error { return a.record.flush(ctx) }
 
 // mux is every route of ours, in one place.

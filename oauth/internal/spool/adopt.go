@@ -62,7 +62,7 @@ func (s *Spool) adopt(path string) ([]Kept, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.used+s.reserved+size > s.cfg.MaxBytes {
+	if s.shut || s.used+s.reserved+size > s.cfg.MaxBytes {
 		return nil, f.Close()
 	}
 	seg := &segment{path: path, f: f, size: size, counted: size, left: len(records)}

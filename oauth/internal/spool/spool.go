@@ -60,6 +60,7 @@ type Spool struct {
 	cfg Config
 
 	mu       sync.Mutex
+	shut     bool
 	closed   bool
 	used     int64 // bytes of records in memory, or of files
 	reserved int64
@@ -109,7 +110,7 @@ func makeDir(dir string) error {
 func (s *Spool) Reserve(n int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.used+s.reserved+n > s.cfg.MaxBytes {
+	if s.shut || s.used+s.reserved+n > s.cfg.MaxBytes {
 		return false
 	}
 	s.reserved += n
@@ -131,7 +132,7 @@ func (s *Spool) Append(record []byte, reserved int64) (Place, error) {
 	s.reserved -= reserved
 	size := int64(len(record) + frame)
 	switch {
-	case s.closed:
+	case s.shut:
 		return Place{}, ErrClosed
 	case s.used+s.reserved+size > s.cfg.MaxBytes:
 		return Place{}, ErrFull
@@ -234,6 +235,13 @@ func (s *Spool) sync() {
 	}
 }
 
+// Shut lets Append and Reserve answer as after Close; what is kept can still be Done.
+func (s *Spool) Shut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shut = true
+}
+
 // Close keeps nothing more. What has not arrived stays in its files, for whoever adopts them; in memory it is gone.
 func (s *Spool) Close() error {
 	s.mu.Lock()
@@ -241,7 +249,7 @@ func (s *Spool) Close() error {
 	if s.closed {
 		return nil
 	}
-	s.closed = true
+	s.shut, s.closed = true, true
 	s.current = nil
 	var errs []error
 	for seg := range s.files {
