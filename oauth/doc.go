@@ -40,7 +40,8 @@
 // Every arrow points down; deps_test.go states who may import whom, with the reasons.
 //
 //	cmd/understudy         wiring: the server and the operator's command line
-//	oauth/rp               what a relying app links: cookies, banner, guard, stop; both forms of standing in a browser; Bearer for APIs
+//	oauth/rp               what a relying app links: cookies, banner, guard, stop, record; both forms of standing in a browser; Bearer for APIs
+//	oauth/rp/rptest        understudy in memory, for an app's own tests
 //	oauth/server           our own server: the place where our fosite is wired
 //	oauth/page             the hosted pages: sign-in, find, ask, audit, errors
 //	oauth/tokenexchange    RFC 8693 as a handler for any fosite provider

@@ -21,6 +21,14 @@
 // the user's page can press Stop, and then read the actor's pages. Tell the issuer that the app is look only, so that its
 // page offers nothing else (clients.modes in its configuration).
 //
+// # On record
+//
+// Every request under impersonation goes on record at the issuer ([Recorder]): method, path and status, and what the app says of it
+// by [Note]; no query and no body. What may change something is on record before it runs, and what is refused before it is answered: without
+// that it is not done. What only looks is kept in a spool before its answer goes out ([Config].Spool), and told in batches within a second.
+// A process numbers what it tells of a session, under a name of its own, so that several need not talk to each other and none has to
+// remember a number through a crash; at the issuer, a number that never came shows as missing.
+//
 // # With another provider's tokens
 //
 // An app may stay with the provider that it has, if understudy trusts that one's tokens to say who acts: [Config].ActorToken gives
