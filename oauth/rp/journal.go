@@ -3,6 +3,8 @@ package rp
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -75,11 +77,17 @@ func newJournal(c Config, to Recorder, over func(string), now func() time.Time) 
 	j.encoder = json.NewEncoder(&j.record)
 	j.encoder.SetEscapeHTML(false)
 	var err error
-	j.spool, err = spool.Open(spool.Config{Dir: c.Spool, Name: j.writer, MaxBytes: c.SpoolBytes, SyncEvery: time.Second, Logger: c.Logger})
+	j.spool, err = spool.Open(spool.Config{Dir: c.Spool, Owner: owner(c), Name: j.writer, MaxBytes: c.SpoolBytes, SyncEvery: time.Second, Logger: c.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("rp: Config.Spool: %w", err)
 	}
 	return j, nil
+}
+
+// owner names the app: what another has left, its issuer would not take from us.
+func owner(c Config) string {
+	sum := sha256.Sum256([]byte(c.Issuer + "\n" + c.ClientID))
+	return hex.EncodeToString(sum[:8])
 }
 
 // about gives what is known of the session of a, which needs it until then. j.mu must be held.

@@ -20,7 +20,7 @@ func (s *Spool) Adopt() ([]Kept, error) {
 	if s.cfg.Dir == "" {
 		return nil, nil
 	}
-	paths, err := filepath.Glob(filepath.Join(s.cfg.Dir, "*"+suffix)) // sorted
+	paths, err := filepath.Glob(filepath.Join(s.cfg.Dir, s.cfg.Owner+"-*"+suffix)) // sorted
 	if err != nil {
 		return nil, fmt.Errorf("adopting spools: %w", err)
 	}

@@ -11,7 +11,7 @@
 //
 // # The files
 //
-// Each process has its own, name-number.spool, and holds a lock (flock) on them for as long as it lives. A line is the CRC-32C of a record in
+// Each process has its own, owner-name-number.spool, and holds a lock (flock) on them for as long as it lives. A line is the CRC-32C of a record in
 // 8 hexadecimal digits, a space, the record, and a newline.
 package spool
 
@@ -45,8 +45,9 @@ const (
 type Config struct {
 	// Dir is the directory, which is made for its owner alone if it is missing; several processes may share it. "" keeps all in memory.
 	Dir string
-	// Name is this process's own, of letters, digits, - and _; no other has it, also not later. Only with Dir.
-	Name string
+	// Owner is whose records these are, and Name this process's own, which no other has, also not later: letters and digits. Adopt takes
+	// what is of the same Owner. Only with Dir.
+	Owner, Name string
 	// MaxBytes bounds what is kept, with its files as they are: at least 64 KiB.
 	MaxBytes int64
 	// SyncEvery is how long a record may be in the system's memory only. Only with Dir.
@@ -161,7 +162,7 @@ func (s *Spool) Append(record []byte, reserved int64) (Place, error) {
 func (s *Spool) begin() error {
 	s.retire()
 	s.last++
-	seg, err := create(filepath.Join(s.cfg.Dir, fmt.Sprintf("%s-%06d%s", s.cfg.Name, s.last, suffix)))
+	seg, err := create(filepath.Join(s.cfg.Dir, fmt.Sprintf("%s-%s-%06d%s", s.cfg.Owner, s.cfg.Name, s.last, suffix)))
 	if err != nil {
 		return err
 	}

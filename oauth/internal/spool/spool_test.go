@@ -28,7 +28,7 @@ func open(t testing.TB, dir string, most int64) *spool.Spool {
 	names.n++
 	name := fmt.Sprintf("p%03d", names.n)
 	names.Unlock()
-	s, err := spool.Open(spool.Config{Dir: dir, Name: name, MaxBytes: most, SyncEvery: time.Second, Logger: slog.New(slog.DiscardHandler)})
+	s, err := spool.Open(spool.Config{Dir: dir, Owner: "x", Name: name, MaxBytes: most, SyncEvery: time.Second, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,6 +103,21 @@ func TestAdopt(t *testing.T) {
 	abandon(t, alive)
 	if got, _ := adopted(t, open(t, dir, 1<<20)); !slices.Equal(got, []string{"mine"}) {
 		t.Errorf("got %q, want what had not arrived", got)
+	}
+}
+
+// TestOwners: two apps may have one directory, and neither tells what is the other's.
+func TestOwners(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	other, err := spool.Open(spool.Config{Dir: dir, Owner: "xx", Name: "q", MaxBytes: 1 << 20, SyncEvery: time.Second, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(t, other, "theirs")
+	abandon(t, other)
+	if got, _ := adopted(t, open(t, dir, 1<<20)); len(got) != 0 {
+		t.Errorf("took %q", got)
 	}
 }
 
@@ -238,7 +253,7 @@ func TestDamaged(t *testing.T) {
 			t.Fatal(err)
 		}
 		var log bytes.Buffer
-		p, err := spool.Open(spool.Config{Dir: other, Name: "q", MaxBytes: 1 << 20, SyncEvery: time.Second, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		p, err := spool.Open(spool.Config{Dir: other, Owner: "x", Name: "q", MaxBytes: 1 << 20, SyncEvery: time.Second, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -333,7 +348,7 @@ func FuzzAdopt(f *testing.F) {
 	f.Add([]byte("00000000 \n00000000 x"))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "x-000001.spool"), file, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "x-y-000001.spool"), file, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		got, _ := adopted(t, open(t, dir, 8<<20))
