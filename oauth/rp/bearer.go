@@ -39,6 +39,9 @@ type BearerConfig struct {
 	Liveness Liveness
 	// Recorder puts actions on record. Nil: the issuer's own trail.
 	Recorder Recorder
+	// Spool and SpoolBytes are those of Config: where what only looked waits to be put on record.
+	Spool      string
+	SpoolBytes int64
 
 	// Client sends requests to the issuer. Nil: one with a time limit of 5 seconds. Redirects are never followed.
 	Client *http.Client
@@ -60,7 +63,7 @@ type Bearer struct {
 	keys   *keys
 	proofs *proofs // nil: takes no bound tokens
 	live   Liveness
-	record Recorder
+	record *journal
 	guard  guard
 	log    *slog.Logger
 	now    func() time.Time
@@ -72,14 +75,15 @@ func NewBearer(ctx context.Context, c BearerConfig) (*Bearer, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	b := &Bearer{cfg: c, log: c.Logger, now: func() time.Time { return c.Now().UTC() }, live: c.Liveness, record: c.Recorder}
+	b := &Bearer{cfg: c, log: c.Logger, now: func() time.Time { return c.Now().UTC() }, live: c.Liveness}
 	b.issuer = &issuer{url: c.Issuer, id: c.ClientID, secret: c.ClientSecret, client: c.Client}
 	b.keys = &keys{issuer: b.issuer, life: ctx, now: b.now, log: b.log}
 	if b.live == nil {
 		b.live = &introspected{issuer: b.issuer, now: b.now}
 	}
-	if b.record == nil {
-		b.record = b.issuer
+	to := c.Recorder
+	if to == nil {
+		to = b.issuer
 	}
 	if c.URL != "" {
 		var err error
@@ -87,7 +91,22 @@ func NewBearer(ctx context.Context, c BearerConfig) (*Bearer, error) {
 			return nil, err
 		}
 	}
+	var err error
+	if b.record, err = newJournal(Config{Spool: c.Spool, SpoolBytes: c.SpoolBytes, Logger: c.Logger}, to, b.forget, b.now); err != nil {
+		return nil, err
+	}
+	go b.record.run(ctx)
 	return b, nil
+}
+
+// Flush is App.Flush for an API.
+func (b *Bearer) Flush(ctx context.Context) error { return b.record.flush(ctx) }
+
+// forget takes back what was believed of a session that is over.
+func (b *Bearer) forget(sid string) {
+	if l, ok := b.live.(*introspected); ok {
+		l.forget(sid)
+	}
 }
 
 // complete checks c and fills in defaults.
@@ -104,6 +123,9 @@ func (c *BearerConfig) complete() error {
 		return errors.New("rp: BearerConfig.Audience must be a URI (RFC 8707 §2)")
 	}
 	if err := c.checkURL(); err != nil {
+		return err
+	}
+	if err := checkSpool("BearerConfig", &c.SpoolBytes); err != nil {
 		return err
 	}
 	if c.Logger == nil {
@@ -153,11 +175,16 @@ func (b *Bearer) Handler(next http.Handler) http.Handler {
 			b.answer(w, refusal)
 			return
 		}
-		if c.session != nil {
-			w.Header()["Cache-Control"] = noStore
-			withoutOverrides(r)
+		if c.session == nil {
+			next.ServeHTTP(w, r.WithContext(c))
+			return
 		}
-		next.ServeHTTP(w, r.WithContext(c))
+		w.Header()["Cache-Control"] = noStore
+		withoutOverrides(r)
+		in := &recorded{w: w, c: c}
+		defer c.none(c, b.record, c.session)
+		next.ServeHTTP(in, r.WithContext(c))
+		in.finish()
 	})
 }
 
@@ -176,6 +203,9 @@ func (b *Bearer) Authenticate(ctx context.Context, authorization, dpop, method, 
 	if refusal != nil {
 		return nil, refusal
 	}
+	if c.session != nil && !c.only(c, b.record, c.session) {
+		return nil, errUnavailable
+	}
 	return c, nil
 }
 
@@ -192,7 +222,7 @@ type call struct {
 	bearer *Bearer
 	*access
 	scheme string // that the token came with
-	did    string // the ID of what was recorded of it before it ran; "" for a safe one
+	*entry        // as it is recorded; nil without an impersonation
 }
 
 // Value gives itself to this package.
@@ -224,6 +254,7 @@ func (b *Bearer) admit(ctx context.Context, r *http.Request, authorization, proo
 	if c.session == nil {
 		return c, nil
 	}
+	c.entry = new(entry)
 	if reason := b.guard.refuses(r, f, c.session.Mode); reason != "" {
 		return nil, b.refuse(r, c, reason)
 	}
@@ -310,17 +341,9 @@ func (b *Bearer) notTaken(ctx context.Context, err error) *BearerError {
 	return errToken
 }
 
-// goesOn asks whether the session is alive: of the record itself before what could change something, and otherwise of what is known.
+// goesOn asks whether the session is alive, and puts on record what could change something.
 func (b *Bearer) goesOn(r *http.Request, c *call) *BearerError {
-	var alive bool
-	var err error
-	if changes(r) {
-		act := newAction(r, c.session, PhaseBefore, b.now())
-		c.did = act.ID
-		alive, err = b.put(c, act)
-	} else {
-		alive, err = b.live.Alive(c, c.session.ID, c.session.Token)
-	}
+	alive, err := c.begin(c, r, b.record, b.live, c.session)
 	switch {
 	case err != nil:
 		return b.unavailable(c, "understudy did not answer: the request was refused", err)
@@ -330,23 +353,9 @@ func (b *Bearer) goesOn(r *http.Request, c *call) *BearerError {
 	return nil
 }
 
-// put puts an action on record.
-func (b *Bearer) put(ctx context.Context, act Action) (alive bool, err error) {
-	alive, err = b.record.Record(ctx, act)
-	if l, ok := b.live.(*introspected); ok && err == nil && !alive {
-		l.forget(act.Session)
-	}
-	return alive, err
-}
-
 // refuse puts a refusal under impersonation on record. One that cannot be recorded stays a refusal.
 func (b *Bearer) refuse(r *http.Request, c *call, reason string) *BearerError {
-	act := newAction(r, c.session, PhaseAfter, b.now())
-	if c.did != "" {
-		act.ID = c.did
-	}
-	act.Status, act.Note = http.StatusForbidden, reason
-	alive, err := b.put(c, act)
+	act, alive, err := c.entry.refuse(c, r, b.record, c.session, reason)
 	b.log.InfoContext(c, c.session.Actor.label()+" was refused "+act.Method+" "+act.Route+" as "+c.session.Subject.label()+": "+reason,
 		"actor", c.session.Actor.Subject, "subject", c.session.Subject.Subject, "session", c.session.ID, "app", c.ClientID, "mode", c.session.Mode)
 	switch {

@@ -14,6 +14,9 @@ import (
 // recorded demands what was put on record since the last time.
 func (a *api) recorded(what string, want ...string) {
 	a.t.Helper()
+	if err := a.bearer.Flush(a.t.Context()); err != nil {
+		a.t.Fatal(err)
+	}
 	if got := a.taken(&a.actions); !slices.Equal(got, want) {
 		a.t.Errorf("%s: on record is %q, want %q", what, got, want)
 	}
@@ -29,7 +32,7 @@ func TestGuardAtAPIs(t *testing.T) {
 		a.no("look only: "+method, a.do(a.request(method, "/me", look)), http.StatusForbidden, "impersonation_blocked")
 		a.recorded("look only: "+method, "after "+method+" /me 403 read_only")
 		a.yes("full: "+method, a.do(a.request(method, "/me", full)), "john", "ann")
-		a.recorded("full: "+method, "before "+method+" /me")
+		a.recorded("full: "+method, "before "+method+" /me", "after "+method+" /me 200")
 	}
 	for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
 		if r := a.do(a.request(method, "/me", look)); r.status != http.StatusOK {
@@ -37,9 +40,9 @@ func TestGuardAtAPIs(t *testing.T) {
 		}
 	}
 	a.taken(&a.reached)
-	a.recorded("safe methods")
+	a.recorded("safe methods", "after GET /me 200", "after HEAD /me 200", "after OPTIONS /me 200")
 	a.yes("allowed", a.post("/search", look), "john", "ann")
-	a.recorded("allowed", "before POST /search")
+	a.recorded("allowed", "before POST /search", "after POST /search 200")
 	for _, path := range []string{"/search/", "//search", "/./search", "/%73earch", "/x/../search"} {
 		a.no("allowed, spelled "+path, a.post(path, look), http.StatusForbidden, "impersonation_blocked")
 	}
@@ -52,8 +55,12 @@ func TestGuardAtAPIs(t *testing.T) {
 		a.no(who+": method in the query", a.do(a.request("POST", "/me?_method=DELETE", token)), http.StatusForbidden, "impersonation_blocked")
 	}
 	a.recorded("forbidden", slices.Repeat([]string{"after GET /delete 403 forbidden", "after GET /blocked/x 403 forbidden", "after POST /me 403 forbidden"}, 2)...)
+	a.taken(&a.ids)
 	a.no("full: forbidden", a.post("/delete", full), http.StatusForbidden, "impersonation_blocked")
 	a.recorded("full: forbidden", "before POST /delete", "after POST /delete 403 forbidden")
+	if ids := a.taken(&a.ids); ids[0] != ids[1] {
+		t.Errorf("one request has two IDs on record: %q", ids)
+	}
 	form := httptest.NewRequest(http.MethodPost, "/me", strings.NewReader("a=b&_method=DELETE"))
 	form.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	form.Header.Set("Authorization", "Bearer "+full)

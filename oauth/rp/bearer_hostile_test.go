@@ -38,6 +38,7 @@ func (a *api) refuseAll(forged map[string]string) {
 	a.t.Helper()
 	a.yes("the control", a.get("/me", a.token()), "john", "john")
 	a.yes("the other control", a.post("/me", a.acting("scope", fullAccess)), "john", "ann")
+	a.must(a.bearer.Flush(a.t.Context()))
 	a.taken(&a.actions)
 	for what, token := range forged {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -331,6 +332,7 @@ func TestExpiry(t *testing.T) {
 		a.yes("own", a.get("/me", john), "john", "john")
 		a.yes("ann", a.get("/me", ann), "john", "ann")
 	}
+	a.must(a.bearer.Flush(t.Context()))
 	a.set(func() { a.over["imp_1"] = true })
 	a.clock.advance(5 * time.Second)
 	a.no("stopped 5 s ago", a.get("/me", ann), http.StatusUnauthorized, "invalid_token")
@@ -340,6 +342,7 @@ func TestExpiry(t *testing.T) {
 	a.clock.advance(time.Second)
 	a.no("own, expired", a.get("/me", john), http.StatusUnauthorized, "invalid_token")
 	a.asked("/introspect")
+	a.taken(&a.actions)
 	for _, r := range []reply{a.get("/me", ann), a.post("/me", ann)} {
 		a.no("ann's, expired", r, http.StatusUnauthorized, "invalid_token")
 	}

@@ -44,7 +44,8 @@ type api struct {
 	down    map[string]bool // paths that are not answered
 	over    map[string]bool // sessions
 	calls   map[string]int  // by path
-	actions []string        // on record: phase, method, route, and status and note of a refusal
+	actions []string        // on record: phase, method, route, status and note
+	ids     []string        // the IDs of those
 	reached []string        // the API: subject, actor, method and path
 }
 
@@ -166,13 +167,19 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request) {
 	case "/actions":
 		var told struct{ Actions []map[string]any }
 		json.NewDecoder(r.Body).Decode(&told)
-		act := told.Actions[0]
-		line := fmt.Sprint(act["phase"], " ", act["method"], " ", act["route"])
-		if act["status"] != nil {
-			line += fmt.Sprint(" ", act["status"], " ", act["note"])
+		sessions := map[string]map[string]bool{}
+		for _, act := range told.Actions {
+			line := fmt.Sprint(act["phase"], " ", act["method"], " ", act["route"])
+			for _, member := range []string{"status", "note"} {
+				if act[member] != nil {
+					line += fmt.Sprint(" ", act[member])
+				}
+			}
+			a.actions, a.ids = append(a.actions, line), append(a.ids, act["id"].(string))
+			sid := act["sid"].(string)
+			sessions[sid] = map[string]bool{"active": !a.over[sid]}
 		}
-		a.actions = append(a.actions, line)
-		fmt.Fprintf(w, `{"sessions":{%q:{"active":%v}}}`, act["sid"], !a.over[act["sid"].(string)])
+		json.NewEncoder(w).Encode(map[string]any{"sessions": sessions})
 	default:
 		http.NotFound(w, r)
 	}

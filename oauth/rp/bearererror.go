@@ -42,6 +42,7 @@ var (
 	errExpired     = &BearerError{Status: http.StatusUnauthorized, Code: "invalid_token", Description: "The access token has expired."}
 	errEnded       = &BearerError{Status: http.StatusUnauthorized, Code: "invalid_token", Reason: reasonEnded, Description: "The impersonation has ended. Nothing was done."}
 	errReadOnly    = &BearerError{Status: http.StatusForbidden, Code: "impersonation_blocked", Reason: reasonReadOnly, Description: "The impersonation is look only. Nothing was done."}
+	errUnavailable = &BearerError{Status: http.StatusServiceUnavailable, Code: "unavailable", Description: "Whether the request may be served cannot be told now. Nothing was done."}
 	errForbidden   = &BearerError{Status: http.StatusForbidden, Code: "impersonation_blocked", Reason: reasonForbidden, Description: "Nobody may do this in the name of somebody else. Nothing was done."}
 )
 
@@ -67,7 +68,9 @@ func (e *BearerError) with(scheme string) *BearerError {
 // unavailable is for what nobody knows. Only the log tells why.
 func (b *Bearer) unavailable(ctx context.Context, what string, err error) *BearerError {
 	b.log.WarnContext(ctx, what, "error", err)
-	return &BearerError{Status: http.StatusServiceUnavailable, Code: "unavailable", Description: "Whether the request may be served cannot be told now. Nothing was done.", cause: err}
+	e := *errUnavailable
+	e.cause = err
+	return &e
 }
 
 // answer writes e as problem details (RFC 9457), with the challenge that belongs to it.

@@ -105,11 +105,11 @@ func (a *App) NewContext(ctx context.Context, s *Session, job string) (context.C
 	if s == nil {
 		return ctx, nil
 	}
-	did, err := a.guard.begin(ctx, s, job, a.now(), a.put)
-	if err != nil {
+	v := &visit{app: a, site: a.acting, session: s}
+	if err := a.guard.begin(ctx, &v.entry, a.record, s, job); err != nil {
 		return nil, err
 	}
-	return context.WithValue(ctx, ctxKey{}, &visit{app: a, site: a.acting, session: s, did: did}), nil
+	return context.WithValue(ctx, ctxKey{}, v), nil
 }
 
 // NewContext is App.NewContext for what was begun by a request with a token. s is what FromContext gave there.
@@ -117,37 +117,40 @@ func (b *Bearer) NewContext(ctx context.Context, s *Session, job string) (contex
 	if s == nil {
 		return ctx, nil
 	}
-	did, err := b.guard.begin(ctx, s, job, b.now(), b.put)
-	if err != nil {
+	c := &call{Context: ctx, bearer: b, access: &access{session: s, Access: Access{Expires: s.Expires}}, entry: new(entry)}
+	if err := b.guard.begin(ctx, c.entry, b.record, s, job); err != nil {
 		return nil, err
 	}
-	return &call{Context: ctx, bearer: b, access: &access{session: s, Access: Access{Expires: s.Expires}}, did: did.ID}, nil
+	return c, nil
 }
 
 // begin puts a job on record, as begun or as refused.
-func (g guard) begin(ctx context.Context, s *Session, job string, now time.Time, put func(context.Context, Action) (bool, error)) (Action, error) {
+func (g guard) begin(ctx context.Context, e *entry, j *journal, s *Session, job string) error {
 	if !jobName(job) {
-		return Action{}, errors.New("rp: a job's name must be 1 to 100 of A-Z a-z 0-9 - _ . /")
+		return errors.New("rp: a job's name must be 1 to 100 of A-Z a-z 0-9 - _ . /")
 	}
-	if !now.Before(s.Expires) {
-		return Action{}, ErrEnded
+	if !j.now().Before(s.Expires) {
+		return ErrEnded
 	}
 	r := &http.Request{Method: methodJob, URL: &url.URL{Path: "/" + job}, Header: http.Header{}}
-	did := newAction(r, s, PhaseBefore, now)
+	var alive bool
+	var err error
 	reason := g.refuses(r, peek{}, s.Mode)
 	if reason != "" {
-		did.Phase, did.Status, did.Note = PhaseAfter, http.StatusForbidden, reason
+		_, alive, err = e.refuse(ctx, r, j, s, reason)
+	} else {
+		e.did, e.before, e.after = newAction(r, s, PhaseBefore, j.stamp()), true, true
+		alive, err = j.tell(ctx, e.did, s.Expires)
 	}
-	alive, err := put(ctx, did)
 	switch {
 	case err != nil:
-		return Action{}, errors.Join(ErrUnknown, err)
+		return errors.Join(ErrUnknown, err)
 	case !alive:
-		return Action{}, ErrEnded
+		return ErrEnded
 	case reason != "":
-		return Action{}, ErrForbidden
+		return ErrForbidden
 	}
-	return did, nil
+	return nil
 }
 
 func jobName(job string) bool {

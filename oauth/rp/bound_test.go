@@ -130,6 +130,7 @@ func TestJobs(t *testing.T) {
 		return s
 	}
 	look, full := session(), session("scope", fullAccess)
+	a.recorded("the calls", "before GET /me", "before GET /me")
 	job, err := a.bearer.NewContext(t.Context(), full, "invoices/send")
 	if err != nil {
 		t.Fatal(err)

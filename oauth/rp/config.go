@@ -182,8 +182,6 @@ func (c *Config) complete() error {
 	switch {
 	case c.SignInLifetime < 0 || c.SignInLifetime > maxSignIn:
 		return fmt.Errorf("rp: Config.SignInLifetime %v must be between 0 and %v", c.SignInLifetime, maxSignIn)
-	case c.SpoolBytes != 0 && c.SpoolBytes < minSpool:
-		return fmt.Errorf("rp: Config.SpoolBytes %d must be 0 or at least %d", c.SpoolBytes, minSpool)
 	case c.SignInLifetime == 0:
 		c.SignInLifetime = defaultSignIn
 	}
@@ -196,10 +194,21 @@ func (c *Config) complete() error {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.SpoolBytes == 0 {
-		c.SpoolBytes = defaultSpool
+	if err := checkSpool("Config", &c.SpoolBytes); err != nil {
+		return err
 	}
 	c.Client = withoutRedirects(c.Client)
+	return nil
+}
+
+// checkSpool checks how long a spool may be, and fills in what is usual.
+func checkSpool(in string, size *int64) error {
+	switch {
+	case *size == 0:
+		*size = defaultSpool
+	case *size < minSpool:
+		return fmt.Errorf("rp: %s.SpoolBytes %d must be 0 or at least %d", in, *size, minSpool)
+	}
 	return nil
 }
 

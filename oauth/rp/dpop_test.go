@@ -70,11 +70,12 @@ func TestBoundTokens(t *testing.T) {
 	a.yes("htu with a query, and normal in another way", h.send("GET", "/me", h.proof("GET", "HTTPS://API.acme.test:443/v1/x/../%6De?c#d")), "john", "ann")
 	a.yes("more in the key", h.send("GET", "/me", h.key.sign(`{"alg":"ES256","typ":"dpop+jwt","jwk":`+h.key.jwk(`"kid":"x"`, `"alg":"ES256"`, `"use":"sig"`)+`}`,
 		payloadOf(t, h.proof("GET", url)))), "john", "ann")
+	used := h.proof("GET", url)
+	a.yes("first use", h.send("GET", "/me", used), "john", "ann")
+	a.must(a.bearer.Flush(t.Context()))
 	a.taken(&a.actions)
 
 	now := a.clock.Now().Unix()
-	used := h.proof("GET", url)
-	a.yes("first use", h.send("GET", "/me", used), "john", "ann")
 	other := a.holder()
 	stranger := &holder{a: a, key: newSigner(t, ""), token: h.token}
 	with := func(jwk string) string {
@@ -102,7 +103,6 @@ func TestBoundTokens(t *testing.T) {
 			t.Errorf("%s: the challenge is %q", what, c)
 		}
 	}
-	a.yes("and still", h.send("GET", "/me", h.proof("GET", url)), "john", "ann")
 
 	for what, r := range map[string]reply{
 		"as a bearer token":               a.get("/me", "Bearer "+h.token),
@@ -112,6 +112,7 @@ func TestBoundTokens(t *testing.T) {
 		a.no(what, r, http.StatusUnauthorized, "invalid_token")
 	}
 	a.recorded("of all that was refused")
+	a.yes("and still", h.send("GET", "/me", h.proof("GET", url)), "john", "ann")
 
 	deaf := newAPI(t, func(c *rp.BearerConfig) { c.URL = "" })
 	d := deaf.holder()

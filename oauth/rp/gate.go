@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 )
 
 // visit is what Handler found out about one request. Nothing in it but shown changes once a handler sees it.
@@ -16,18 +15,13 @@ type visit struct {
 	person  *Person  // who signed in, when nobody impersonates
 	fresh   bool     // not long ago
 	// over tells that an impersonation was here and cannot go on: nobody is served as anybody before Stop.
-	over     bool
-	jar      jar
-	saw      bool   // the impersonation's cookie could be opened: it is in acting, also when it is over
-	held     string // what the held sign-in's cookie holds, if it could be opened; see holding
-	acting   acting
-	did      Action // this request, as it is recorded; zero before it is let through
-	before   bool   // it is on record, by the issuer's own word, since before it ran
-	after    bool   // its answer was recorded
-	upgraded bool   // its connection was handed over
-	room     int64  // what the journal keeps free for its answer
-	notes    atomic.Int32
-	shown    bool // the handler put the banner into its page itself
+	over   bool
+	jar    jar
+	saw    bool   // the impersonation's cookie could be opened: it is in acting, also when it is over
+	held   string // what the held sign-in's cookie holds, if it could be opened; see holding
+	acting acting
+	shown  bool // the handler put the banner into its page itself
+	entry       // as it is recorded
 }
 
 func visitFrom(ctx context.Context) *visit {
@@ -168,41 +162,31 @@ func (a *App) impersonated(w http.ResponseWriter, r *http.Request, v *visit, nex
 		return
 	}
 	in := newInjector(w, r, v, (*injector).leave)
-	defer a.recordNone(r, v)
+	defer v.none(r.Context(), a.record, v.session)
 	defer in.finish()
 	next.ServeHTTP(in, v.into(plain(r)))
 }
 
 // leave is what an answer under impersonation goes through last.
 func (i *injector) leave(h http.Header) bool {
-	i.v.app.cover(i.v, h)
-	return i.v.app.recordAnswer(i.w, i.r, i.v, i.status)
+	a := i.v.app
+	a.cover(i.v, h)
+	if i.v.leave(i.r.Context(), a.record, i.v.session, i.status) {
+		return true
+	}
+	clear(h)
+	a.unavailable(i.w, i.r, i.v)
+	return false
 }
 
-// goesOn asks whether the session is alive: of the record itself before what could change something, and otherwise of
-// what is known. What only looks is recorded before its answer goes out, if there is room for that. Where it reports false it has answered.
+// goesOn asks whether the session is alive, and puts on record what could change something. Where it reports false it has answered.
 func (a *App) goesOn(w http.ResponseWriter, r *http.Request, v *visit) bool {
-	v.did = a.action(r, v.session, PhaseBefore)
-	alive, err := true, error(nil)
-	v.before = changes(r)
-	if !v.before {
-		alive, err = a.live.Alive(r.Context(), v.session.ID, v.session.Token)
-	}
-	if err == nil && alive && a.record.reserve(v.session.ID, v.session.Expires) {
-		v.room = roomOf
-	} else if err == nil && alive {
-		v.before = true
-	}
-	if v.before {
-		alive, err = a.record.tell(r.Context(), v.did, v.session.Expires)
-	}
+	alive, err := v.begin(r.Context(), r, a.record, a.live, v.session)
 	switch {
 	case err != nil:
-		a.recordUnavailable(r, v)
 		a.log.WarnContext(r.Context(), "understudy did not answer: the request was refused", "session", v.session.ID, "method", r.Method, "error", err)
 		a.unavailable(w, r, v)
 	case !alive:
-		a.record.release(v.session.ID, v.room)
 		a.leftovers(w, r, v)
 		a.notice(w, r, v.site, a.endedNotice(v.site, v.session, a.acting == a.base))
 	default:

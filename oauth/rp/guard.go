@@ -99,13 +99,7 @@ func Forbid(h http.Handler) http.Handler {
 
 // refuse puts a refusal on record, then answers it. A refusal that cannot be recorded stays a refusal, and says so.
 func (a *App) refuse(w http.ResponseWriter, r *http.Request, v *visit, reason string) {
-	act := a.action(r, v.session, PhaseAfter)
-	if v.did.ID != "" {
-		act.ID = v.did.ID
-	}
-	act.Status, act.Note = http.StatusForbidden, reason
-	alive, err := a.record.tell(r.Context(), act, v.session.Expires)
-	v.after = true
+	act, alive, err := v.refuse(r.Context(), r, a.record, v.session, reason)
 	a.log.InfoContext(r.Context(), v.session.Actor.label()+" was refused "+act.Method+" "+act.Route+" as "+v.session.Subject.label()+": "+reason,
 		"actor", v.session.Actor.Subject, "subject", v.session.Subject.Subject, "session", v.session.ID, "app", a.cfg.ClientID, "mode", v.session.Mode)
 	switch {

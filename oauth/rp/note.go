@@ -34,8 +34,8 @@ const (
 // it happen only without an error; in one that only looks it is in the spool. Where nobody is impersonated Note does nothing.
 // Errors are ErrNote, ErrOver, and any other for a note of which nobody knows whether it is on record. Safe for concurrent use.
 func Note(ctx context.Context, event string, pairs ...any) error {
-	v := visitFrom(ctx)
-	if v == nil || v.session == nil {
+	e, j, s := recording(ctx)
+	if s == nil {
 		return nil
 	}
 	if !made(event, maxEvent, ".-") {
@@ -45,22 +45,33 @@ func Note(ctx context.Context, event string, pairs ...any) error {
 	if err != nil {
 		return err
 	}
-	if v.notes.Add(1) > maxNotes {
+	if e.notes.Add(1) > maxNotes {
 		return fmt.Errorf("%w: a request may have %d", ErrNote, maxNotes)
 	}
-	return v.app.note(ctx, v, event, details)
+	return e.note(ctx, j, s, event, details)
 }
 
-func (a *App) note(ctx context.Context, v *visit, event string, details map[string]string) error {
-	act := v.did
-	act.Time, act.Phase, act.Note, act.Details = a.stamp(), PhaseNote, event, details
-	if !v.before {
-		err := a.record.keep(act, 0, v.session.Expires)
+// recording gives what a request under impersonation is recorded by; a nil session of any other.
+func recording(ctx context.Context) (*entry, *journal, *Session) {
+	switch v := ctx.Value(ctxKey{}).(type) {
+	case *visit:
+		return &v.entry, v.app.record, v.session
+	case *call:
+		return v.entry, v.bearer.record, v.session
+	}
+	return nil, nil, nil
+}
+
+func (e *entry) note(ctx context.Context, j *journal, s *Session, event string, details map[string]string) error {
+	act := e.did
+	act.Time, act.Phase, act.Note, act.Details = j.stamp(), PhaseNote, event, details
+	if !e.before {
+		err := j.keep(act, 0, s.Expires)
 		if err == nil {
 			return nil
 		} // there may be no room for it, but the issuer can still take it
 	}
-	alive, err := a.record.tell(ctx, act, v.session.Expires)
+	alive, err := j.tell(ctx, act, s.Expires)
 	if err == nil && !alive {
 		err = ErrOver
 	}
