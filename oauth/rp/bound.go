@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
+// What Bound and NewContext answer beside ErrOver. Test with errors.Is.
 var (
-	// ErrEnded: the impersonation is over, or the token's time is.
-	ErrEnded = errors.New("rp: the impersonation has ended")
 	// ErrUnknown: whether the impersonation goes on cannot be told now.
 	ErrUnknown = errors.New("rp: whether the impersonation goes on is not known")
 	// ErrForbidden: nobody may do this in somebody else's name, or the impersonation is look only.
@@ -23,7 +22,7 @@ const boundPoll = time.Second
 
 // Bound gives a context that ends when the impersonation that ctx belongs to does: for what outlives the look at liveness before a request, such as
 // a WebSocket, server-sent events or a long download. It also ends with the session's or the token's time, with ctx, and when nobody can tell any more whether the
-// session goes on; context.Cause tells by ErrEnded and ErrUnknown. Without an impersonation it ends with ctx, and with the token if there is one. It is
+// session goes on; context.Cause tells by ErrOver and ErrUnknown. Without an impersonation it ends with ctx, and with the token if there is one. It is
 // some 6 seconds late at most. cancel frees what it holds: call it when the connection is over.
 //
 // What comes in over such a connection is not on record by itself, and was let pass as one request.
@@ -77,7 +76,7 @@ func (t *tie) hold(ctx context.Context, stop context.CancelCauseFunc) {
 
 func (t *tie) check(ctx context.Context) error {
 	if !t.now().Before(t.expires) {
-		return ErrEnded
+		return ErrOver
 	}
 	if t.session == nil {
 		return nil
@@ -87,7 +86,7 @@ func (t *tie) check(ctx context.Context) error {
 	case err != nil:
 		return errors.Join(ErrUnknown, err)
 	case !alive:
-		return ErrEnded
+		return ErrOver
 	}
 	return nil
 }
@@ -99,7 +98,7 @@ const methodJob = "JOB"
 // Impersonating are those of s, and Bound ends it with the session. job names what is done, 1 to 100 of A-Z a-z 0-9 - _ . /; it is put on record before, as an
 // action of the method JOB, and the session is asked for now. A nil s, of nobody who is impersonated, gives ctx.
 //
-// It fails with ErrEnded, ErrUnknown, or ErrForbidden: for a session that is look only, unless "JOB /" and job is one of Allow's patterns, or for one of
+// It fails with ErrOver, ErrUnknown, or ErrForbidden: for a session that is look only, unless "JOB /" and job is one of Allow's patterns, or for one of
 // Block's. s may have waited long, in a queue's own store if its Token is sealed there.
 func (a *App) NewContext(ctx context.Context, s *Session, job string) (context.Context, error) {
 	if s == nil {
@@ -130,7 +129,7 @@ func (g guard) begin(ctx context.Context, e *entry, j *journal, s *Session, job 
 		return errors.New("rp: a job's name must be 1 to 100 of A-Z a-z 0-9 - _ . /")
 	}
 	if !j.now().Before(s.Expires) {
-		return ErrEnded
+		return ErrOver
 	}
 	r := &http.Request{Method: methodJob, URL: &url.URL{Path: "/" + job}, Header: http.Header{}}
 	var alive bool
@@ -146,7 +145,7 @@ func (g guard) begin(ctx context.Context, e *entry, j *journal, s *Session, job 
 	case err != nil:
 		return errors.Join(ErrUnknown, err)
 	case !alive:
-		return ErrEnded
+		return ErrOver
 	case reason != "":
 		return ErrForbidden
 	}

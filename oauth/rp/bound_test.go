@@ -47,8 +47,8 @@ func TestBound(t *testing.T) {
 		end  func(*api)
 		want error
 	}{
-		"killed":    {func(a *api) { a.set(func() { a.over["imp_1"] = true }); a.clock.advance(5 * time.Second) }, rp.ErrEnded},
-		"expired":   {func(a *api) { a.clock.advance(10 * time.Minute) }, rp.ErrEnded},
+		"killed":    {func(a *api) { a.set(func() { a.over["imp_1"] = true }); a.clock.advance(5 * time.Second) }, rp.ErrOver},
+		"expired":   {func(a *api) { a.clock.advance(10 * time.Minute) }, rp.ErrOver},
 		"not known": {func(a *api) { a.set(func() { a.down["*"] = true }); a.clock.advance(5 * time.Second) }, rp.ErrUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestBound(t *testing.T) {
 			c.end(a)
 			ended(t, "ann as john", ctx, c.want)
 			if name == "expired" {
-				ended(t, "john's own", own, rp.ErrEnded)
+				ended(t, "john's own", own, rp.ErrOver)
 			} else {
 				lives(t, "john's own", own)
 			}
@@ -94,7 +94,7 @@ func TestBoundInApps(t *testing.T) {
 		lives(t, "before", bound)
 		h.kill()
 		h.clock.advance(5 * time.Second)
-		ended(t, "killed", bound, rp.ErrEnded)
+		ended(t, "killed", bound, rp.ErrOver)
 	})
 }
 
@@ -170,14 +170,14 @@ func TestJobs(t *testing.T) {
 		t.Errorf("nobody answers: %v", err)
 	}
 	a.set(func() { a.down["*"], a.over["imp_1"] = false, true })
-	if _, err := a.bearer.NewContext(t.Context(), full, "x"); !errors.Is(err, rp.ErrEnded) {
+	if _, err := a.bearer.NewContext(t.Context(), full, "x"); !errors.Is(err, rp.ErrOver) {
 		t.Errorf("ended: %v", err)
 	}
-	ended(t, "the job that runs", bound, rp.ErrEnded)
+	ended(t, "the job that runs", bound, rp.ErrOver)
 	a.set(func() { a.over["imp_1"] = false })
 	a.clock.advance(10 * time.Minute)
 	a.taken(&a.actions)
-	if _, err := a.bearer.NewContext(t.Context(), full, "x"); !errors.Is(err, rp.ErrEnded) {
+	if _, err := a.bearer.NewContext(t.Context(), full, "x"); !errors.Is(err, rp.ErrOver) {
 		t.Errorf("expired: %v", err)
 	}
 	a.recorded("expired")
@@ -207,7 +207,7 @@ func TestJobsOfApps(t *testing.T) {
 			t.Errorf("nobody's: %v", err)
 		}
 		h.kill()
-		if _, err := h.rp.NewContext(t.Context(), s, "invoices/send"); !errors.Is(err, rp.ErrEnded) {
+		if _, err := h.rp.NewContext(t.Context(), s, "invoices/send"); !errors.Is(err, rp.ErrOver) {
 			t.Errorf("killed: %v", err)
 		}
 	})

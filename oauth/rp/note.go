@@ -13,7 +13,7 @@ import (
 var (
 	// ErrNote: what was to be noted breaks a rule, which the text names.
 	ErrNote = errors.New("rp: not a note")
-	// ErrOver: the session is over. The note is on record all the same.
+	// ErrOver: the session is over, or the token's time is. What was to be recorded is on record all the same.
 	ErrOver = errors.New("rp: the session is over")
 )
 

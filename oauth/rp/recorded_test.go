@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -19,7 +20,7 @@ import (
 func (a *api) serving(method string, handler http.HandlerFunc) (status int, body string) {
 	a.t.Helper()
 	srv := httptest.NewUnstartedServer(a.bearer.Handler(handler))
-	srv.Config.ErrorLog = nil
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.Start()
 	defer srv.Close()
 	r, err := http.NewRequest(method, srv.URL+"/me", nil)
