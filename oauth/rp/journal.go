@@ -231,7 +231,7 @@ func (j *journal) flush(ctx context.Context) error {
 	j.waiting = append(j.waiting, done)
 	j.mu.Unlock()
 	nudge(j.full)
-	err := errEnded
+	err := errAppEnded
 	select {
 	case <-done:
 		return nil
@@ -241,11 +241,11 @@ func (j *journal) flush(ctx context.Context) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if n := len(j.queue) + j.sending; n > 0 || err != errEnded {
+	if n := len(j.queue) + j.sending; n > 0 || err != errAppEnded {
 		return fmt.Errorf("rp: %d actions are not on record yet: %w", n, err)
 	}
 	return nil
 }
 
-// errEnded is an app that ran before.
-var errEnded = errors.New("the app has ended")
+// errAppEnded is an app that ran before.
+var errAppEnded = errors.New("the app has ended")
