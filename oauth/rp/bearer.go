@@ -92,7 +92,7 @@ func NewBearer(ctx context.Context, c BearerConfig) (*Bearer, error) {
 		}
 	}
 	var err error
-	if b.record, err = newJournal(Config{Spool: c.Spool, SpoolBytes: c.SpoolBytes, Logger: c.Logger}, to, b.forget, b.now); err != nil {
+	if b.record, err = newJournal(Config{Issuer: c.Issuer, ClientID: c.ClientID, Spool: c.Spool, SpoolBytes: c.SpoolBytes, Logger: c.Logger}, to, b.forget, b.now); err != nil {
 		return nil, err
 	}
 	go b.record.run(ctx)
