@@ -90,6 +90,7 @@ type alive struct{}
 
 func (alive) Alive(context.Context, string, oauth.Secret) (bool, error) { return true, nil }
 func (alive) Record(context.Context, rp.Action) (bool, error)           { return true, nil }
+func (alive) RecordAll(context.Context, []rp.Action) ([]string, error)  { return nil, nil }
 
 func (a *api) ours(t testing.TB) http.Handler {
 	b, err := rp.NewBearer(t.Context(), rp.BearerConfig{

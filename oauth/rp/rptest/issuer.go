@@ -81,7 +81,7 @@ func NewIssuer() *Issuer {
 func (i *Issuer) Config() rp.Config {
 	return rp.Config{
 		Issuer: i.URL, ClientID: ClientID, ClientSecret: clientSecret, BaseURL: AppURL, Origin: AsUser,
-		Client: &http.Client{Transport: wire{i}}, Now: i.Now,
+		Client: &http.Client{Transport: wire{i}}, Now: i.Now, NoStream: true, // it tells nobody by itself what ended
 	}
 }
 
