@@ -20,8 +20,8 @@ const (
 	busyFor = 5 * time.Second
 	// adoptEvery is how often it is looked for what processes have left that are gone.
 	adoptEvery = 10 * time.Second
-	// lastTry is what the end of the app waits for the issuer.
-	lastTry = 2 * time.Second
+	// lastWord is what the end of the app waits for the issuer.
+	lastWord = 2 * time.Second
 )
 
 // run delivers what is kept, until ctx ends.
@@ -69,7 +69,7 @@ func (j *journal) run(ctx context.Context) {
 func (j *journal) end(ctx context.Context) {
 	defer close(j.ended)
 	j.spool.Shut()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTry)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
 	defer cancel()
 	err := j.drain(ctx)
 	if n := j.rest(); n > 0 && !j.files {
