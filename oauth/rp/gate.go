@@ -96,8 +96,10 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, v *visit, next http.
 	case stale(r, peekForm(r), ""):
 		a.notice(w, r, v.site, a.endedNotice(v.site, nil, false))
 	case v.person != nil:
+		v.site.vary(w.Header(), r)
 		next.ServeHTTP(w, v.into(r))
 	default:
+		v.site.vary(w.Header(), r)
 		next.ServeHTTP(w, r)
 	}
 }
@@ -212,22 +214,44 @@ func (a *App) unavailable(w http.ResponseWriter, r *http.Request, v *visit) {
 }
 
 // Shared by all answers: nobody can append to them in place.
-var noStore, byCookie = []string{"no-store"}, []string{"Cookie"}
+var noStore, noTime, byCookie = []string{"no-store"}, []string{"0"}, []string{"Cookie"}
+
+// unkept keeps an answer out of caches. An nginx that was told to ignore Cache-Control and Set-Cookie, as many are, still hears the
+// second header, which it does not pass on.
+func unkept(h http.Header) { h["Cache-Control"], h["X-Accel-Expires"] = noStore, noTime }
+
+func varyByCookie(h http.Header) {
+	switch have := h["Vary"]; {
+	case have == nil:
+		h["Vary"] = byCookie
+	case !slices.Contains(have, "Cookie"):
+		h.Add("Vary", "Cookie")
+	}
+}
+
+// vary tells caches that what the app answers r depends on who is there, where our cookies say that: before the app answers, so that it
+// may say otherwise. Scripts, styles and fonts are the same for all.
+func (st *site) vary(h http.Header, r *http.Request) {
+	if !st.signsIn && !st.acts {
+		return
+	}
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "script", "style", "font":
+	default:
+		varyByCookie(h)
+	}
+}
 
 // cover keeps an answer under impersonation from outliving it.
 func (a *App) cover(v *visit, h http.Header) {
-	h["Cache-Control"] = noStore
+	unkept(h)
 	for name := range h { // what a shared cache heeds before it (RFC 9213 §2.1)
-		if strings.HasSuffix(name, "Cdn-Cache-Control") || name == "Surrogate-Control" || name == "X-Accel-Expires" {
+		if strings.HasSuffix(name, "Cdn-Cache-Control") || name == "Surrogate-Control" {
 			delete(h, name)
 		}
 	}
 	a.sever(h, v.site)
-	if h["Vary"] == nil {
-		h["Vary"] = byCookie
-	} else {
-		h.Add("Vary", "Cookie")
-	}
+	varyByCookie(h)
 	if lines := h["Set-Cookie"]; len(lines) > 0 {
 		h.Del("Set-Cookie")
 		for _, line := range lines {

@@ -282,6 +282,13 @@ func (h *house) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", h.rp.RequireSignIn(page("home")))
 	mux.Handle("/admin", h.rp.RequireSignIn(page("admin")))
+	mux.HandleFunc("/open/", func(w http.ResponseWriter, r *http.Request) { // says that it is the same for all, and is not
+		subject, _ := rp.Subject(r.Context())
+		actor, _ := rp.Actor(r.Context())
+		w.Header().Set("Cache-Control", "public, max-age=600")
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprintf(w, "<!doctype html><html><body><p>subject=%s actor=%s</p></body></html>", subject.Subject, actor.Subject)
+	})
 	mux.Handle("POST /note", page("noted"))
 	mux.Handle("POST /search", page("found"))
 	mux.Handle("/blocked/", page("blocked"))

@@ -37,8 +37,8 @@ type notice struct {
 // notice answers r with n: HTML, or problem details (RFC 9457) if it is not a page that asks.
 func (a *App) notice(w http.ResponseWriter, r *http.Request, st *site, n notice) {
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Add("Vary", "Cookie")
+	unkept(h)
+	varyByCookie(h)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Frame-Options", "DENY") // for what does not know frame-ancestors

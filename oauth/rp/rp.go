@@ -103,10 +103,15 @@ func sameHost(a, b string) bool { return a == b || strings.EqualFold(a, b) }
 // Handler serves our routes below /.understudy/ and everything else from next, with the banner, the guard and the record
 // while somebody is impersonated. It must stand in front of all that the app serves to browsers, and inside whatever
 // compresses answers. Call Allow and Block before it.
+//
+// A cache in front must heed Cache-Control, or else X-Accel-Expires, and Vary. What is served under impersonation, or by us, says that nobody
+// may keep it. Other answers of the app say that they vary by cookie where our cookies tell who is there, but for scripts, styles and
+// fonts: add to that Vary rather than replacing it, unless an answer is the same for all.
 func (a *App) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		st := a.siteOf(r)
 		if st == nil {
+			private(w.Header())
 			http.Error(w, "This host is neither the app's BaseURL nor its Origin.", http.StatusMisdirectedRequest)
 			return
 		}
@@ -116,6 +121,7 @@ func (a *App) Handler(next http.Handler) http.Handler {
 			return
 		}
 		if j.empty() && st.signsIn && safe(r.Method) && !strings.HasPrefix(r.URL.Path, root) {
+			st.vary(w.Header(), r)
 			next.ServeHTTP(w, r) // nobody that we know, and nothing that could be from before
 			return
 		}

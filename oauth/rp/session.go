@@ -104,8 +104,8 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 
 // private is what every answer of ours carries.
 func private(h http.Header) {
-	h.Set("Cache-Control", "no-store")
-	h.Add("Vary", "Cookie")
+	unkept(h)
+	varyByCookie(h)
 	h.Set("Referrer-Policy", "no-referrer") // our addresses carry tickets, codes and reasons
 	h.Set("X-Content-Type-Options", "nosniff")
 }
