@@ -27,7 +27,7 @@ type fleet struct {
 	apps []*fleetApp
 }
 
-// fleetApp is an app in which an actor of its own impersonates John.
+// fleetApp is an app in which an actor of its own impersonates John. The actor is that of the last start.
 type fleetApp struct {
 	*house
 	actor     string
@@ -53,13 +53,10 @@ func setupFleet(t testing.TB, apps, processes int) *fleet {
 	t.Cleanup(func() { cancel(); <-stopped })
 	f := &fleet{house: first}
 	for i := range apps {
-		a := &fleetApp{house: first, actor: fmt.Sprint("ann", i)}
+		a := &fleetApp{house: first}
 		if i > 0 {
 			a.house = first.another(ctx, fmt.Sprint("app", i))
 		}
-		first.must(first.store.CreateUser(ctx, store.UserWrite{Write: first.write(), User: directory.User{
-			ID: a.actor, Email: a.actor + "@acme.test", Name: "Ann", Roles: []string{"admin"}, Enabled: true, Created: time.Now(),
-		}}))
 		for j := range processes {
 			a.processes = append(a.processes, a.process(fmt.Sprint(a.config.ClientID, ".", j)))
 		}
@@ -109,11 +106,15 @@ func (f *fleet) all(do func(a *fleetApp, p *process)) {
 	wg.Wait()
 }
 
-// start has each actor impersonate John, with full access, and gives the cookies by app.
+// start has a new actor of each app impersonate John, with full access, and gives the cookies by app. One actor alone would soon start too often.
 func (f *fleet) start() map[*fleetApp]map[string]string {
 	f.t.Helper()
 	cookies := make(map[*fleetApp]map[string]string)
 	for _, a := range f.apps {
+		a.actor = strings.ToLower(oauth.NewID("ann"))
+		f.must(f.store.CreateUser(f.t.Context(), store.UserWrite{Write: f.write(), User: directory.User{
+			ID: a.actor, Email: a.actor + "@acme.test", Name: "Ann", Roles: []string{"admin"}, Enabled: true, Created: time.Now(),
+		}}))
 		b := a.browser()
 		a.login(b, a.actor)
 		b.impersonate("john", "write")
@@ -279,11 +280,11 @@ func TestKillToRefusal(t *testing.T) {
 	var all []time.Duration
 	for trial := range trials {
 		s := scopes[trial%len(scopes)]
+		cookies := f.start()
 		ids := map[string]bool{}
 		for _, a := range f.apps {
 			ids[s.id(a)] = true
 		}
-		cookies := f.start()
 		f.settle(cookies)
 		after, unsafe := f.refusals(cookies, 3*time.Second, func() {
 			for id := range ids {
