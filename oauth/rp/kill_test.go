@@ -208,16 +208,17 @@ func (f *fleet) refusals(cookies map[*fleetApp]map[string]string, limit time.Dur
 	return after, unsafe
 }
 
-// lastServed sends safe requests to p until it refuses three, and tells how long after ended it served the last.
+// lastServed sends safe requests to p until it refuses three, and tells how long after ended the last was begun that it served: how long the
+// answer then takes is the machine's affair.
 func (a *fleetApp) lastServed(p *process, cookies map[string]string, ended *atomic.Pointer[time.Time], limit time.Duration) (last time.Duration, ok bool) {
 	refused := 0
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline) && refused < 3; time.Sleep(2 * time.Millisecond) {
-		begun := ended.Load()
+		over, begun := ended.Load(), time.Now()
 		_, served := a.ask(p, http.MethodGet, cookies)
 		switch {
-		case begun == nil: // not yet
+		case over == nil: // not yet
 		case served:
-			last, refused = time.Since(*begun), 0
+			last, refused = begun.Sub(*over), 0
 		default:
 			refused++
 		}
