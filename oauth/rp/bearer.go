@@ -158,7 +158,7 @@ func (c *BearerConfig) checkURL() error {
 func (b *Bearer) Allow(patterns ...string) { register(&b.guard.allowed, patterns) }
 
 // Block is App.Block for an API: requests that match patterns are refused while anybody is impersonated. Wrap handlers in Forbid first.
-func (b *Bearer) Block(patterns ...string) { register(&b.guard.blocked, patterns) }
+func (b *Bearer) Block(patterns ...string) { b.guard.block(patterns) }
 
 // Handler serves from next what comes with a token that counts, and answers all else itself: 401 without one or with one that does not
 // count, 403 for what may not be done in somebody else's name, 400 for a request that carries tokens in several places, and 503 while nobody knows. In
@@ -180,7 +180,7 @@ func (b *Bearer) Handler(next http.Handler) http.Handler {
 			return
 		}
 		w.Header()["Cache-Control"] = noStore
-		withoutOverrides(r)
+		unambiguous(r.Header)
 		in := &recorded{w: w, c: c}
 		defer c.none(c, b.record, c.session)
 		next.ServeHTTP(in, r.WithContext(c))
@@ -367,11 +367,4 @@ func (b *Bearer) refuse(r *http.Request, c *call, reason string) *BearerError {
 		return errReadOnly
 	}
 	return errForbidden
-}
-
-// withoutOverrides takes out of r the headers by which a POST passes for another method than the guard saw.
-func withoutOverrides(r *http.Request) {
-	for _, name := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
-		delete(r.Header, name)
-	}
 }

@@ -2,6 +2,7 @@ package rp
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -25,7 +26,7 @@ const (
 type peek struct {
 	session  string // of sessionField, the first of them
 	named    bool   // there is one
-	override bool   // there is a methodField
+	override bool   // there is one of methodName
 	token    bool   // there is a tokenField
 }
 
@@ -36,8 +37,8 @@ func peekForm(r *http.Request) (f peek) {
 		return f
 	}
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" && kind != "multipart/form-data" {
-		return f
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) || kind != "application/x-www-form-urlencoded" && kind != "multipart/form-data" {
+		return f // what net/http reads is read here too: it does not mind a bad parameter
 	}
 	head, err := io.ReadAll(io.LimitReader(r.Body, peeked))
 	r.Body = &peekedBody{io.MultiReader(bytes.NewReader(head), failing{r.Body, err}), r.Body}
@@ -54,7 +55,7 @@ func peekForm(r *http.Request) (f peek) {
 
 func (f *peek) add(name string, value func() string) {
 	switch {
-	case strings.EqualFold(name, methodField):
+	case methodName(name):
 		f.override = true
 	case name == tokenField:
 		f.token = true
@@ -90,13 +91,20 @@ func unescaped(s string) string {
 	return s
 }
 
-// overrides reports whether a query has a methodField, however it is spelled.
-func overrides(query string) bool { return query != "" && asks(query, methodField) }
+// methodName tells the names under which a field or a parameter, in any case, could make another method of a request's.
+func methodName(name string) bool { return strings.EqualFold(name, methodField) || redirects(name) }
+
+// overrides reports whether a query has one of them.
+func overrides(query string) bool { return query != "" && has(query, methodName) }
 
 // asks reports whether a query has a parameter of this name, in any case.
 func asks(query, parameter string) bool {
+	return has(query, func(name string) bool { return strings.EqualFold(name, parameter) })
+}
+
+func has(query string, is func(name string) bool) bool {
 	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
-		if name, _, _ := strings.Cut(pair, "="); strings.EqualFold(unescaped(name), parameter) {
+		if name, _, _ := strings.Cut(pair, "="); is(unescaped(name)) {
 			return true
 		}
 	}

@@ -284,14 +284,12 @@ func (a *App) confine(st *site, line string) string {
 }
 
 // plain is r as the app shall see it: without what would make the answer another one than the whole page, and without the
-// headers by which a POST passes for another method.
+// headers by which it passes for another request.
 func plain(r *http.Request) *http.Request {
-	for _, name := range []string{
-		"Accept-Encoding", "Range", "If-Range", "If-None-Match", "If-Modified-Since",
-		"X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
-	} {
+	for _, name := range []string{"Accept-Encoding", "Range", "If-Range", "If-None-Match", "If-Modified-Since"} {
 		delete(r.Header, name)
 	}
+	unambiguous(r.Header)
 	return r
 }
 

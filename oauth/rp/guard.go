@@ -3,9 +3,7 @@ package rp
 import (
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
-	"strings"
 
 	"github.com/understudy-id/understudy/oauth"
 )
@@ -18,17 +16,29 @@ const (
 )
 
 // guard is the patterns of Allow and Block.
-type guard struct{ allowed, blocked *http.ServeMux } // nil without patterns, since asking a mux costs
+type guard struct {
+	allowed, blocked *http.ServeMux // nil without patterns, since asking a mux costs
+	folded           folded         // those of blocked
+}
 
 // Allow lets requests through while somebody only looks, although their method is one that changes things: a search by
-// POST, say. patterns are those of [http.ServeMux]; one that it would not take panics. Call it before Handler.
+// POST, say. patterns are those of [http.ServeMux]; one that it would not take panics. A path counts in that one spelling only, and never with
+// a percent sign, a backslash or a semicolon. Call it before Handler.
 func (a *App) Allow(patterns ...string) { register(&a.guard.allowed, patterns) }
 
-// Block refuses what matches patterns (of [http.ServeMux]) while anybody is impersonated. It is a second net: a list of
-// paths knows nothing of other spellings that the app may also take, so wrap the handler itself in Forbid first.
+// Block refuses what matches patterns (of [http.ServeMux]) while anybody is impersonated, in whatever case, encoding or other spelling of the
+// path that routers are known to take. It is a second net: a list of
+// paths knows nothing of those that the app has beside, so wrap the handler itself in Forbid first.
 // Nor does it know a router's own ways to change a method, but for the usual headers and a field _method in the query or in
 // the first 64 KiB of a form, which are refused.
-func (a *App) Block(patterns ...string) { register(&a.guard.blocked, patterns) }
+func (a *App) Block(patterns ...string) { a.guard.block(patterns) }
+
+func (g *guard) block(patterns []string) {
+	register(&g.blocked, patterns)
+	for _, p := range patterns {
+		g.folded.add(p)
+	}
+}
 
 func register(mux **http.ServeMux, patterns []string) {
 	if *mux == nil {
@@ -48,6 +58,9 @@ func (listed) ServeHTTP(http.ResponseWriter, *http.Request) {}
 func (g guard) refuses(r *http.Request, f peek, mode oauth.Mode) string {
 	if g.blocked != nil {
 		if _, pattern := g.blocked.Handler(r); pattern != "" { // also for a path that the mux would clean first
+			return reasonForbidden
+		}
+		if g.folded.match(r) {
 			return reasonForbidden
 		}
 	}
@@ -71,7 +84,7 @@ func changes(r *http.Request) bool { return !safe(r.Method) || len(r.Header["Upg
 
 // allows takes only the one spelling that the pattern has.
 func (g guard) allows(r *http.Request) bool {
-	if g.allowed == nil || r.URL.RawPath != "" || path.Clean(r.URL.Path) != strings.TrimSuffix(r.URL.Path, "/") && r.URL.Path != "/" {
+	if g.allowed == nil || !plainly(r.URL) {
 		return false
 	}
 	h, _ := g.allowed.Handler(r)

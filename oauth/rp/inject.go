@@ -86,7 +86,7 @@ func (i *injector) WriteHeader(status int) {
 func (i *injector) kind() string {
 	h := i.w.Header()
 	types, said := h["Content-Type"]
-	if !whole(i.status) || h.Get("Content-Encoding") != "" || h.Get("Transfer-Encoding") != "" || said && len(types) == 0 {
+	if !whole(i.status) || download(h) || h.Get("Content-Encoding") != "" || h.Get("Transfer-Encoding") != "" || said && len(types) == 0 {
 		return "-"
 	}
 	if !said {
@@ -100,6 +100,14 @@ func (i *injector) kind() string {
 		return "-"
 	}
 	return kind
+}
+
+// download reports whether the answer is to be a file: a page in it is kept, so it stays as it is (RFC 6266 §4.2). Where the disposition has no type,
+// browsers show what they get.
+func download(h http.Header) bool {
+	kind, _, _ := strings.Cut(h.Get("Content-Disposition"), ";")
+	kind = strings.TrimSpace(kind)
+	return kind != "" && !strings.EqualFold(kind, "inline") && !strings.Contains(kind, "=")
 }
 
 // whole tells the statuses whose answer can be a page as a whole: those of errors too, since a form with a fault in it is the
@@ -252,8 +260,9 @@ func (i *injector) send() {
 	i.sent = true
 	h := i.w.Header()
 	if i.page { // its bytes are not those that the app would give to anybody else
-		h.Del("Etag")
-		h.Del("Last-Modified")
+		for _, name := range [...]string{"Etag", "Last-Modified", "Accept-Ranges", "Content-Digest", "Repr-Digest", "Digest", "Content-Md5"} {
+			delete(h, name)
+		}
 	}
 	if i.page && (i.phase != passing || i.r.Method == http.MethodHead) { // nobody knows how long it will be
 		h.Del("Content-Length")

@@ -149,13 +149,15 @@ func TestInjectOnlyPages(t *testing.T) {
 		}
 	}
 	for name, h := range map[string]http.HandlerFunc{
-		"text":       page("text/plain", doc),
-		"json":       page("application/json", doc),
-		"xhtml":      page("application/xhtml+xml", doc),
-		"a part":     header("X", "y", http.StatusPartialContent),
-		"elsewhere":  header("Location", "/", http.StatusSeeOther),
-		"compressed": header("Content-Encoding", "gzip", http.StatusOK),
-		"utf-16":     header("Content-Type", "text/html; charset=UTF-16LE", http.StatusOK),
+		"text":                      page("text/plain", doc),
+		"json":                      page("application/json", doc),
+		"xhtml":                     page("application/xhtml+xml", doc),
+		"a part":                    header("X", "y", http.StatusPartialContent),
+		"elsewhere":                 header("Location", "/", http.StatusSeeOther),
+		"compressed":                header("Content-Encoding", "gzip", http.StatusOK),
+		"a file":                    header("Content-Disposition", `Attachment; filename="inline.html"`, http.StatusOK),
+		"a file of an unknown kind": header("Content-Disposition", "saved", http.StatusOK),
+		"utf-16":                    header("Content-Type", "text/html; charset=UTF-16LE", http.StatusOK),
 		"no type, on purpose": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Content-Type"] = nil
 			io.WriteString(w, doc)
@@ -237,6 +239,7 @@ func TestInjectHeaders(t *testing.T) {
 	h := func(w http.ResponseWriter, r *http.Request) {
 		for name, value := range map[string]string{
 			"Content-Type": "Text/HTML", "Content-Length": strconv.Itoa(len(doc)), "Etag": `"1"`, "Last-Modified": "yesterday", "Content-Security-Policy": "default-src 'none'",
+			"Content-Disposition": "filename=page.html", "Accept-Ranges": "bytes", "Content-Digest": "sha-256=:x:", "Repr-Digest": "sha-256=:x:", "Digest": "x", "Content-MD5": "x",
 		} {
 			w.Header().Set(name, value)
 		}
@@ -257,6 +260,11 @@ func TestInjectHeaders(t *testing.T) {
 		got, _ := answer(t, r, h)
 		if got.StatusCode != 200 || got.Header.Get("Content-Length") != length || got.Header.Get("Etag")+got.Header.Get("Last-Modified") != "" {
 			t.Errorf("%s: %d, %v; want length %q and no validators", method, got.StatusCode, got.Header, length)
+		}
+		for _, name := range []string{"Accept-Ranges", "Content-Digest", "Repr-Digest", "Digest", "Content-Md5"} {
+			if value := got.Header.Get(name); value != "" {
+				t.Errorf("%s: %s %q of a page that is another now", method, name, value)
+			}
 		}
 		if csp := got.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "style-src-elem "+a.acting.origin+stylePath) {
 			t.Errorf("%s: CSP %q does not allow the banner's style", method, csp)

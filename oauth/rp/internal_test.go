@@ -226,6 +226,7 @@ func TestFormSession(t *testing.T) {
 	for _, c := range []struct{ name, kind, body, want string }{
 		{"first", "application/x-www-form-urlencoded", "understudy_session=imp_x&a=b", "imp_x"},
 		{"last", "application/x-www-form-urlencoded; charset=utf-8", "a=b&understudy%5Fsession=imp%5Fx", "imp_x"},
+		{"bad parameter", "application/x-www-form-urlencoded; x", "understudy_session=imp_x", "imp_x"},
 		{"none", "application/x-www-form-urlencoded", "a=understudy_session=imp_x", ""},
 		{"too late", "application/x-www-form-urlencoded", long + "&understudy_session=imp_x", ""},
 		{"multipart", w.FormDataContentType(), mp.String(), "imp_x"},

@@ -242,12 +242,16 @@ func TestMethodField(t *testing.T) {
 	upload := b.request(http.MethodPost, h.asUser+"/search", nil)
 	upload.Body, upload.ContentLength = io.NopCloser(&mp), int64(mp.Len())
 	upload.Header.Set("Content-Type", form.FormDataContentType())
+	badly := b.request(http.MethodPost, h.asUser+"/search", values("_method", "DELETE"))
+	badly.Header.Set("Content-Type", "application/x-www-form-urlencoded; x") // net/http reads it all the same
 	h.taken(&h.seen)
 	for name, req := range map[string]*http.Request{
 		"query":     b.request(http.MethodPost, h.asUser+"/search?a=b&%5fmethod=DELETE", nil),
 		"spelled":   b.request(http.MethodPost, h.asUser+"/search?_m%65thod=DELETE", nil),
 		"loud":      b.request(http.MethodPost, h.asUser+"/search?_METHOD=DELETE", nil),
 		"form":      b.request(http.MethodPost, h.asUser+"/search", values("_method", "DELETE")),
+		"header":    b.request(http.MethodPost, h.asUser+"/search?x-http-method=DELETE", nil),
+		"bad type":  badly,
 		"multipart": upload,
 	} {
 		if r := b.send(req); r.status != http.StatusForbidden {

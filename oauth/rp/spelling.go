@@ -1,0 +1,139 @@
+package rp
+
+import (
+	"iter"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// folded are the patterns of Block, each in lower case and alone in its mux: two that differ in their case only would exclude each other.
+type folded []*http.ServeMux
+
+func (f *folded) add(pattern string) {
+	mux := http.NewServeMux()
+	mux.Handle(fold(pattern), listed{})
+	*f = append(*f, mux)
+}
+
+// fold is a pattern in lower case, but for its method and the names of its wildcards.
+func fold(pattern string) string {
+	method, rest := "", pattern
+	if i := strings.IndexAny(pattern, " \t"); i >= 0 {
+		method, rest = strings.ToUpper(pattern[:i]), pattern[i:]
+	}
+	var b strings.Builder
+	for rest != "" {
+		literal, name, _ := strings.Cut(rest, "{")
+		b.WriteString(strings.ToLower(literal))
+		if len(literal) == len(rest) {
+			break
+		}
+		name, rest, _ = strings.Cut(name, "}")
+		b.WriteString("{" + name + "}")
+	}
+	return method + b.String()
+}
+
+// match reports whether some router could take r for what one of the patterns means.
+func (f folded) match(r *http.Request) bool {
+	probe := http.Request{Method: strings.ToUpper(r.Method), Host: strings.ToLower(r.Host), URL: new(url.URL)}
+	for p := range spellings(r.URL.Path) {
+		probe.URL.Path = p
+		for _, mux := range f {
+			if _, pattern := mux.Handler(&probe); pattern != "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// maxDecoded is how often a path is decoded in search of what it may mean: once by net/http, once by a proxy, once by what is behind that.
+const maxDecoded = 3
+
+// spellings are the paths for which routers could take p, which was decoded once: those that decode again, that know no case, to whom a backslash is a slash,
+// or a segment ends at its parameters, or that ask for a slash at the end or for none. Dot segments count for what they lead to, and for segments like others.
+func spellings(p string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for range maxDecoded {
+			p = strings.ReplaceAll(strings.ToLower(p), `\`, "/")
+			for _, q := range [...]string{p, withoutParameters(p)} {
+				q = "/" + strings.Trim(q, "/")
+				for _, q := range [...]string{strings.TrimSuffix(path.Clean(q), "/"), literal(q)} {
+					if q != "" && !yield(q) || !yield(q+"/") {
+						return
+					}
+				}
+			}
+			again, err := url.PathUnescape(p)
+			if err != nil || again == p {
+				return
+			}
+			p = again
+		}
+	}
+}
+
+// withoutParameters ends each segment of p at its first semicolon (RFC 3986 §3.3).
+func withoutParameters(p string) string {
+	if !strings.Contains(p, ";") {
+		return p
+	}
+	segments := strings.Split(p, "/")
+	for i, s := range segments {
+		segments[i], _, _ = strings.Cut(s, ";")
+	}
+	return strings.Join(segments, "/")
+}
+
+// literal is p, for a mux that would clean it, as a router reads it that does not: dots and nothing are segments like any other there.
+func literal(p string) string {
+	segments := strings.Split(p[1:], "/")
+	for i, s := range segments {
+		if s == "" || s == "." || s == ".." {
+			segments[i] = "_"
+		}
+	}
+	if len(segments) == 1 && p == "/" {
+		return ""
+	}
+	return "/" + strings.Join(segments, "/")
+}
+
+// plainly reports whether there is one way only to read p: where something is let through, it must not mean something else further on.
+func plainly(u *url.URL) bool {
+	p := u.Path
+	if u.RawPath != "" || strings.ContainsFunc(p, func(c rune) bool { return c < ' ' || c == 0x7f || strings.ContainsRune(`\;%`, c) }) {
+		return false
+	}
+	return p == "/" || path.Clean(p) == strings.TrimSuffix(p, "/")
+}
+
+// redirecting are the headers by which a request passes for another one than the guard sees and the trail says: for one of another method, or of another path.
+var redirecting = [...]string{
+	"X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
+	"X-Original-Url", "X-Rewrite-Url",
+}
+
+// unambiguous takes what is redirecting out of h, also in the spelling that gateways to other languages do not tell apart.
+func unambiguous(h http.Header) {
+	for _, name := range redirecting {
+		delete(h, name)
+	}
+	for name := range h {
+		if strings.IndexByte(name, '_') >= 0 && redirects(strings.ReplaceAll(name, "_", "-")) {
+			delete(h, name)
+		}
+	}
+}
+
+func redirects(name string) bool {
+	for _, r := range redirecting {
+		if strings.EqualFold(name, r) {
+			return true
+		}
+	}
+	return false
+}
