@@ -52,6 +52,10 @@
 // seconds, or anything that is wrong, each session is asked for again, at most five seconds before; so an app without a stream is as safe, and slower.
 // A client may have 64 streams; further processes ask. [Config].NoStream has none opened.
 //
+// An app that is not to hold a stream can be told instead, if it is registered for that: by OpenID Connect back-channel logout, or by pushed events
+// (RFC 8935). One process gets each of these requests, and refuses the session from then on; the others ask within five seconds. What
+// matters is who signed it: nobody else can end anything so. They end impersonations alone; a sign-in at the app counts for SignInLifetime.
+//
 // # Routes
 //
 // [App.Handler] answers these, on each of the app's origins or by leading to the right one:
@@ -64,5 +68,8 @@
 //	GET  /.understudy/sign-in    signs somebody in, with return_to; [App.RequireSignIn] leads here by itself
 //	POST /.understudy/sign-out   ends the app's own sign-in
 //	GET  /.understudy/callback   is where the issuer answers: register it for each of the app's origins
+//	POST /.understudy/backchannel-logout
+//	                             takes the issuer's logout tokens: the app's backchannel_logout_uri. Not with a [Config].Liveness of one's own.
+//	POST /.understudy/events     takes the issuer's security events (RFC 8935): the app's ssf_push_uri. Not with a Liveness of one's own either.
 //	GET  /.understudy/banner.js  for pages made in the browser, and for tabs left open: a script element with defer
 package rp

@@ -199,8 +199,8 @@ func (a *App) goesOn(w http.ResponseWriter, r *http.Request, v *visit) bool {
 
 // forget takes back what was believed of a session that is over.
 func (a *App) forget(sid string) {
-	if l, ok := a.live.(*introspected); ok {
-		l.forget(sid)
+	if a.hears != nil {
+		a.hears.forget(sid)
 	}
 }
 

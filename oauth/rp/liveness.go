@@ -128,21 +128,38 @@ func (l *introspected) hear(n news) error {
 		l.epochs, l.seen = n.epochs, nil
 		l.moved++
 	}
+	if err := l.bury(n.ended, now); err != nil {
+		l.vouched = time.Time{}
+		return err
+	}
+	l.vouched = n.vouched
+	return nil
+}
+
+// end takes in that one session is over, by whatever way that was told. fresh reports that it was not known.
+func (l *introspected) end(sid string) (fresh bool, err error) {
+	now := l.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, known := l.told[sid]
+	return !known, l.bury(map[string]time.Time{sid: now.Add(longest)}, now)
+}
+
+// bury remembers what is over; l is locked.
+func (l *introspected) bury(ended map[string]time.Time, now time.Time) error {
 	if l.told == nil {
 		l.told = make(map[string]time.Time)
 	}
-	if now.Sub(l.swept) >= sweepEvery || len(l.told)+len(n.ended) > maxEnded {
+	if now.Sub(l.swept) >= sweepEvery || len(l.told)+len(ended) > maxEnded {
 		l.sweep(now)
 	}
-	for sid, until := range n.ended {
+	for sid, until := range ended {
 		delete(l.seen, sid)
 		if len(l.told) >= maxEnded {
-			l.vouched = time.Time{}
 			return errTooManyEnds
 		}
 		l.told[sid] = until
 	}
-	l.vouched = n.vouched
 	return nil
 }
 

@@ -20,7 +20,9 @@ type App struct {
 	base   *site // where the app is itself
 	acting *site // where impersonation lives: base, or the origin of its own
 	issuer *issuer
+	signed *signed
 	live   Liveness
+	hears  *introspected // live, unless that is the app's own
 	record *journal
 	routes http.Handler
 	guard  guard
@@ -49,13 +51,14 @@ func New(ctx context.Context, c Config) (*App, error) {
 	}
 	a.acting.acts = true
 	a.issuer = &issuer{url: c.Issuer, id: c.ClientID, secret: c.ClientSecret, client: c.Client}
+	a.signed = newSigned(ctx, a.issuer, a.now, a.log)
 	a.live = c.Liveness
 	if a.live == nil {
-		l := &introspected{issuer: a.issuer, now: a.now}
+		a.hears = &introspected{issuer: a.issuer, now: a.now}
 		if !c.NoStream {
-			listenTo(ctx, l, a.log)
+			listenTo(ctx, a.hears, a.signed, a.log)
 		}
-		a.live = l
+		a.live = a.hears
 	}
 	to := c.Recorder
 	if to == nil {
@@ -154,6 +157,10 @@ func (a *App) mux() http.Handler {
 	mux.HandleFunc("GET /.understudy/session", a.showSession)
 	mux.HandleFunc("GET /.understudy/sign-in", a.signIn)
 	mux.Handle("POST /.understudy/sign-out", forms.Handler(http.HandlerFunc(a.signOut)))
+	if a.hears != nil { // of these the signature says whose they are, and no cookie
+		mux.HandleFunc("POST /.understudy/backchannel-logout", a.backchannelLogout)
+		mux.HandleFunc("POST /.understudy/events", a.pushed)
+	}
 	for _, name := range []string{"banner.css", "banner.js", "page.css"} {
 		mux.HandleFunc("GET /.understudy/"+name, func(w http.ResponseWriter, r *http.Request) { a.static(w, r, name) })
 	}

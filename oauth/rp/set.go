@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/understudy-id/understudy/oauth/ssf"
-	"github.com/understudy-id/understudy/oauth/tokens"
 )
 
 // fault is what is wrong with a SET, with a code of RFC 8935 §2.4.
@@ -40,48 +39,33 @@ type subjectID struct {
 	Session *subjectID `json:"session"`
 }
 
-// set reads the SET that came under the name id, and gives the session that ended; "" for an event that ends nothing. It says so however late
+// set reads a SET, and gives its name and the session that ended; "" for an event that ends nothing. It says so however late
 // it comes, however often and in whatever order: no session is ever back. Its error is a *fault, unless the issuer's keys cannot be had.
-func (s *stream) set(ctx context.Context, id, set string) (sid string, err error) {
-	var unavailable error
-	payload, err := tokens.VerifySigned(set, tokens.ExpectSigned{
-		Types: []string{"secevent+jwt"}, Algorithms: tokens.Algorithms(), MaxLength: tokens.MaxLength,
-		Keys: func(kid string) (found []tokens.PublicKey, err error) {
-			ring, err := s.keys.get(ctx, s.now())
-			if err == nil {
-				_, found, err = s.keys.find(ctx, ring, kid)
-			}
-			unavailable = err
-			return found, err
-		},
-	})
-	switch {
-	case unavailable != nil:
-		return "", unavailable
-	case errors.Is(err, tokens.ErrSignature), errors.Is(err, tokens.ErrKey):
-		return "", &fault{"invalid_key", err}
-	case err != nil:
-		return "", &fault{"invalid_request", err}
+func (v *signed) set(ctx context.Context, set string) (id, sid string, err error) {
+	payload, err := v.open(ctx, set, "secevent+jwt")
+	if err != nil {
+		return "", "", err
 	}
 	var c setClaims
 	if err := json.Unmarshal(payload, &c); err != nil {
-		return "", &fault{"invalid_request", fmt.Errorf("decoding its claims: %w", err)}
+		return "", "", &fault{"invalid_request", fmt.Errorf("decoding its claims: %w", err)}
 	}
-	if err := s.check(id, c); err != nil {
-		return "", err
+	if err := v.check(c); err != nil {
+		return "", "", err
 	}
-	return c.session()
+	sid, err = c.session()
+	return c.ID, sid, err
 }
 
-// check holds c against the stream that it came by (SSF §4.1).
-func (s *stream) check(id string, c setClaims) error {
+// check holds c against whom we listen to, and as whom (SSF §4.1).
+func (v *signed) check(c setClaims) error {
 	switch {
-	case c.Issuer != s.issuer.url:
+	case c.Issuer != v.issuer.url:
 		return faultOf("invalid_issuer", "it is of another issuer")
-	case len(c.Audience) != 1 || c.Audience[0] != s.issuer.id:
+	case len(c.Audience) != 1 || c.Audience[0] != v.issuer.id:
 		return faultOf("invalid_audience", "it is for another client")
-	case c.ID != id || c.ID == "" || c.IssuedAt <= 0 || len(c.Events) != 1:
-		return faultOf("invalid_request", "it must have the jti that it came under, an iat and one event")
+	case c.ID == "" || c.IssuedAt <= 0 || len(c.Events) != 1:
+		return faultOf("invalid_request", "it must have a jti, an iat and one event")
 	case c.Sub != nil || c.Expires != nil:
 		return faultOf("invalid_request", "it has a sub or an exp, as no SET has")
 	}

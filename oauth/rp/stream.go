@@ -36,12 +36,10 @@ const (
 // its first request under impersonation on. It tells a Liveness, which asks the issuer itself wherever nobody is heard: so what is wrong
 // here costs an introspection, and never lets a session go on.
 type stream struct {
+	*signed
 	life     context.Context
-	issuer   *issuer
-	keys     *keys
 	believes *introspected
 	log      *slog.Logger
-	now      func() time.Time
 
 	used    atomic.Int64 // when somebody last asked, in nanoseconds since 1970
 	running atomic.Bool
@@ -53,11 +51,8 @@ type stream struct {
 }
 
 // listenTo makes l hear what ends, from the first time that it is asked until life ends.
-func listenTo(life context.Context, l *introspected, log *slog.Logger) {
-	l.events = &stream{
-		life: life, issuer: l.issuer, believes: l, log: log, now: l.now,
-		keys: &keys{issuer: l.issuer, life: life, now: l.now, log: log},
-	}
+func listenTo(life context.Context, l *introspected, v *signed, log *slog.Logger) {
+	l.events = &stream{signed: v, life: life, believes: l, log: log}
 }
 
 // wake starts the stream if none runs, and keeps it running.

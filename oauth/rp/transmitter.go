@@ -173,7 +173,10 @@ func (s *stream) read(ctx context.Context, sets map[string]string, n *news, next
 	until := s.now().Add(longest)
 	faults = make(map[string]*fault)
 	for id, set := range sets {
-		sid, err := s.set(ctx, id, set)
+		name, sid, err := s.set(ctx, set)
+		if err == nil && name != id {
+			err = faultOf("invalid_request", "its jti is not the name that it came under")
+		}
 		if f := new(fault); errors.As(err, &f) {
 			faults[id] = f
 			continue

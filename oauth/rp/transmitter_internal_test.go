@@ -90,7 +90,8 @@ func (x *transmitter) receive() *introspected {
 
 func (x *transmitter) receiveUntil(ctx context.Context) *introspected {
 	l := &introspected{issuer: &issuer{url: x.url, id: "app", secret: "s", client: withoutRedirects(nil)}, now: x.now}
-	listenTo(ctx, l, slog.New(slog.NewTextHandler(&x.logs, nil)))
+	log := slog.New(slog.NewTextHandler(&x.logs, nil))
+	listenTo(ctx, l, newSigned(ctx, l.issuer, x.now, log), log)
 	return l
 }
 

@@ -21,7 +21,7 @@ import (
 var update = flag.Bool("update", false, "write testdata/requirements.golden anew")
 
 // TestRequirements holds the tests of the whole repository to testdata/requirements.csv, which has what the standards ask of an
-// authorization server and of an API behind rp.Bearer, one row a requirement: each is covered by a test that says so in its doc comment, no test covers what is no
+// authorization server, of an app behind rp.App and of an API behind rp.Bearer, one row a requirement: each is covered by a test that says so in its doc comment, no test covers what is no
 // requirement, and none that covers something may skip itself. The golden file is the list for readers.
 func TestRequirements(t *testing.T) {
 	t.Parallel()
