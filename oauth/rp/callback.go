@@ -18,6 +18,9 @@ func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := a.takeFlow(w, r, v, q.Get("state"))
+	if f != nil && f.Back {
+		v.back = f
+	}
 	switch {
 	case f == nil:
 		a.failed(w, r, v, "failed.state", "", nil)
@@ -53,6 +56,8 @@ func (a *App) takeFlow(w http.ResponseWriter, r *http.Request, v *visit, state s
 func (a *App) declined(w http.ResponseWriter, r *http.Request, v *visit, f *flow, q url.Values) {
 	code := q.Get("error")
 	switch {
+	case code == "access_denied" && f.Kind == flowTicket && f.Back:
+		a.failed(w, r, v, "failed.cancelled", "", nil)
 	case code == "access_denied" && f.Kind == flowTicket: // Cancel on the page
 		redirect(w, a.base.origin+a.landing(f.ReturnTo, v.person))
 	case code == "login_required" && f.Kind == flowActor:
@@ -108,7 +113,7 @@ func (a *App) ticket(w http.ResponseWriter, r *http.Request, v *visit, f *flow, 
 		return
 	}
 	next := a.newFlow(flowActor, f.ReturnTo)
-	next.Ticket, next.TicketVerifier = f.Ticket, f.TicketVerifier
+	next.Ticket, next.TicketVerifier, next.Back = f.Ticket, f.TicketVerifier, f.Back
 	q := a.askCode(v.site, next, actorScope)
 	q.Set("prompt", "none")
 	a.leave(w, r, v, next, e.Authorization, q)

@@ -56,14 +56,27 @@
 // (RFC 8935). One process gets each of these requests, and refuses the session from then on; the others ask within five seconds. What
 // matters is who signed it: nobody else can end anything so. They end impersonations alone; a sign-in at the app counts for SignInLifetime.
 //
+// # Single-page apps
+//
+// A page that is made in the browser asks for a start by POST /.understudy/start with a JSON body of subject, reason, ticket_number and return_to, each
+// a string and optional, and goes to what the answer's redirect says. A refusal is application/problem+json with a reason for programs, and title and
+// detail for people. What fails later, at the issuer or at the app's veto, leads back to return_to with understudy_failed in its query: given that query,
+// GET /.understudy/session says the same in its member failure, for ten minutes and for nothing that this App did not write itself.
+//
+// banner.js shows the banner on pages that the server does not write, and names the session in whatever the page's scripts and forms send.
+// Where a request is refused with the reason "ended", load the page anew: it says what happened.
+//
 // # Routes
 //
 // [App.Handler] answers these, on each of the app's origins or by leading to the right one:
 //
 //	GET  /.understudy/start      begins: link an Impersonate button here. subject is the user's sub, reason and ticket_number
 //	                             fill in the form, return_to is the path that Stop leads back to. All are optional.
+//	                             With on_failure=return a start that fails leads back there too.
+//	POST /.understudy/start      for pages made in the browser: see "Single-page apps"
 //	GET  /.understudy/stop       a page with the button, for pages that cannot have the banner
-//	POST /.understudy/stop       stops. A program (Accept: application/json) gets {"stopped": …, "redirect": …}
+//	POST /.understudy/stop       stops. A program (Accept: application/json) gets {"stopped": …, "redirect": …}: 200, or
+//	                             202 where the issuer has yet to confirm it; 400 not_impersonating where there is nothing to stop
 //	GET  /.understudy/session    {"impersonating": …, "subject": …, "actor": …, "mode": …, "expires_at": …}
 //	GET  /.understudy/sign-in    signs somebody in, with return_to; [App.RequireSignIn] leads here by itself
 //	POST /.understudy/sign-out   ends the app's own sign-in

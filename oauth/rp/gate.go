@@ -20,8 +20,9 @@ type visit struct {
 	saw    bool   // the impersonation's cookie could be opened: it is in acting, also when it is over
 	held   string // what the held sign-in's cookie holds, if it could be opened; see holding
 	acting acting
-	shown  bool // the handler put the banner into its page itself
-	entry       // as it is recorded
+	shown  bool  // the handler put the banner into its page itself
+	back   *flow // the start that leads back where it fails; nil if a page of ours says so
+	entry        // as it is recorded
 }
 
 func visitFrom(ctx context.Context) *visit {

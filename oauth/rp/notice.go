@@ -24,7 +24,7 @@ type link struct{ URL, Text string }
 // notice is what this package says by itself, as a page or to a program.
 type notice struct {
 	status  int      // of HTTP
-	reason  string   // for programs: read_only, forbidden, ended, not_impersonating, unavailable, bad_request
+	reason  string   // for programs: read_only, forbidden, ended, not_impersonating, unavailable, impersonating, or a key of failedNotice
 	title   string   // plain text, as everything here
 	lines   []string // paragraphs
 	links   []link   // the first is the one to take, unless stop is set
@@ -89,8 +89,10 @@ func (n notice) problem() []byte {
 	switch n.reason {
 	case "read_only", "forbidden", "ended":
 		code = "impersonation_blocked" // what a program may tell people in its own words
+	case "not_impersonating", "unavailable":
+	default:
+		code = "failed"
 	}
-	plain := strings.NewReplacer(isolate, "", isolateEnd, "")
 	b, err := json.Marshal(struct {
 		Type   string `json:"type"`
 		Title  string `json:"title"`
@@ -98,11 +100,19 @@ func (n notice) problem() []byte {
 		Detail string `json:"detail,omitempty"`
 		Code   string `json:"code"`
 		Reason string `json:"reason"`
-	}{"about:blank", plain.Replace(n.title), n.status, plain.Replace(strings.Join(n.lines, " ")), code, n.reason})
+	}{"about:blank", plainText(n.title), n.status, n.detail(), code, n.reason})
 	if err != nil {
 		panic(err) // strings and a number
 	}
 	return b
+}
+
+// detail is the paragraphs as one.
+func (n notice) detail() string { return plainText(strings.Join(n.lines, " ")) }
+
+// plainText is s without the marks that text puts around a name.
+func plainText(s string) string {
+	return strings.NewReplacer(isolate, "", isolateEnd, "").Replace(s)
 }
 
 // wantsPage reports whether a browser asks for something to show. Without a word on it in Sec-Fetch-Dest, Accept decides.

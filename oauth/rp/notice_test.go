@@ -148,7 +148,7 @@ func TestNoticeForPrograms(t *testing.T) {
 		}
 	}
 	for reason, code := range map[string]string{
-		"read_only": "impersonation_blocked", "forbidden": "impersonation_blocked", "ended": "impersonation_blocked", "unavailable": "unavailable", "bad_request": "bad_request",
+		"read_only": "impersonation_blocked", "forbidden": "impersonation_blocked", "ended": "impersonation_blocked", "unavailable": "unavailable", "impersonating": "failed", "veto": "failed",
 	} {
 		_, body := noticed(a, asking("empty"), a.acting, notice{status: 403, reason: reason, title: "T", lines: []string{text("detail", "x"), "Two."}})
 		var got map[string]any

@@ -2,6 +2,7 @@ package rp
 
 import (
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -62,7 +63,7 @@ func (a *App) nobodyNotice() notice {
 
 // stopFirstNotice refuses what needs the actor's own sign-in while that is held. s is nil if nobody knows for whom.
 func (a *App) stopFirstNotice(s *Session) notice {
-	n := notice{status: http.StatusConflict, reason: "bad_request", title: text("first.title"), stop: text("stop")}
+	n := notice{status: http.StatusConflict, reason: "impersonating", title: text("first.title"), stop: text("stop")}
 	if s == nil {
 		n.lines = []string{text("first.unknown"), text("first.nothing")}
 		return n
@@ -86,7 +87,7 @@ func (a *App) blockedNotice(s *Session, reason string) notice {
 // a stranger's text or "".
 func (a *App) failedNotice(key, detail string) notice {
 	n := notice{
-		status: http.StatusBadRequest, reason: "bad_request", title: text(key + ".title"), lines: []string{text(key + ".text")},
+		status: http.StatusBadRequest, reason: strings.TrimPrefix(key, "failed."), title: text(key + ".title"), lines: []string{text(key + ".text")},
 		links: []link{{a.base.origin + "/", text("back.app", a.base.host)}},
 	}
 	switch key {

@@ -16,19 +16,20 @@ const root = "/.understudy/"
 
 // App is the relying app's side. Make it with New; it is safe for concurrent use once Handler was called.
 type App struct {
-	cfg    Config
-	base   *site // where the app is itself
-	acting *site // where impersonation lives: base, or the origin of its own
-	issuer *issuer
-	signed *signed
-	live   Liveness
-	hears  *introspected // live, unless that is the app's own
-	record *journal
-	routes http.Handler
-	guard  guard
-	log    *slog.Logger
-	now    func() time.Time
-	ending *endings
+	cfg      Config
+	base     *site // where the app is itself
+	acting   *site // where impersonation lives: base, or the origin of its own
+	issuer   *issuer
+	signed   *signed
+	live     Liveness
+	hears    *introspected // live, unless that is the app's own
+	record   *journal
+	routes   http.Handler
+	guard    guard
+	log      *slog.Logger
+	now      func() time.Time
+	ending   *endings
+	failures seal.Bound
 }
 
 // New checks c and returns an App. ctx is for as long as the App runs: when it ends, the App gives up retrying to end
@@ -42,7 +43,7 @@ func New(ctx context.Context, c Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{cfg: c, log: c.Logger, now: func() time.Time { return c.Now().UTC() }}
+	a := &App{cfg: c, log: c.Logger, now: func() time.Time { return c.Now().UTC() }, failures: forFailures(box, c.ClientID)}
 	a.base = c.site(c.BaseURL, box)
 	a.base.signsIn = c.ActorToken == nil
 	a.acting = a.base
@@ -151,6 +152,7 @@ func (a *App) mux() http.Handler {
 	forms.SetDenyHandler(http.HandlerFunc(a.crossOrigin))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.understudy/start", a.start)
+	mux.Handle("POST /.understudy/start", forms.Handler(http.HandlerFunc(a.startByScript)))
 	mux.HandleFunc("GET /.understudy/callback", a.callback)
 	mux.HandleFunc("GET /.understudy/stop", a.askStop)
 	mux.Handle("POST /.understudy/stop", forms.Handler(http.HandlerFunc(a.stop)))

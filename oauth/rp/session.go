@@ -71,12 +71,14 @@ type sessionJSON struct {
 	Mode          oauth.Mode `json:"mode,omitempty"`
 	ExpiresAt     string     `json:"expires_at,omitempty"`
 	Stop          string     `json:"stop,omitempty"`
+	// Failure is why the start that leads back here did not begin, for the query that it led back with.
+	Failure *failureJSON `json:"failure,omitempty"`
 }
 
-// showSession is GET /.understudy/session, for pages that are made in the browser.
+// showSession is GET /.understudy/session?understudy_failed, for pages that are made in the browser.
 func (a *App) showSession(w http.ResponseWriter, r *http.Request) {
 	v := visitFrom(r.Context())
-	answer := sessionJSON{Ended: v.over && (v.jar.acting.n > 0 || v.jar.held.n > 0)}
+	answer := sessionJSON{Ended: v.over && (v.jar.acting.n > 0 || v.jar.held.n > 0), Failure: a.failure(r.URL.Query().Get(failedParam))}
 	if s := v.session; s != nil {
 		alive, err := a.live.Alive(r.Context(), s.ID, s.Token)
 		switch {

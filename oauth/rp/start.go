@@ -57,8 +57,8 @@ func (a *App) returnTo(w http.ResponseWriter, r *http.Request, v *visit) (q url.
 	return q, to, true
 }
 
-// start is GET /.understudy/start?subject&reason&ticket_number&return_to: it leads to the impersonate page, which the
-// first three only fill in.
+// start is GET /.understudy/start?subject&reason&ticket_number&return_to&on_failure: it leads to the impersonate page, which the
+// first three only fill in. With on_failure=return the person comes back to return_to also where it fails.
 func (a *App) start(w http.ResponseWriter, r *http.Request) {
 	v := visitFrom(r.Context())
 	q, to, ok := a.returnTo(w, r, v)
@@ -73,21 +73,23 @@ func (a *App) start(w http.ResponseWriter, r *http.Request) {
 		a.notice(w, r, v.site, a.stopFirstNotice(v.ended()))
 		return
 	}
-	if a.cfg.ActorToken != nil {
-		if token, err := a.cfg.ActorToken(r); err != nil || token == "" {
-			a.failed(w, r, v, "failed.actor", "", err)
-			return
-		}
-	}
-	e, err := a.issuer.discover(r.Context())
-	if err != nil {
-		a.failed(w, r, v, "failed.issuer", "", err)
+	f := a.newFlow(flowTicket, to)
+	switch q.Get("on_failure") {
+	case "":
+	case "return":
+		f.Back, v.back = true, f
+	default:
+		a.failed(w, r, v, "failed.query", `on_failure can only be "return"`, nil)
 		return
 	}
-	f := a.newFlow(flowTicket, to)
+	e, key, err := a.mayStart(r)
+	if key != "" {
+		a.failed(w, r, v, key, "", err)
+		return
+	}
 	ask := a.ask(v.site, f)
 	for _, name := range []string{"subject", "reason", "ticket_number"} {
-		if s := q.Get(name); s != "" && len(s) <= 2048 {
+		if s := q.Get(name); s != "" && len(s) <= maxField {
 			ask.Set(name, s)
 		}
 	}
@@ -95,6 +97,19 @@ func (a *App) start(w http.ResponseWriter, r *http.Request) {
 		ask.Set("resource", a.cfg.Resource)
 	}
 	a.leave(w, r, v, f, e.Impersonation, ask)
+}
+
+// mayStart tells whether a start can begin; if not, key is the message that says why.
+func (a *App) mayStart(r *http.Request) (e *endpoints, key string, err error) {
+	if a.cfg.ActorToken != nil {
+		if token, err := a.cfg.ActorToken(r); err != nil || token == "" {
+			return nil, "failed.actor", err
+		}
+	}
+	if e, err = a.issuer.discover(r.Context()); err != nil {
+		return nil, "failed.issuer", err
+	}
+	return e, "", nil
 }
 
 // signIn is GET /.understudy/sign-in?return_to&lost, for people. With lost, nobody is signed in before the issuer has seen
@@ -225,10 +240,15 @@ func (st *site) flowNames(r *http.Request) (names []string) {
 	return names
 }
 
-// failed says that the way to the issuer and back broke off. The log has the cause, the page has not.
+// failed says that the way to the issuer and back broke off: on a page, or where the one who asked said so by coming back. The log has
+// the cause, the page has not.
 func (a *App) failed(w http.ResponseWriter, r *http.Request, v *visit, key, detail string, cause error) {
 	if cause != nil {
 		a.log.WarnContext(r.Context(), "a way to the issuer and back broke off", "at", key, "error", cause)
+	}
+	if v.back != nil {
+		a.comeBack(w, v.back.ReturnTo, key, detail)
+		return
 	}
 	a.notice(w, r, v.site, a.failedNotice(key, detail))
 }

@@ -53,18 +53,27 @@ func named(r *http.Request) bool {
 // knows which it was, so it is asked, and asks the person, before anybody is signed in.
 func (a *App) lost(w http.ResponseWriter, r *http.Request, v *visit) {
 	a.log.WarnContext(r.Context(), "a stop came without a cookie that tells what to stop")
-	if !a.base.signsIn {
+	to := a.base.origin + "/"
+	if a.base.signsIn {
+		to = a.base.origin + root + "sign-in?lost=true"
+	}
+	switch {
+	case wantsJSON(r):
+		writeJSON(w, http.StatusOK, stopJSON{Redirect: to})
+	case a.base.signsIn:
+		redirect(w, to)
+	default:
 		n := a.endedNotice(v.site, nil, false)
 		n.status = http.StatusOK
 		a.notice(w, r, v.site, n)
-		return
 	}
-	to := a.base.origin + root + "sign-in?lost=true"
-	if wantsJSON(r) {
-		writeJSON(w, http.StatusOK, map[string]any{"stopped": false, "redirect": to})
-		return
-	}
-	redirect(w, to)
+}
+
+// stopJSON is what a program is told of a stop.
+type stopJSON struct {
+	Stopped  bool   `json:"stopped"`  // the issuer has confirmed it; in this browser it is over either way
+	Redirect string `json:"redirect"` // where to go on
+	Detail   string `json:"detail,omitempty"`
 }
 
 // stopOver stops where impersonation lies over the app's own origin.
@@ -185,7 +194,7 @@ func (a *App) tellStopped(ctx context.Context, s Session, token oauth.Secret) {
 // stopped leads on to where the actor was.
 func (a *App) stopped(w http.ResponseWriter, r *http.Request, to string) {
 	if wantsJSON(r) {
-		writeJSON(w, http.StatusOK, map[string]any{"stopped": true, "redirect": to})
+		writeJSON(w, http.StatusOK, stopJSON{Stopped: true, Redirect: to})
 		return
 	}
 	redirect(w, to)
@@ -194,7 +203,7 @@ func (a *App) stopped(w http.ResponseWriter, r *http.Request, to string) {
 // ended answers a stop of what was over already. Whoever stopped in another tab is signed in there, and stays so.
 func (a *App) ended(w http.ResponseWriter, r *http.Request, v *visit, s *Session) {
 	if wantsJSON(r) {
-		writeJSON(w, http.StatusOK, map[string]any{"stopped": true, "redirect": a.base.origin + a.landing("", nil)})
+		writeJSON(w, http.StatusOK, stopJSON{Stopped: true, Redirect: a.base.origin + a.landing("", nil)})
 		return
 	}
 	n := a.endedNotice(v.site, s, false)
@@ -206,7 +215,12 @@ func (a *App) ended(w http.ResponseWriter, r *http.Request, v *visit, s *Session
 func (a *App) unconfirmed(w http.ResponseWriter, r *http.Request, v *visit, s *Session, token oauth.Secret, err error) {
 	a.log.ErrorContext(r.Context(), "a stop was not confirmed and will be tried again", "session", s.ID, "error", err)
 	a.ending.add(token, *s)
-	a.notice(w, r, v.site, a.stoppingNotice(s))
+	n := a.stoppingNotice(s)
+	if wantsJSON(r) { // as a page it is an error, to a program no obstacle: it has somewhere to go
+		writeJSON(w, http.StatusAccepted, stopJSON{Redirect: a.base.origin + "/", Detail: n.detail()})
+		return
+	}
+	a.notice(w, r, v.site, n)
 }
 
 // wantsJSON reports whether a program asks, not a page's form.
