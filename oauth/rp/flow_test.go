@@ -55,7 +55,7 @@ func TestStory(t *testing.T) {
 			t.Errorf("%d sessions go on", n)
 		}
 		want := []string{"before POST /delete", "after POST /delete 403 forbidden", "before POST /note"}
-		if diff := cmp.Diff(want, h.actions()); diff != "" {
+		if diff := cmp.Diff(want, h.acts()); diff != "" {
 			t.Errorf("on record (-want +got):\n%s", diff)
 		}
 		for _, want := range []string{"ann@acme.test impersonated john@acme.test", "ann@acme.test was refused POST /delete as john@acme.test: forbidden",
@@ -98,8 +98,8 @@ func TestLookOnly(t *testing.T) {
 		if seen := h.taken(&h.seen); len(seen) != 0 {
 			t.Errorf("reached the app: %v", seen)
 		}
-		if n := len(h.actions()); n != 10 {
-			t.Errorf("%d refusals are on record, want 10: %v", n, h.actions())
+		if n := len(h.acts()); n != 10 {
+			t.Errorf("%d refusals are on record, want 10: %v", n, h.acts())
 		}
 		if r := b.post(h.asUser+"/search", "q", "x"); r.status != http.StatusOK {
 			t.Errorf("an allowed POST: %d %s", r.status, r.body)

@@ -94,7 +94,7 @@ func TestUpgrade(t *testing.T) {
 			if line := <-got; line != "hello\n" {
 				t.Fatalf("got %q", line)
 			}
-			if diff := cmp.Diff([]string{"before GET /ws"}, h.actions()); diff != "" {
+			if diff := cmp.Diff([]string{"before GET /ws"}, h.acts()); diff != "" {
 				t.Errorf("on record (-want +got):\n%s", diff)
 			}
 			h.kill()

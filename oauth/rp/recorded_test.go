@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +20,14 @@ import (
 // serving puts handler behind the Bearer, on a real socket, and gives the answer to one request by ann as john.
 func (a *api) serving(method string, handler http.HandlerFunc) (status int, body string) {
 	a.t.Helper()
-	srv := httptest.NewUnstartedServer(a.bearer.Handler(handler))
+	var running sync.WaitGroup // Close does not wait for who has taken the connection
+	defer running.Wait()
+	bearer := a.bearer.Handler(handler)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		running.Add(1)
+		defer running.Done()
+		bearer.ServeHTTP(w, r)
+	}))
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.Start()
 	defer srv.Close()
