@@ -52,6 +52,9 @@
 // seconds, or anything that is wrong, each session is asked for again, at most five seconds before; so an app without a stream is as safe, and slower.
 // A client may have 64 streams; further processes ask. [Config].NoStream has none opened.
 //
+// Whoever was typing meanwhile sees their text again on the page that says so, to copy it: up to 256 KiB of a form that came from the same
+// origin, but for files and for what looks like a secret by its name or its shape. A field for a password is known by its name alone.
+//
 // An app that is not to hold a stream can be told instead, if it is registered for that: by OpenID Connect back-channel logout, or by pushed events
 // (RFC 8935). One process gets each of these requests, and refuses the session from then on; the others ask within five seconds. What
 // matters is who signed it: nobody else can end anything so. They end impersonations alone; a sign-in at the app counts for SignInLifetime.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"iter"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -30,9 +31,15 @@ type peek struct {
 	token    bool   // there is a tokenField
 }
 
-// peekForm looks at the beginning of the form that an unsafe request brings, and leaves the body as it was. Of anything else it
-// gives the zero value.
-func peekForm(r *http.Request) (f peek) {
+// formHead is the beginning of a form that an unsafe request brings; the zero value if it brings none.
+type formHead struct {
+	head      []byte
+	multipart bool
+	boundary  string
+}
+
+// readForm reads at most so many bytes of the form, and leaves the body as it was.
+func readForm(r *http.Request, most int64) (f formHead) {
 	if safe(r.Method) || r.Body == nil {
 		return f
 	}
@@ -40,46 +47,65 @@ func peekForm(r *http.Request) (f peek) {
 	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) || kind != "application/x-www-form-urlencoded" && kind != "multipart/form-data" {
 		return f // what net/http reads is read here too: it does not mind a bad parameter
 	}
-	head, err := io.ReadAll(io.LimitReader(r.Body, peeked))
-	r.Body = &peekedBody{io.MultiReader(bytes.NewReader(head), failing{r.Body, err}), r.Body}
-	if kind == "multipart/form-data" {
-		f.multipart(head, params["boundary"])
-		return f
-	}
-	for pair := range bytes.SplitSeq(head, []byte("&")) {
-		name, value, _ := bytes.Cut(pair, []byte("="))
-		f.add(unescaped(string(name)), func() string { return unescaped(string(value)) })
-	}
+	f.multipart, f.boundary = kind == "multipart/form-data", params["boundary"]
+	f.head, err = io.ReadAll(io.LimitReader(r.Body, most))
+	r.Body = &peekedBody{io.MultiReader(bytes.NewReader(f.head), failing{r.Body, err}), r.Body}
 	return f
 }
 
-func (f *peek) add(name string, value func() string) {
-	switch {
-	case methodName(name):
-		f.override = true
-	case name == tokenField:
-		f.token = true
-	case name == sessionField && !f.named:
-		f.session, f.named = value(), true
+// fields are the names and values of a form, but no files. A value is read up to a number of bytes, and may be cut short by the end of
+// what was read.
+func (f formHead) fields() iter.Seq2[string, func(most int64) string] {
+	if f.multipart {
+		return f.parts
+	}
+	return func(yield func(string, func(int64) string) bool) {
+		for pair := range bytes.SplitSeq(f.head, []byte("&")) {
+			name, value, _ := bytes.Cut(pair, []byte("="))
+			if !yield(unescaped(string(name)), func(int64) string { return unescaped(string(value)) }) {
+				return
+			}
+		}
 	}
 }
 
-func (f *peek) multipart(head []byte, boundary string) {
-	if boundary == "" {
+func (f formHead) parts(yield func(string, func(int64) string) bool) {
+	if f.boundary == "" {
 		return
 	}
-	for parts := multipart.NewReader(bytes.NewReader(head), boundary); ; {
+	for parts := multipart.NewReader(bytes.NewReader(f.head), f.boundary); ; {
 		part, err := parts.NextPart()
 		if err != nil { // the end, or the end of what was read
 			return
 		}
-		if part.FileName() == "" {
-			f.add(part.FormName(), func() string {
-				value, _ := io.ReadAll(io.LimitReader(part, 256)) // cut short, it is no session's
-				return string(value)
-			})
+		value := func(most int64) string {
+			b, _ := io.ReadAll(io.LimitReader(part, most))
+			return string(b)
+		}
+		if part.FileName() == "" && !yield(part.FormName(), value) {
+			return
 		}
 	}
+}
+
+// peekForm looks at the beginning of the form that an unsafe request brings, and leaves the body as it was. Of anything else it
+// gives the zero value.
+func peekForm(r *http.Request) (f peek) {
+	form := readForm(r, peeked)
+	if len(form.head) == 0 {
+		return f
+	}
+	for name, value := range form.fields() {
+		switch {
+		case methodName(name):
+			f.override = true
+		case name == tokenField:
+			f.token = true
+		case name == sessionField && !f.named:
+			f.session, f.named = value(256), true // cut short, it is no session's
+		}
+	}
+	return f
 }
 
 // unescaped gives "" for what is not escaped as it should be: no name of ours, and no session's.

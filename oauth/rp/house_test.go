@@ -73,6 +73,8 @@ type house struct {
 	kept    map[string]struct{} // "accounts"
 	logins  map[string]*browser // the last that each user signed in with
 	hold    string              // the session that holds the app's own sign-in
+
+	more http.HandlerFunc // pages below /more/ that a test wants, set before anybody asks
 }
 
 // logs is a log that many write to.
@@ -289,6 +291,7 @@ func (h *house) handler() http.Handler {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(w, "<!doctype html><html><body><p>subject=%s actor=%s</p></body></html>", subject.Subject, actor.Subject)
 	})
+	mux.HandleFunc("/more/", func(w http.ResponseWriter, r *http.Request) { h.more(w, r) })
 	mux.Handle("POST /note", page("noted"))
 	mux.Handle("POST /search", page("found"))
 	mux.Handle("/blocked/", page("blocked"))

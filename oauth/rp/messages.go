@@ -31,6 +31,8 @@ var messages = map[string]string{
 	"ended.minute":   "1 minute",
 	"ended.minutes":  "%d minutes",
 	"ended.seconds":  "less than a minute",
+	"typed.title":    "What you had typed",
+	"typed.text":     "It was not saved. Copy here what you still need. What may be a secret is left out.",
 	"nobody.title":   "Nobody is being impersonated here",
 	"nobody.text":    "This address shows the app as somebody else sees it, and only while you are impersonating them.",
 	"nobody.how":     "Start in the app itself.",

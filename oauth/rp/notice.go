@@ -47,7 +47,7 @@ func (a *App) notice(w http.ResponseWriter, r *http.Request, st *site, n notice)
 	if wantsPage(r) {
 		h.Set("Content-Security-Policy", a.noticeCSP(st))
 		h.Set("Content-Type", "text/html; charset=utf-8")
-		body, err = n.page(st)
+		body, err = n.page(st, n.typed(r, st))
 	} else {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Content-Type", "application/problem+json")
@@ -67,7 +67,7 @@ func (a *App) noticeCSP(st *site) string {
 	return csp + "; base-uri 'none'; frame-ancestors 'none'"
 }
 
-func (n notice) page(st *site) ([]byte, error) {
+func (n notice) page(st *site, typed []typedField) ([]byte, error) {
 	var b bytes.Buffer
 	err := noticePage.Execute(&b, struct {
 		Status                     int
@@ -75,7 +75,8 @@ func (n notice) page(st *site) ([]byte, error) {
 		Aside, Over                bool
 		Lines                      []string
 		Links                      []link
-	}{n.status, n.title, st.host, n.stop, n.session, n.aside && len(n.links) > 0, n.over, n.lines, n.links})
+		Typed                      []typedField
+	}{n.status, n.title, st.host, n.stop, n.session, n.aside && len(n.links) > 0, n.over, n.lines, n.links, typed})
 	return b.Bytes(), err
 }
 
