@@ -270,6 +270,59 @@ func TestBannerScriptReloads(t *testing.T) {
 	p.Quiet()
 }
 
+// TestBannerComesBack: a page that drops the banner, or all of its body, gets it again, also one that drops it each time; where the page places the
+// element itself, it is filled there, and there is one.
+func TestBannerComesBack(t *testing.T) {
+	t.Parallel()
+	p := browsertest.Start(t)
+	st := newStage(t, func(*Session) {}, func(w http.ResponseWriter, r *http.Request) {
+		place := ""
+		if r.URL.RawQuery == "place" {
+			place = "<main><understudy-banner></understudy-banner><understudy-banner></understudy-banner></main>"
+		}
+		w.Header().Set("Content-Security-Policy", "script-src 'self'; style-src 'self'; require-trusted-types-for 'script'")
+		page("text/html", `<!doctype html><html lang="en"><head><title>x</title><script src="/.understudy/banner.js" defer></script></head><body>`+place+app)(w, nil)
+	})
+	const shown = "document.querySelector('understudy-banner')?.shadowRoot?.querySelector('button').offsetHeight > 30"
+	for _, path := range []string{"/", "/spa"} { // made by the server, made by the script
+		p.Go(st.origin + path)
+		p.Wait(shown)
+		for _, drop := range []string{
+			"document.querySelector('understudy-banner').remove()",
+			"document.body.replaceChildren(document.createElement('main'))",
+			"document.body = document.createElement('body')",
+		} {
+			var gone bool
+			if p.Eval("("+drop+", !document.querySelector('understudy-banner'))", &gone); !gone {
+				t.Errorf("%s: %s dropped nothing", path, drop)
+			}
+			p.Wait(shown)
+			look(p).want(t, path+" "+drop)
+		}
+		var back int
+		p.Eval(`new Promise((done) => {
+			let times = 0
+			const watch = new MutationObserver(() => {
+				if (!document.querySelector('understudy-banner')) return
+				if (++times === 3) { watch.disconnect(); done(times) } else document.querySelector('understudy-banner').remove()
+			})
+			watch.observe(document.documentElement, {childList: true, subtree: true})
+			document.querySelector('understudy-banner').remove()
+		})`, &back)
+		if back != 3 {
+			t.Errorf("%s: it came back %d times, want 3", path, back)
+		}
+	}
+	p.Go(st.origin + "/spa?place")
+	p.Wait(shown)
+	var placed []bool
+	p.Eval("[...document.querySelectorAll('understudy-banner')].map((e) => e.parentElement.localName === 'main' && !!e.shadowRoot)", &placed)
+	if diff := cmp.Diff([]bool{true, false}, placed); diff != "" {
+		t.Errorf("placed and filled: %v, want the first of two", placed)
+	}
+	p.Quiet()
+}
+
 // TestNoticesInBrowser: every notice, light and dark, wide and narrow, without a fault of axe and without script.
 func TestNoticesInBrowser(t *testing.T) {
 	t.Parallel()

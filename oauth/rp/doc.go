@@ -66,8 +66,8 @@
 // detail for people. What fails later, at the issuer or at the app's veto, leads back to return_to with understudy_failed in its query: given that query,
 // GET /.understudy/session says the same in its member failure, for ten minutes and for nothing that this App did not write itself.
 //
-// banner.js shows the banner on pages that the server does not write, and names the session in whatever the page's scripts and forms send.
-// Where a request is refused with the reason "ended", load the page anew: it says what happened.
+// banner.js shows the banner on pages that the server does not write, at their top or in an element understudy-banner of theirs, shows it again
+// where a page has dropped it, and names the session in whatever the page's scripts and forms send. Where a request is refused with the reason "ended", load the page anew: it says what happened.
 //
 // # Routes
 //
