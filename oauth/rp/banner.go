@@ -69,7 +69,17 @@ func appendBanner(b []byte, st *site, s *Session) []byte {
 	b = s.Expires.UTC().AppendFormat(add(b, `">`), "15:04")
 	b = add(b, ` UTC</time></span></p><form method="post" target="_top" action="`, st.origin, stopPath, `"><input type="hidden" name="`, sessionField, `" value="`)
 	b = appendASCII(b, s.ID)
-	return add(b, `"><button type="submit">`, messages["stop"], `</button></form></div></template>`, styleLink, st.origin, stylePath, `"></understudy-banner>`)
+	return add(b, `"><button type="submit">`, messages["stop"], `</button></form></div></template>`, styleLink, st.origin, stylePath, `">`, bannerEnd)
+}
+
+const bannerEnd = `</understudy-banner>`
+
+// appendPlain adds to the banner at the end of b what is seen of it where its shadow root stays closed, and only there: no form, which scripts of the page
+// could take for one of theirs.
+func appendPlain(b []byte, st *site, s *Session) []byte {
+	b = add(b[:len(b)-len(bannerEnd)], `<p>`, messages["banner.lead"], `<b>`)
+	b = appendBDI(b, s.Subject.name())
+	return add(b, `</b> &#183; `, modeText(s.Mode), ` &#183; <a href="`, st.origin, stopPath, `" target="_top">`, messages["stop"], `</a></p>`, bannerEnd)
 }
 
 const styleLink = `<link rel="stylesheet" href="`

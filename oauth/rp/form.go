@@ -137,12 +137,9 @@ func has(query string, is func(name string) bool) bool {
 	return false
 }
 
-// stale reports whether an unsafe request, whose form is f, says that its page was made for another session than current: for
-// another person, that is. current is "" where nobody is impersonated.
+// stale reports whether a request, whose form is f, says that its page was made for another session than current: for
+// another person, that is. current is "" where nobody is impersonated. A link says nothing, and may lead anywhere.
 func stale(r *http.Request, f peek, current string) bool {
-	if safe(r.Method) {
-		return false
-	}
 	for _, id := range r.Header.Values(sessionHeader) {
 		if id != current {
 			return true

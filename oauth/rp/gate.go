@@ -161,6 +161,10 @@ func (a *App) impersonated(w http.ResponseWriter, r *http.Request, v *visit, nex
 		a.refuse(w, r, v, reason)
 		return
 	}
+	if visits(r) {
+		a.lead(w, r, v.site)
+		return
+	}
 	if !a.goesOn(w, r, v) {
 		return
 	}

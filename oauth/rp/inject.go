@@ -123,8 +123,10 @@ func (i *injector) begin() {
 		i.scan.doc = true
 	case "", "embed", "object":
 	default:
-		i.pass()
-		return
+		if !takesOver(i.r) {
+			i.pass()
+			return
+		}
 	}
 	i.page = true
 	if i.phase = scanning; i.r.Method == http.MethodHead {
@@ -210,6 +212,9 @@ func (i *injector) put(p []byte) error {
 	banner := buffers.Get().(*[]byte)
 	defer release(banner)
 	*banner = appendBanner(*banner, i.v.site, i.v.session)
+	if takesOver(i.r) {
+		*banner = appendPlain(*banner, i.v.site, i.v.session)
+	}
 	h := i.w.Header()
 	if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil {
 		h.Set("Content-Length", strconv.FormatInt(n+int64(len(*banner)), 10))

@@ -32,6 +32,7 @@ type notice struct {
 	aside   bool     // stop is not what most want here: the first link is
 	over    bool     // the stop button only leads back: what it stops has ended
 	session string   // sid for that form; "" for none
+	reload  bool     // Turbo is not to take it over, but to load what it asked for anew
 }
 
 // notice answers r with n: HTML, or problem details (RFC 9457) if it is not a page that asks.
@@ -44,6 +45,10 @@ func (a *App) notice(w http.ResponseWriter, r *http.Request, st *site, n notice)
 	h.Set("X-Frame-Options", "DENY") // for what does not know frame-ancestors
 	a.sever(h, st)
 	body, err := n.problem(), error(nil)
+	if n.outdates() && htmx(r) {
+		h.Set("Hx-Refresh", "true")
+	}
+	n.reload = turbo(r) && (n.outdates() || frame(r)) // a frame shows nothing of a page that has no such frame
 	if wantsPage(r) {
 		h.Set("Content-Security-Policy", a.noticeCSP(st))
 		h.Set("Content-Type", "text/html; charset=utf-8")
@@ -72,11 +77,11 @@ func (n notice) page(st *site, typed []typedField) ([]byte, error) {
 	err := noticePage.Execute(&b, struct {
 		Status                     int
 		Title, Host, Stop, Session string
-		Aside, Over                bool
+		Aside, Over, Reload        bool
 		Lines                      []string
 		Links                      []link
 		Typed                      []typedField
-	}{n.status, n.title, st.host, n.stop, n.session, n.aside && len(n.links) > 0, n.over, n.lines, n.links, typed})
+	}{n.status, n.title, st.host, n.stop, n.session, n.aside && len(n.links) > 0, n.over, n.reload, n.lines, n.links, typed})
 	return b.Bytes(), err
 }
 
@@ -116,11 +121,11 @@ func plainText(s string) string {
 	return strings.NewReplacer(isolate, "", isolateEnd, "").Replace(s)
 }
 
-// wantsPage reports whether a browser asks for something to show. Without a word on it in Sec-Fetch-Dest, Accept decides.
+// wantsPage reports whether a browser asks for something to show. Without a word on it in Sec-Fetch-Dest, Accept decides. Turbo shows what it gets.
 func wantsPage(r *http.Request) bool {
 	accept := r.Header.Get("Accept")
 	page := strings.Index(accept, "text/html")
-	if page < 0 || r.Header.Get("Sec-Fetch-Dest") == "empty" {
+	if page < 0 || r.Header.Get("Sec-Fetch-Dest") == "empty" && !turbo(r) {
 		return false
 	}
 	for _, kind := range [...]string{"application/json", "application/problem+json"} {

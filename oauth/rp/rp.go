@@ -124,7 +124,7 @@ func (a *App) Handler(next http.Handler) http.Handler {
 			http.Error(w, "The cookies of this request are too large.", http.StatusRequestHeaderFieldsTooLarge)
 			return
 		}
-		if j.empty() && st.signsIn && safe(r.Method) && !strings.HasPrefix(r.URL.Path, root) {
+		if j.empty() && st.signsIn && safe(r.Method) && r.Header[sessionHeader] == nil && !strings.HasPrefix(r.URL.Path, root) {
 			st.vary(w.Header(), r)
 			next.ServeHTTP(w, r) // nobody that we know, and nothing that could be from before
 			return

@@ -54,15 +54,15 @@ func (f folded) match(r *http.Request) bool {
 const maxDecoded = 3
 
 // spellings are the paths for which routers could take p, which was decoded once: those that decode again, that know no case, to whom a backslash is a slash,
-// or a segment ends at its parameters, or that ask for a slash at the end or for none. Dot segments count for what they lead to, and for segments like others.
+// or a segment ends at its parameters, or that do not mind a slash at the end. Dot segments count for what they lead to, and for segments like others.
 func spellings(p string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for range maxDecoded {
 			p = strings.ReplaceAll(strings.ToLower(p), `\`, "/")
 			for _, q := range [...]string{p, withoutParameters(p)} {
 				q = "/" + strings.Trim(q, "/")
-				for _, q := range [...]string{strings.TrimSuffix(path.Clean(q), "/"), literal(q)} {
-					if q != "" && !yield(q) || !yield(q+"/") {
+				for _, q := range [...]string{path.Clean(q), literal(q)} {
+					if !yield(q) { // a mux tells where there is something with a slash at the end
 						return
 					}
 				}
@@ -90,14 +90,14 @@ func withoutParameters(p string) string {
 
 // literal is p, for a mux that would clean it, as a router reads it that does not: dots and nothing are segments like any other there.
 func literal(p string) string {
+	if p == "/" {
+		return p
+	}
 	segments := strings.Split(p[1:], "/")
 	for i, s := range segments {
 		if s == "" || s == "." || s == ".." {
 			segments[i] = "_"
 		}
-	}
-	if len(segments) == 1 && p == "/" {
-		return ""
 	}
 	return "/" + strings.Join(segments, "/")
 }
