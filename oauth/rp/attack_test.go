@@ -473,17 +473,6 @@ func TestCookieFlags(t *testing.T) {
 	})
 }
 
-// TestVeto: the app's roles may not be the issuer's.
-func TestVeto(t *testing.T) {
-	t.Parallel()
-	h := setup(t, apart, func(_ *house, c *rp.Config) { c.CanImpersonate = veto })
-	b := h.ann()
-	r := b.say(b.ask("john", ""), "john", "read")
-	if r.status != http.StatusForbidden || !strings.Contains(r.body, "not this one") || h.live() != 0 || b.cookies(h.asUser)[actingCookie] != "" {
-		t.Errorf("%d %s, %d live", r.status, r.body, h.live())
-	}
-}
-
 // TestSameOriginWrite: full access needs an origin of its own, or a word of the developer.
 func TestSameOriginWrite(t *testing.T) {
 	t.Parallel()

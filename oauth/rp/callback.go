@@ -1,6 +1,7 @@
 package rp
 
 import (
+	"context"
 	"crypto/subtle"
 	"errors"
 	"net/http"
@@ -185,6 +186,7 @@ func (a *App) begin(w http.ResponseWriter, r *http.Request, v *visit, f *flow, a
 		a.failedCall(w, r, v, err)
 		return
 	}
+	defer a.endAfterPanic(w, r, oauth.Secret(t.AccessToken))
 	s, err := t.session(a.now(), a.cfg.ForeignActor)
 	if err != nil {
 		a.abandon(w, r, v, Session{}, t, "failed.answer", "", err)
@@ -195,7 +197,8 @@ func (a *App) begin(w http.ResponseWriter, r *http.Request, v *visit, f *flow, a
 		return
 	}
 	if a.cfg.CanImpersonate != nil {
-		if err := a.cfg.CanImpersonate(r.Context(), s.Actor, s.Subject); err != nil {
+		nobody := context.WithValue(r.Context(), ctxKey{}, nil) // whoever was impersonated here before is not who asks
+		if err := a.cfg.CanImpersonate(nobody, s.Actor, s.Subject); err != nil {
 			a.log.InfoContext(r.Context(), s.Actor.label()+" was refused impersonating "+s.Subject.label()+": by the app", a.about(s)...)
 			a.abandon(w, r, v, s, t, "failed.veto", err.Error(), nil)
 			return
@@ -231,6 +234,15 @@ func (a *App) keep(w http.ResponseWriter, r *http.Request, v *visit, s Session, 
 		return a.cfg.Hold(w, r, s.ID)
 	}
 	return nil
+}
+
+// endAfterPanic ends a session in whose start a function of the app's panicked: nobody would have its token, and nobody could stop it.
+func (a *App) endAfterPanic(w http.ResponseWriter, r *http.Request, token oauth.Secret) {
+	if p := recover(); p != nil {
+		a.endNow(r.Context(), Session{}, token)
+		w.Header().Del("Set-Cookie")
+		panic(p)
+	}
 }
 
 // abandon ends a session that just started, and says why. Nothing was done in anybody's name.

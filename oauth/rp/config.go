@@ -51,8 +51,9 @@ type Config struct {
 	Hold func(w http.ResponseWriter, r *http.Request, sid string) error
 	Held func(r *http.Request) (sid string, err error)
 
-	// CanImpersonate is the app's veto, asked once at the start: an error refuses, and ends the session at the issuer. Its
-	// text is shown to the actor. Nil allows.
+	// CanImpersonate is the app's veto, asked once at each start, when the issuer has allowed it and before anything is done in the subject's name: an
+	// error refuses, whatever it is, and ends the session at the issuer. Its text is shown to the actor, so let it say no more than they may know. What it
+	// finds out does not count later: what may change during a session, ask in the handler. ctx is the request's, in which nobody is impersonated. Nil allows.
 	CanImpersonate func(ctx context.Context, actor, subject Person) error
 	// Home is where somebody lands: a path, by role if you like. Nil: "/".
 	Home func(Person) string

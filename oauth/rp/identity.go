@@ -84,7 +84,8 @@ func FromContext(ctx context.Context) (*Session, bool) {
 }
 
 // Impersonating reports whether a request is somebody acting as somebody else. Ask it before what should not happen
-// then: moving "last seen", counting for analytics, marking as read.
+// then, also where one only looks: moving "last seen" or "last sign-in", counting for analytics or a quota, marking as read, ending a trial,
+// sending "new sign-in" mail. The guard knows nothing of such writes, since the requests are safe.
 func Impersonating(ctx context.Context) bool {
 	_, ok := FromContext(ctx)
 	return ok

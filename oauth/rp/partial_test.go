@@ -132,6 +132,9 @@ func TestSignInByScript(t *testing.T) {
 	if r := byScript(h.browser(), http.MethodGet, h.app+"/admin", "HX-Request", "true"); r.status != http.StatusUnauthorized || r.header.Get("HX-Refresh") != "true" {
 		t.Errorf("htmx: %d %v", r.status, r.header)
 	}
+	if r := byScript(h.browser(), http.MethodGet, h.asUser+"/", "HX-Request", "true"); r.status != http.StatusForbidden || r.header.Get("HX-Refresh") != "true" {
+		t.Errorf("where nobody is impersonated: %d %v", r.status, r.header)
+	}
 	if r := byScript(h.browser(), http.MethodGet, h.app+"/admin", "Accept", turboAccept); r.status != http.StatusUnauthorized || !strings.Contains(r.body, reload) {
 		t.Errorf("Turbo: %d %s", r.status, r.body)
 	}
