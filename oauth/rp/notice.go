@@ -48,11 +48,13 @@ func (a *App) notice(w http.ResponseWriter, r *http.Request, st *site, n notice)
 	if n.outdates() && htmx(r) {
 		h.Set("Hx-Refresh", "true")
 	}
-	n.reload = turbo(r) && (n.outdates() || frame(r)) // a frame shows nothing of a page that has no such frame
 	if wantsPage(r) {
+		typed := n.typed(r, st)
+		// A frame shows nothing of a page that has no such frame, and what was typed is seen nowhere else.
+		n.reload = turbo(r) && (frame(r) || n.outdates() && len(typed) == 0)
 		h.Set("Content-Security-Policy", a.noticeCSP(st))
 		h.Set("Content-Type", "text/html; charset=utf-8")
-		body, err = n.page(st, n.typed(r, st))
+		body, err = n.page(st, typed)
 	} else {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Content-Type", "application/problem+json")

@@ -119,6 +119,12 @@ func TestEndedByScript(t *testing.T) {
 			ask("ended", method, form, http.StatusForbidden, "", true, true)
 			ask("ended", method, frame, http.StatusForbidden, "", true, true)
 		}
+		long := b.request(http.MethodPost, h.asUser+"/note", values("text", "a long letter"))
+		long.Header.Set("Accept", streamAccept)
+		long.Header.Set("Sec-Fetch-Dest", "empty")
+		if r := b.send(long); !strings.Contains(r.body, "a long letter") || strings.Contains(r.body, reload) {
+			t.Errorf("what was typed is lost: %d %s", r.status, r.body)
+		}
 		ask("ended", http.MethodGet, nil, http.StatusForbidden, "", false, false)
 		h.clock.advance(31 * 60e9)
 		ask("out of time", http.MethodGet, htmx, http.StatusForbidden, "true", false, false)
