@@ -131,8 +131,11 @@ func (a *App) code(w http.ResponseWriter, r *http.Request, v *visit, f *flow, co
 		a.failedCall(w, r, v, err)
 		return
 	}
-	sub, err := a.issuer.checkID(t.IDToken, f.Nonce, a.now())
-	if err != nil {
+	sub, err := a.signed.idToken(r.Context(), t.IDToken, f.Nonce)
+	if unknown := new(keysError); errors.As(err, &unknown) {
+		a.failed(w, r, v, "failed.issuer", "", err)
+		return
+	} else if err != nil {
 		a.failed(w, r, v, "failed.answer", "", err)
 		return
 	}

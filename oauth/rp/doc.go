@@ -21,6 +21,9 @@
 // the user's page can press Stop, and then read the actor's pages. Tell the issuer that the app is look only, so that its
 // page offers nothing else (clients.modes in its configuration).
 //
+// In both forms, what could change something is refused under impersonation if another origin's page sends it, a sibling host's too: it would be
+// on record as the actor's doing.
+//
 // # On record
 //
 // Every request under impersonation goes on record at the issuer ([Recorder]): method, path and status, and what the app says of it

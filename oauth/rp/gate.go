@@ -157,7 +157,11 @@ func (a *App) impersonated(w http.ResponseWriter, r *http.Request, v *visit, nex
 		a.refuse(w, r, v, reasonEnded)
 		return
 	}
-	if reason := a.guard.refuses(r, f, v.session.Mode); reason != "" {
+	reason := a.guard.refuses(r, f, v.session.Mode)
+	if reason == "" && fromElsewhere(r) {
+		reason = reasonForbidden
+	}
+	if reason != "" {
 		a.refuse(w, r, v, reason)
 		return
 	}
@@ -172,6 +176,15 @@ func (a *App) impersonated(w http.ResponseWriter, r *http.Request, v *visit, nex
 	defer v.none(r.Context(), a.record, v.session)
 	defer in.finish()
 	next.ServeHTTP(in, v.into(plain(r)))
+}
+
+// origins tells a browser's requests from other origins' pages.
+var origins = http.NewCrossOriginProtection()
+
+// fromElsewhere tells what could change something and comes from another origin's page: what a stranger has the browser do would be on
+// record as the actor's. SameSite=Lax does not keep a cookie from a sibling host, nor a WebSocket from any.
+func fromElsewhere(r *http.Request) bool {
+	return changes(r) && origins.Check(&http.Request{Method: http.MethodPost, URL: r.URL, Host: r.Host, Header: r.Header}) != nil
 }
 
 // leave is what an answer under impersonation goes through last.

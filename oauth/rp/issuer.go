@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/understudy-id/understudy/oauth"
 )
@@ -327,53 +325,4 @@ func (i *issuer) record(ctx context.Context, actions []Action) (map[string]life,
 		return nil, fmt.Errorf("recording actions: %w", err)
 	}
 	return answer.Sessions, nil
-}
-
-// idClaims are the claims of an ID token that we look at (OpenID Connect Core §2).
-type idClaims struct {
-	Issuer   string   `json:"iss"`
-	Subject  string   `json:"sub"`
-	Audience audience `json:"aud"`
-	Nonce    string   `json:"nonce"`
-	Expires  int64    `json:"exp"`
-}
-
-// audience is one string or several.
-type audience []string
-
-func (a *audience) UnmarshalJSON(b []byte) error {
-	var one string
-	if json.Unmarshal(b, &one) == nil {
-		*a = audience{one}
-		return nil
-	}
-	return json.Unmarshal(b, (*[]string)(a))
-}
-
-// checkID gives the sub of an ID token. It came from the token endpoint itself, over TLS or loopback, so its signature need not be
-// checked (OpenID Connect Core §3.1.3.7 point 6); what it says must be.
-func (i *issuer) checkID(token, nonce string, now time.Time) (string, error) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return "", errors.New("the issuer's answer holds no ID token")
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return "", fmt.Errorf("decoding the ID token: %w", err)
-	}
-	var c idClaims
-	if err := json.Unmarshal(payload, &c); err != nil {
-		return "", fmt.Errorf("decoding the ID token: %w", err)
-	}
-	switch {
-	case c.Issuer != i.url, len(c.Audience) != 1 || c.Audience[0] != i.id:
-		return "", errors.New("the ID token is of another issuer or for another client")
-	case c.Nonce != nonce:
-		return "", errors.New("the ID token answers another request: its nonce differs")
-	case c.Expires <= now.Add(-time.Minute).Unix(): // clocks differ
-		return "", errors.New("the ID token is out of time")
-	case c.Subject == "":
-		return "", errors.New("the ID token names nobody")
-	}
-	return c.Subject, nil
 }

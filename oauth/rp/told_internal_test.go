@@ -129,6 +129,9 @@ func TestLogoutTokenTaken(t *testing.T) {
 		}
 	}
 	a.wantOver("a")
+	if n := len(a.app.hears.told); n != 2 {
+		t.Errorf("%d ends are remembered; want those of the two impersonations", n)
+	}
 	x.set(func() { x.alive["b"] = true })
 	x.wantAlive(a.app.hears, "b", true)
 	if n := strings.Count(x.logs.String(), "session=imp_a"); n != 1 {
