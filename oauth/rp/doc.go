@@ -70,7 +70,8 @@
 // GET /.understudy/session says the same in its member failure, for ten minutes and for nothing that this App did not write itself.
 //
 // banner.js shows the banner on pages that the server does not write, at their top or in an element understudy-banner of theirs, shows it again
-// where a page has dropped it, and names the session in whatever the page's scripts and forms send. Where a request is refused with the reason "ended", load the page anew: it says what happened.
+// where a page has dropped it, and names the session in whatever the page's scripts and forms send. Where a request is refused with the
+// reason "ended", load the page anew: it says what happened. examples/react is such an app.
 //
 // # Routes
 //
