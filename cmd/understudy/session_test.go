@@ -156,8 +156,12 @@ func testSessionShow(t *testing.T, dir string) {
 	for _, told := range []struct{ writer, seq string }{{"wrt_a", "1"}, {"wrt_a", "4"}, {"wrt_b", "1"}, {"", "0"}} {
 		act(t, dir, sid, "method", "GET", "route", "/", "phase", "after", "writer", told.writer, "seq", told.seq)
 	}
+	act(t, dir, sid, "method", "GET", "route", "/", "phase", "after", "server", "orders", "writer", "wrt_a", "seq", "2")
+	act(t, dir, sid, "method", "GET", "route", "/", "phase", "after", "server", "orders", "seq", "0")
 	out := runs(t, dir, "session", "show", sid)
 	want(t, out, `(?m)^session +`+sid+`$`)
+	want(t, out, `(?m)^actions +1 of orders, not counted$`)
+	want(t, out, `(?m)^actions +1 by wrt_a of orders, up to 2; missing: 1$`)
 	want(t, out, `(?m)^actions +1, not counted$`)
 	want(t, out, `(?m)^actions +2 by wrt_a, up to 4; missing: 2-3$`)
 	want(t, out, `(?m)^actions +1 by wrt_b, up to 1, none missing$`)

@@ -47,12 +47,16 @@ func (a *app) showSession(ctx context.Context, st store.Store, sid string) error
 	return a.print(map[string]any{"session": o, "writers": writers}, t)
 }
 
-// countedBy puts into words what a process told: "12 by wrt_..., up to 14; missing: 3, 7".
+// countedBy puts into words what a process told: "12 by wrt_..., up to 14; missing: 3, 7". Of another client's it says whose it is.
 func countedBy(w admin.Writer) string {
-	if w.Name == "" && w.Last == 0 {
-		return fmt.Sprintf("%d, not counted", w.Told)
+	of := ""
+	if w.Server != "" {
+		of = " of " + w.Server
 	}
-	text := fmt.Sprintf("%d by %s, up to %d", w.Told, w.Name, w.Last)
+	if w.Name == "" && w.Last == 0 {
+		return fmt.Sprintf("%d%s, not counted", w.Told, of)
+	}
+	text := fmt.Sprintf("%d by %s%s, up to %d", w.Told, w.Name, of, w.Last)
 	if len(w.Missing) == 0 {
 		text += ", none missing"
 	} else {

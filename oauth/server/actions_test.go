@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/understudy-id/understudy/oauth/admin"
 	"github.com/understudy-id/understudy/oauth/audit"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/policy"
@@ -322,6 +323,33 @@ func TestActionsOfAPIs(t *testing.T) {
 	}
 	if e := h.actionsOf(s.sid); len(e) != 1 {
 		t.Errorf("%d on record, want 1", len(e))
+	}
+}
+
+// TestWritersOfOtherClients: what another client tells under an app's own writer neither fills nor tears the gaps of the app's numbers.
+func TestWritersOfOtherClients(t *testing.T) { onBoth(t, testWritersOfOtherClients) }
+
+func testWritersOfOtherClients(t *testing.T, o options) {
+	h := setup(t, o)
+	h.addClientAs("orders", func(c *store.Client) {
+		c.Exchange, c.Resources, c.Scopes, c.Serves = false, nil, nil, []string{resource}
+	})
+	s := h.start("ann", "app", "john", "write")
+	tell := func(client string, seq int64) {
+		a := h.action(s.sid, "id", fmt.Sprint("act-", seq), "writer", "w-1", "seq", seq)
+		wantSessions(t, h.act(client, batch(a)), fmt.Sprintf("%q:%s", s.sid, `{"active":true}`))
+	}
+	tell("app", 1)
+	tell("app", 3)
+	tell("orders", 2)
+	tell("orders", 1<<53-1)
+	got, err := admin.Writers(t.Context(), h.store, s.sid)
+	want := []admin.Writer{
+		{Name: "w-1", Told: 2, Last: 3, Missing: []admin.Span{{First: 2, Last: 2}}, Twice: []int64{}},
+		{Server: "orders", Name: "w-1", Told: 2, Last: 1<<53 - 1, Missing: []admin.Span{{First: 1, Last: 1}, {First: 3, Last: 1<<53 - 2}}, Twice: []int64{}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v, (-want +got):\n%s", err, diff)
 	}
 }
 
