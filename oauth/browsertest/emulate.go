@@ -24,17 +24,32 @@ func (p *Page) Dark(on bool) { p.t.Helper(); p.setMedia("prefers-color-scheme", 
 // ForcedColors says whether the system forces its own colours on pages, as Windows' contrast themes do.
 func (p *Page) ForcedColors(on bool) { p.t.Helper(); p.setMedia("forced-colors", on, "active", "none") }
 
+// Print says whether the page is laid out as for paper. Its width stays that of the screen.
+func (p *Page) Print(on bool) {
+	p.t.Helper()
+	p.medium = ""
+	if on {
+		p.medium = "print"
+	}
+	p.emulate()
+}
+
 func (p *Page) setMedia(feature string, on bool, yes, no string) {
 	p.t.Helper()
 	p.media[feature] = no
 	if on {
 		p.media[feature] = yes
 	}
-	var set emulation.SetEmulatedMediaParams
+	p.emulate()
+}
+
+func (p *Page) emulate() {
+	p.t.Helper()
+	set := emulation.SetEmulatedMediaParams{Media: p.medium}
 	for name, value := range p.media {
 		set.Features = append(set.Features, &emulation.MediaFeature{Name: name, Value: value})
 	}
-	p.do("setting "+feature, func(ctx context.Context) error {
+	p.do("setting media", func(ctx context.Context) error {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, set)
 		return err
 	})

@@ -23,10 +23,11 @@ const poll = 10 * time.Millisecond
 // Page is one tab. Its methods end the test that opened it if they cannot do what they say. Not safe for concurrent use;
 // pages of other tests may be used at the same time.
 type Page struct {
-	t     testing.TB
-	ctx   context.Context
-	rec   *record
-	media map[string]string
+	t      testing.TB
+	ctx    context.Context
+	rec    *record
+	media  map[string]string // features
+	medium string            // "" is the screen
 
 	patience time.Duration
 }

@@ -115,6 +115,15 @@ func TestMedia(t *testing.T) {
 	if got := p.Text("p"); got != "320x500falsefalse" {
 		t.Errorf("the page says %s", got)
 	}
+	p.Print(true)
+	var media string
+	if p.Eval(`matchMedia("print").matches + " " + matchMedia("(forced-colors: none)").matches`, &media); media != "true true" {
+		t.Errorf("printed it is %s", media)
+	}
+	p.Print(false)
+	if p.Eval(`String(matchMedia("print").matches)`, &media); media != "false" {
+		t.Errorf("no more printed it is %s", media)
+	}
 	p.NoScript(true)
 	p.Reload()
 	if got := p.Text("p"); got != "before" {

@@ -114,6 +114,12 @@ func TestBannerAgainstThePage(t *testing.T) {
 		"columns":  {head: "body{display:grid;grid-template-columns:200px 1fr;margin:0}"},
 		"margin":   {head: "body{margin:20px;padding:20px;border:1px solid;max-width:200px}"},
 		"base":     {body: `<base href="https://evil.invalid/" target="_blank">`},
+		"none":     {head: "*{all:initial!important;display:none!important}html,body,header,main,main *{display:block!important}"},
+		"dead":     {head: "*{pointer-events:none!important;user-select:none!important;cursor:none!important;filter:invert(1)}"},
+		"inside":   {head: "html{overflow:hidden;height:100%;transform:translateZ(0)}body{overflow:auto;height:100%;margin:0;contain:content;perspective:9px}main{height:3000px}"},
+		"raised":   {head: "body{margin-top:-400px!important;padding-top:400px!important;position:relative;transform:translateZ(0)}main{transform:translateY(-300px)}"},
+		"strict":   {csp: "default-src 'none'; style-src 'self'"},
+		"stricter": {csp: "default-src 'none'; style-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"},
 		"elsewise": {head: "body{direction:rtl;text-transform:uppercase;visibility:hidden;text-indent:-999px;line-height:0;font-size:0;color:transparent;user-select:none}"},
 	} {
 		t.Run(name, func(t *testing.T) {
