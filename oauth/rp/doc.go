@@ -24,6 +24,17 @@
 // In both forms, what could change something is refused under impersonation if another origin's page sends it, a sibling host's too: it would be
 // on record as the actor's doing.
 //
+// # The banner
+//
+// No style of a page reaches it, and no Content-Security-Policy of the app takes its looks or its button away, but sandbox, under which no
+// form is sent. Nothing keeps a page from the rest: its own script can remove, empty or lock (inert) the banner; a modal dialog, a popover, an
+// element in full screen or one of the same z-index, 2147483647, lies over it; and what is done to the whole body, such as opacity, is
+// done to it. Removed, it comes back where banner.js runs.
+//
+// It tells people, then, and protects nobody: nothing relies on it. Where it cannot be seen the guard refuses all the same, each request is on
+// record, the next page has it again, an origin of its own stands in the address bar, and the address /.understudy/stop is a page on
+// which no script of the app runs.
+//
 // # On record
 //
 // Every request under impersonation goes on record at the issuer ([Recorder]): method, path and status, and what the app says of it

@@ -138,3 +138,59 @@ func TestBackWithoutUs(t *testing.T) {
 		t.Errorf("Back shows %q", got)
 	}
 }
+
+// TestPageDropsTheBanner is threatmodel T17: script of the page's own can remove the banner, and nothing hangs on it. The guard refuses and the
+// trail tells as ever, the next page has it again, and the address of Stop is a page without any script. With banner.js it comes back by itself.
+func TestPageDropsTheBanner(t *testing.T) {
+	t.Parallel()
+	for how, drop := range map[string]string{
+		"removed":  "document.querySelector('understudy-banner').remove()",
+		"rendered": "document.body.innerHTML = '<main><h1>Anew</h1></main>'",
+		"styled":   "Object.assign(document.querySelector('understudy-banner'), {hidden: true}).style.cssText = 'display: none !important; opacity: 0 !important; position: fixed !important; left: -999px !important'",
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			h := setup(t, apart, nil)
+			h.more = func(w http.ResponseWriter, r *http.Request) {
+				script := ""
+				if r.URL.Path == "/more/ours" {
+					script = `<script src="/.understudy/banner.js" defer></script>`
+				}
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+				fmt.Fprintf(w, `<!doctype html><html lang="en"><head><title>x</title>%s</head><body><main><h1>Papers</h1></main>
+					<script>addEventListener('load', () => setTimeout(() => { %s; document.title = 'Dropped' }))</script></body></html>`, script, drop)
+			}
+			b := h.ann()
+			b.impersonate("john", "read")
+			p := h.chromium(b)
+			const whole = `(() => { const b = document.querySelector('understudy-banner'), r = b.getBoundingClientRect(); return b.checkVisibility({opacityProperty: true}) && r.top >= 0 && r.left >= 0 && r.width > 900 && b.shadowRoot.querySelector('button').offsetHeight > 40 })()`
+
+			p.Go(h.asUser + "/more/ours")
+			p.Wait("document.title === 'Dropped'")
+			p.Wait(whole)
+
+			p.Go(h.asUser + "/more/bare")
+			p.Wait("document.title === 'Dropped'")
+			if how == "styled" {
+				p.Wait(whole)
+			} else if n := p.Count("understudy-banner"); n != 0 {
+				t.Errorf("%d banners without a script of ours: the documentation says that there is none", n)
+			}
+			var status int
+			if p.Eval("fetch('/note', {method: 'POST'}).then((r) => r.status)", &status); status != http.StatusForbidden {
+				t.Errorf("what the page sends gets %d", status)
+			}
+			if all := strings.Join(h.actions(), "\n"); !strings.Contains(all, "POST /note") {
+				t.Errorf("on record is\n%s", all)
+			}
+			p.Forget() // the console tells of the refusal
+			p.Go(h.asUser + "/")
+			p.Wait(whole)
+			p.Go(h.asUser + "/.understudy/stop")
+			if p.Follow("form button"); p.URL() != h.app+"/admin" || h.live() != 0 {
+				t.Errorf("Stop leads to %s, %d sessions go on", p.URL(), h.live())
+			}
+			p.Quiet()
+		})
+	}
+}
