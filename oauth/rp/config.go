@@ -86,7 +86,8 @@ type Config struct {
 	// What may change something, and what is refused, is on record at the issuer before it happens. A request that only looks
 	// is in the spool before its answer goes out, and on record within a second; so it is also when the app is killed: whichever
 	// process starts next with the same directory, or runs beside, tells it. It is brought to the disk each second: that much of such requests a
-	// power cut may take. The issuer takes it for a day. "" keeps all that in memory, where it is lost when the app is killed. A directory needs Linux, macOS or a BSD.
+	// power cut may take. The issuer takes it for a day. "" keeps all that in memory, where it is lost when the app is killed. A directory needs Linux, macOS or a BSD,
+	// and must belong to the user whom the app runs as, who alone may write to it (0700): what lies there is put on record in the app's name.
 	Spool string
 	// SpoolBytes bounds the spool of a process. Where it is full, as after hours without an issuer, a request that only looks is recorded
 	// at the issuer before it runs, or refused with 503. Zero: 16 MiB. At least 64 KiB.

@@ -382,8 +382,13 @@ func TestSpoolConfig(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	shared := t.TempDir()
+	if err := errors.Join(os.Chmod(filepath.Dir(shared), 0o755), os.Chmod(shared, 0o770)); err != nil {
+		t.Fatal(err)
+	}
 	for name, bend := range map[string]func(*rp.Config){
 		"Config.Spool":      func(c *rp.Config) { c.Spool = file },
+		"its owner alone":   func(c *rp.Config) { c.Spool = shared },
 		"Config.SpoolBytes": func(c *rp.Config) { c.SpoolBytes = 1000 },
 	} {
 		bad := c

@@ -16,6 +16,7 @@ type segment struct {
 	size    int64 // where the next record goes
 	counted int64 // what of it counts as used
 	left    int   // records that have not arrived
+	damaged bool  // somebody may want to look at it
 	line    []byte
 }
 

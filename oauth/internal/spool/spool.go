@@ -13,6 +13,9 @@
 //
 // Each process has its own, owner-name-number.spool, and holds a lock (flock) on them for as long as it lives. A line is the CRC-32C of a record in
 // 8 hexadecimal digits, a space, the record, and a newline.
+//
+// What lies in the directory counts as what a process of ours said, so nobody else may write to it: [Open] refuses one that is not its user's own, or in which
+// others may make files. Of its files only those are opened that are this user's, regular, and under one name; the others are left alone, and the log says so.
 package spool
 
 import (
@@ -39,11 +42,14 @@ const (
 	// frame is what a line has around its record.
 	frame  = len("01234567 \n")
 	suffix = ".spool"
+	// damaged is put behind the name of a file of which something could not be read.
+	damaged = ".damaged"
 )
 
 // Config is what Open needs.
 type Config struct {
-	// Dir is the directory, which is made for its owner alone if it is missing; several processes may share it. "" keeps all in memory.
+	// Dir is the directory, which is made for its owner alone if it is missing; several processes of one user may share it. Nobody else may
+	// write to it. "" keeps all in memory.
 	Dir string
 	// Owner is whose records these are, and Name this process's own, which no other has, also not later: letters and digits. Adopt takes
 	// what is of the same Owner. Only with Dir.
@@ -68,7 +74,8 @@ type Spool struct {
 	last     int      // number of the newest file
 	current  *segment // nil in memory, and where the next record begins a file
 	files    map[*segment]struct{}
-	syncs    bool // a sync is due
+	syncs    bool            // a sync is due
+	shunned  map[string]bool // files that are none of ours, of which the log was told
 }
 
 // Place is where a record is kept.
@@ -82,11 +89,12 @@ func (p Place) Size() int64 { return p.size }
 
 // Open opens a spool. With a directory it fails where it could not keep a record there.
 func Open(c Config) (*Spool, error) {
-	s := &Spool{cfg: c, files: make(map[*segment]struct{})}
+	s := &Spool{cfg: c, files: make(map[*segment]struct{}), shunned: make(map[string]bool)}
 	if c.Dir == "" {
 		return s, nil
 	}
-	if err := makeDir(c.Dir); err != nil {
+	var err error
+	if s.cfg.Dir, err = makeDir(c.Dir); err != nil {
 		return nil, fmt.Errorf("opening the spool: %w", err)
 	}
 	if err := s.begin(); err != nil {
@@ -95,16 +103,33 @@ func Open(c Config) (*Spool, error) {
 	return s, nil
 }
 
-// makeDir refuses a directory in which everybody can write: they could put on record what never was.
-func makeDir(dir string) error {
+// makeDir gives the whole path of dir, and refuses one to which others can write: they could put on record what never was, and have files opened for them.
+func makeDir(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+		return "", err
 	}
-	info, err := os.Stat(dir)
-	if err == nil && info.Mode()&0o002 != 0 {
-		err = fmt.Errorf("%s: everybody can write to it; name one below it, which is then made", dir)
+	info, err := os.Lstat(dir)
+	switch {
+	case err != nil:
+		return "", err
+	case !info.IsDir():
+		return "", fmt.Errorf("%s: must be a directory itself, not a link to one", dir)
+	case !mine(info):
+		return "", fmt.Errorf("%s: must belong to the user whom this process runs as; name one below it, which is then made", dir)
+	case info.Mode()&0o022 != 0 && !enclosed(dir):
+		return "", fmt.Errorf("%s: must be writable by its owner alone, and its mode is %04o; name one below it, which is then made", dir, info.Mode().Perm())
 	}
-	return err
+	return dir, nil
+}
+
+// enclosed reports whether nobody else gets to dir, whatever its own mode says: what it is in is this user's alone. So it is with a test's directory where the umask is 002.
+func enclosed(dir string) bool {
+	info, err := os.Stat(filepath.Dir(dir))
+	return err == nil && mine(info) && info.Mode()&0o077 == 0
 }
 
 // Reserve keeps n bytes for a record that is still to come, and reports whether there is room. Give n to Append or Release then.
@@ -218,7 +243,11 @@ func (s *Spool) Done(places ...Place) {
 }
 
 func (s *Spool) remove(seg *segment) {
-	if err := errors.Join(os.Remove(seg.path), seg.f.Close()); err != nil && !errors.Is(err, os.ErrNotExist) {
+	away := os.Remove
+	if seg.damaged { // not before all that can be read of it has arrived: until then whoever comes next must find it
+		away = func(path string) error { return os.Rename(path, path+damaged) }
+	}
+	if err := errors.Join(away(seg.path), seg.f.Close()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		s.cfg.Logger.Warn("removing a file of the spool failed", "file", seg.path, "error", err)
 	}
 	s.used -= seg.counted

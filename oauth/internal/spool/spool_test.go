@@ -257,12 +257,13 @@ func TestDamaged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, _ := adopted(t, p)
+		got, places := adopted(t, p)
 		for _, r := range got {
 			if r != "first" && r != "second" && r != "third" {
 				t.Errorf("bit %d: made %q up", bit, r)
 			}
 		}
+		p.Done(places...)
 		kept, _ := os.ReadFile(filepath.Join(other, filepath.Base(name)+".damaged"))
 		last := bit/8 == len(whole)-1 // the end of the last line: it was cut off, as far as anybody can tell
 		if !last && (!bytes.Equal(kept, spoilt) || !strings.Contains(log.String(), "damaged") || len(got) < 1 || len(got) > 2) || last && len(got) != 2 {
@@ -279,11 +280,18 @@ func TestDirectory(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	public := filepath.Join(t.TempDir(), "public")
-	if err := errors.Join(os.Mkdir(public, 0o700), os.Chmod(public, 0o777)); err != nil {
+	top := t.TempDir()
+	public, shared, link, others := filepath.Join(top, "public"), filepath.Join(top, "shared"), filepath.Join(top, "link"), "/"
+	if err := errors.Join(os.Chmod(top, 0o755), os.Mkdir(public, 0o700), os.Chmod(public, 0o777), os.Mkdir(shared, 0o700), os.Chmod(shared, 0o770), os.Symlink(t.TempDir(), link)); err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range []string{file, public} {
+	if os.Geteuid() == 0 { // whose everything else is
+		others = filepath.Join(top, "others")
+		if err := errors.Join(os.Mkdir(others, 0o700), os.Chown(others, 1, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{file, public, shared, link, others} {
 		if s, err := spool.Open(spool.Config{Dir: dir, Name: "p", MaxBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler)}); err == nil {
 			s.Close()
 			t.Errorf("%s: opened", dir)
@@ -295,6 +303,103 @@ func TestDirectory(t *testing.T) {
 	for _, name := range append(files(t, private), private) {
 		if info, err := os.Stat(name); err != nil || info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+	}
+}
+
+// TestEnclosed: a directory is as good as private where the one around it is, as that of a test is under any umask.
+func TestEnclosed(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "private", "spool")
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.Chmod(dir, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	add(t, open(t, dir, 1<<20), "x")
+}
+
+// TestDamagedFollowsNothing: what is kept of a damaged file overwrites nothing that a link leads to, and until the good records have arrived the file is found again.
+func TestDamagedFollowsNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir, 1<<20)
+	add(t, s, "good")
+	abandon(t, s)
+	name, victim := files(t, dir)[0], filepath.Join(t.TempDir(), "victim")
+	good, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := append(good, "spoilt\n"...)
+	if err := errors.Join(os.WriteFile(name, file, 0o600), os.WriteFile(victim, []byte("mine"), 0o600), os.Symlink(victim, name+".damaged")); err != nil {
+		t.Fatal(err)
+	}
+	first := open(t, dir, 1<<20)
+	if got, _ := adopted(t, first); !slices.Equal(got, []string{"good"}) {
+		t.Errorf("got %q", got)
+	}
+	abandon(t, first)
+	second := open(t, dir, 1<<20)
+	got, places := adopted(t, second)
+	if !slices.Equal(got, []string{"good"}) {
+		t.Errorf("after a crash: got %q", got)
+	}
+	second.Done(places...)
+	if told, err := os.ReadFile(victim); err != nil || string(told) != "mine" {
+		t.Errorf("the link's file says %q, %v", told, err)
+	}
+	if kept, err := os.ReadFile(name + ".damaged"); err != nil || !bytes.Equal(kept, file) {
+		t.Errorf("kept %q, %v", kept, err)
+	}
+	if again, _ := adopted(t, open(t, dir, 1<<20)); len(again) != 0 {
+		t.Errorf("told again: %q", again)
+	}
+}
+
+// TestAnyName: a directory may have any name, also one that would be a pattern.
+func TestAnyName(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), `app[1]*?\`)
+	s := open(t, dir, 1<<20)
+	add(t, s, "x")
+	abandon(t, s)
+	if got, _ := adopted(t, open(t, dir, 1<<20)); !slices.Equal(got, []string{"x"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestLargerThanTheRoom: what was left by processes that had more room is found too, a file at a time, and room that was reserved meanwhile is there.
+func TestLargerThanTheRoom(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for range 2 {
+		s := open(t, dir, 1<<20)
+		for range 200 {
+			add(t, s, strings.Repeat("x", 1000))
+		}
+		abandon(t, s)
+	}
+	small := open(t, dir, 64<<10)
+	if !small.Reserve(2000) {
+		t.Fatal("no room")
+	}
+	for range 2 {
+		got, places := adopted(t, small)
+		if len(got) != 200 {
+			t.Fatalf("%d records, want 200", len(got))
+		}
+		if small.Reserve(1) {
+			t.Error("there is room beside it")
+		}
+		if again, _ := adopted(t, small); len(again) != 0 {
+			t.Errorf("%d more records at once", len(again))
+		}
+		p, err := small.Append([]byte("reserved"), 2000)
+		if err != nil {
+			t.Fatalf("what was reserved: %v", err)
+		}
+		small.Done(append(places, p)...)
+		if !small.Reserve(2000) {
+			t.Fatal("its room was not given back")
 		}
 	}
 }
