@@ -448,7 +448,7 @@ func TestOtherSites(t *testing.T) {
 		}
 		for site, mark := range from {
 			for kind, shape := range as {
-				for _, path := range []string{"/.understudy/stop", "/.understudy/sign-out", "/note", "/search", "/delete"} {
+				for _, path := range []string{"/.understudy/start", "/.understudy/stop", "/.understudy/sign-out", "/note", "/search", "/delete"} {
 					req := b.request(http.MethodPost, h.asUser+path, values("text", "x"))
 					mark(req)
 					shape(req)
@@ -481,8 +481,8 @@ func TestOtherSites(t *testing.T) {
 		if r := b.post(h.asUser+"/note", "text", "x"); r.status != http.StatusOK {
 			t.Errorf("the page's own form: %d", r.status)
 		}
-		if r := b.one(http.MethodPost, h.asUser+"/.understudy/start", values("subject", "eve")); r.status != http.StatusMethodNotAllowed {
-			t.Errorf("POST of a start: got %d; want 405", r.status)
+		if r := b.one(http.MethodPost, h.asUser+"/.understudy/start", values("subject", "eve")); r.status != http.StatusBadRequest {
+			t.Errorf("a form that starts: got %d; want 400, since only a script's JSON does", r.status)
 		}
 	})
 }
