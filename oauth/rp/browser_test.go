@@ -232,7 +232,20 @@ func TestBannerScript(t *testing.T) {
 	})
 	p.Go(st.origin + "/spa")
 	p.Wait("document.querySelector('understudy-banner')?.shadowRoot.querySelector('button').offsetHeight > 30")
-	look(p).want(t, "made by script")
+	for _, width := range []int{320, 1200} {
+		p.Size(width, 900)
+		for _, forced := range []bool{true, false} {
+			p.ForcedColors(forced)
+			look(p).want(t, fmt.Sprintf("made by script, %d, forced colours %v", width, forced))
+		}
+	}
+	if p.Press("Tab"); p.Focused() != `button "Stop"` {
+		t.Errorf("the first Tab lands on %s", p.Focused())
+	}
+	var ring string
+	if p.Eval("getComputedStyle(document.querySelector('understudy-banner').shadowRoot.querySelector('button')).outlineWidth", &ring); ring != "3px" {
+		t.Errorf("what has the focus has an outline of %q", ring)
+	}
 	if got := p.Text(".b p"); !strings.HasPrefix(got, "You're impersonating <b>") {
 		t.Errorf("it says %q", got)
 	}

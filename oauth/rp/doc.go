@@ -78,7 +78,18 @@
 // A page that is made in the browser asks for a start by POST /.understudy/start with a JSON body of subject, reason, ticket_number and return_to, each
 // a string and optional, and goes to what the answer's redirect says. A refusal is application/problem+json with a reason for programs, and title and
 // detail for people. What fails later, at the issuer or at the app's veto, leads back to return_to with understudy_failed in its query: given that query,
-// GET /.understudy/session says the same in its member failure, for ten minutes and for nothing that this App did not write itself.
+// GET /.understudy/session says the same in its member failure, for ten minutes and for nothing that this App did not write itself. The reasons:
+//
+//	impersonating          stop first
+//	cancelled              by the actor, on the issuer's page
+//	veto                   Config.CanImpersonate refused; its words are in detail
+//	refused, login, actor  the issuer refused, or does not know the actor, or the app does not
+//	write                  full access was chosen, where only look only can be
+//	issuer, answer         the issuer did not answer, or not as it should
+//	state                  it took longer than ten minutes, or was another browser
+//	query, return, origin  what was asked for is wrong, leads elsewhere, or comes from elsewhere
+//	app, large, name       for the people who run the app: wrong secret, or more about a person than a cookie holds
+//	signin                 not of a start: the app's own API needs somebody who is signed in
 //
 // banner.js shows the banner on pages that the server does not write, at their top or in an element understudy-banner of theirs, shows it again
 // where a page has dropped it, and names the session in whatever the page's scripts and forms send. Where a request is refused with the

@@ -198,6 +198,34 @@ func TestMessagesAreUsed(t *testing.T) {
 	}
 }
 
+// TestReasonsAreListed: programs go by the reasons of failures, so each is in the package's comment, and stays.
+func TestReasonsAreListed(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(doc), "The reasons:\n//\n")
+	list, _, _ := strings.Cut(after, "//\n")
+	listed := map[string]bool{}
+	for line := range strings.Lines(list) {
+		names, _, _ := strings.Cut(strings.TrimPrefix(line, "//\t"), "  ")
+		for _, name := range strings.Split(names, ", ") {
+			listed[name] = true
+		}
+	}
+	a, _ := impersonation()
+	want := map[string]bool{a.stopFirstNotice(nil).reason: true, a.failedNotice("return", "").reason: true}
+	for key := range messages {
+		if name, ok := strings.CutSuffix(key, ".title"); ok && strings.HasPrefix(key, "failed.") {
+			want[a.failedNotice(name, "").reason] = true
+		}
+	}
+	if diff := cmp.Diff(want, listed); diff != "" {
+		t.Errorf("doc.go lists other reasons (-want +got):\n%s", diff)
+	}
+}
+
 func TestStatic(t *testing.T) {
 	t.Parallel()
 	a, _ := impersonation()

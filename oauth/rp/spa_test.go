@@ -229,3 +229,23 @@ func TestStopByProgram(t *testing.T) {
 		}
 	})
 }
+
+// TestProgramsAtOwnSignIn: in an app that signs people in itself, a start without its sign-in is refused at once, and a stop of what no
+// cookie tells any more has somewhere to go.
+func TestProgramsAtOwnSignIn(t *testing.T) {
+	t.Parallel()
+	h := setup(t, over, ownSignIn)
+	b := h.browser()
+	h.login(b, "ann")
+	if r, out := b.fetch(http.MethodPost, h.app+"/.understudy/start", `{"subject":"john"}`); r.status != http.StatusForbidden || out["reason"] != "actor" || out["title"] != "Your sign-in could not be used" {
+		t.Errorf("a start of nobody: %d %s", r.status, r.body)
+	}
+	b.cookies(h.app)["session"] = "ann"
+	b.impersonate("john", "read")
+	delete(b.cookies(h.app), actingCookie)
+	delete(b.cookies(h.app), heldCookie)
+	r, out := b.fetch(http.MethodPost, h.app+"/.understudy/stop", "")
+	if diff := cmp.Diff(map[string]any{"stopped": false, "redirect": h.app + "/"}, out); diff != "" || r.status != http.StatusOK || h.held() != "" {
+		t.Errorf("a stop of what was lost: %d, held %q (-want +got):\n%s", r.status, h.held(), diff)
+	}
+}
