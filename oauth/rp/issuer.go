@@ -157,6 +157,7 @@ func (i *issuer) post(ctx context.Context, to string, form url.Values, out any) 
 // tokenAnswer is what the token endpoint answers (RFC 6749 §5.1, RFC 8693 §2.2.1), with our own members (RFC 6749 §8.2).
 type tokenAnswer struct {
 	AccessToken string      `json:"access_token"`
+	ExpiresIn   int64       `json:"expires_in"` // seconds; read of the tokens of this client alone
 	TokenType   string      `json:"token_type"`
 	IDToken     string      `json:"id_token"`
 	Return      string      `json:"understudy_return_token"`

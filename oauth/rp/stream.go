@@ -82,6 +82,7 @@ func (s *stream) run() {
 			continue
 		}
 		s.issuer.client.CloseIdleConnections() // one that is half open would take the next poll too
+		s.drop()
 		if s.now().Sub(began) >= steady {
 			wait = firstTry
 		}
@@ -95,10 +96,10 @@ func (s *stream) run() {
 
 // listen connects and hears until something is wrong, nil when nobody asks any longer. It begins by being told all that has ended.
 func (s *stream) listen(ctx context.Context) error {
-	if err := s.open(ctx); err != nil {
-		return err
-	}
 	for next := (pollRequest{Snapshot: true, Immediately: true}); s.wanted(); {
+		if err := s.open(ctx); err != nil {
+			return err
+		}
 		again := time.After(pollEvery)
 		heard, err := s.poll(ctx, next)
 		if err != nil {
@@ -162,16 +163,23 @@ func (n *news) snapshot(ended []ssf.Ended, now time.Time) {
 	}
 }
 
-// leave gives the stream back. Where that fails its lease ends it.
+// leave gives the stream back.
 func (s *stream) leave() {
 	s.believes.doubt()
+	s.drop()
+	s.door = door{}
+}
+
+// drop gives up a stream of which an answer is missing. The poll may still be on its way, and would take from that stream what ended; so the
+// next connection has a stream of its own. Where it cannot be closed its lease ends it.
+func (s *stream) drop() {
 	if s.door.id == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.life), pollWait)
 	defer cancel()
 	s.close(ctx)
-	s.door = door{}
+	s.door.id = ""
 }
 
 // complain logs that the stream fails, as rarely as is of use.

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/ssf"
@@ -22,8 +23,9 @@ const maxPoll = 8 << 20
 type door struct {
 	meta  ssf.Metadata
 	token oauth.Secret
-	id    string // of the stream
-	poll  string // where to poll it
+	renew time.Time // when another token is due: this one counts for as long again
+	id    string    // of the stream
+	poll  string    // where to poll it
 }
 
 // pollRequest is what is posted (RFC 8936 §2.2).
@@ -40,18 +42,20 @@ type pollRequest struct {
 func (s *stream) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, issuerTimeout)
 	defer cancel()
-	if s.door.id != "" && s.door.token != "" {
+	if s.door.id != "" && s.door.token != "" && s.now().Before(s.door.renew) {
 		return nil
 	}
-	if err := s.metadata(ctx); err != nil {
-		return err
+	if s.door.id == "" {
+		if err := s.metadata(ctx); err != nil {
+			return err
+		}
 	}
-	if s.door.token == "" {
+	if s.door.token == "" || !s.now().Before(s.door.renew) {
 		t, err := s.issuer.token(ctx, url.Values{"grant_type": {"client_credentials"}, "scope": {ssf.Scope}})
 		if err != nil {
 			return fmt.Errorf("getting a token for the issuer's events: %w", err)
 		}
-		s.door.token = oauth.Secret(t.AccessToken)
+		s.door.token, s.door.renew = oauth.Secret(t.AccessToken), s.now().Add(max(time.Duration(t.ExpiresIn)*time.Second/2, time.Second))
 	}
 	if s.door.id != "" {
 		return nil

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -33,10 +34,11 @@ type outbox struct {
 	stopped bool
 	waiting map[string]chan struct{} // by client
 	polled  map[string]time.Time     // when a client last was here, by a clock that nobody sets
+	blind   map[string]struct{}      // the clients of whose sessions the last look missed some
 }
 
 func newOutbox(s *Server) *outbox {
-	return &outbox{s: s, trouble: rate.Sometimes{Interval: 10 * time.Second}, waiting: make(map[string]chan struct{}), polled: make(map[string]time.Time)}
+	return &outbox{s: s, trouble: rate.Sometimes{Interval: 10 * time.Second}, waiting: make(map[string]chan struct{}), polled: make(map[string]time.Time), blind: make(map[string]struct{})}
 }
 
 // next gives what is closed once something happens that concerns a client. Whoever then finds nothing in the store has missed nothing. Once
@@ -137,6 +139,7 @@ func (o *outbox) here() (clients []string) {
 			clients = append(clients, client)
 		} else {
 			delete(o.polled, client)
+			delete(o.blind, client)
 		}
 	}
 	return clients
@@ -153,27 +156,51 @@ func (o *outbox) recheck(ctx context.Context) {
 		case <-tick.C:
 		}
 		for _, client := range o.here() {
-			if err := o.s.recheckAt(ctx, client); err != nil && ctx.Err() == nil {
+			err := o.s.recheckAt(ctx, client)
+			o.looked(client, err == nil)
+			if err != nil && ctx.Err() == nil {
 				o.trouble.Do(func() { o.s.log.WarnContext(ctx, "looking again at sessions failed", "client", client, "error", err) })
 			}
 		}
 	}
 }
 
-// recheckAt is recheck for the sessions of one client.
-func (s *Server) recheckAt(ctx context.Context, client string) error {
+// looked keeps whether the sessions of a client could be held against what must hold.
+func (o *outbox) looked(client string, all bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if all {
+		delete(o.blind, client)
+	} else {
+		o.blind[client] = struct{}{}
+	}
+}
+
+// looksAgain reports whether the last look at a client's sessions saw them all. Before the first there is nothing to doubt.
+func (o *outbox) looksAgain(client string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, blind := o.blind[client]
+	return !blind
+}
+
+// recheckAt is recheck for the sessions of one client. What fails for one of them keeps it from none of the others.
+func (s *Server) recheckAt(ctx context.Context, client string) (failed error) {
 	for after := ""; ; {
 		page, next, err := s.store.Sessions(ctx, store.SessionQuery{Live: true, Now: s.clock(), Client: client, After: after, Limit: 1000})
 		if err != nil {
 			return err
 		}
 		for _, one := range page {
-			if err := s.service.Recheck(ctx, one.ID); err != nil {
-				return err
+			if err := s.service.Recheck(ctx, one.ID); err != nil && failed == nil {
+				failed = fmt.Errorf("session %s: %w", one.ID, err)
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
 			}
 		}
 		if after = next; next == "" {
-			return nil
+			return failed
 		}
 	}
 }

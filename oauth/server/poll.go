@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth/impersonation"
@@ -19,6 +21,8 @@ const (
 	touchStreamEvery = 10 * time.Second
 	// pollsPerMinute of one client: ten a second for each of its streams, with which a thousand ends are heard in one.
 	pollsPerMinute = 600 * ssf.MaxStreams
+	// snapshotsPerMinute of one stream: one begins it.
+	snapshotsPerMinute = 60
 	// moveTries is how often a poll begins again beside another one of the same stream.
 	moveTries = 3
 )
@@ -35,12 +39,20 @@ func (s *Server) poll(ctx context.Context, c streamCall) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	acked, err := s.acknowledged(ctx, c.client, r)
-	if err != nil {
+	if err := s.polls.spend(c.client, s.clock()); err != nil {
 		return 0, nil, err
 	}
-	id := c.path("stream")
-	if err := s.polls.spend(c.client, s.clock()); err != nil {
+	id, _, _ := strings.Cut(c.path("stream"), ".")
+	if subtle.ConstantTimeCompare([]byte(c.path("stream")), []byte(s.pollName(id))) == 0 {
+		return 0, nil, errStream
+	}
+	if r.Snapshot {
+		if err := s.snapshots.spend(id, s.clock()); err != nil {
+			return 0, nil, err
+		}
+	}
+	acked, err := s.acknowledged(ctx, c.client, r)
+	if err != nil {
 		return 0, nil, err
 	}
 	c.mayWait()
@@ -222,7 +234,7 @@ func (s *Server) pollAnswer(ctx context.Context, h heard, most int) (ssf.PollAns
 	if err != nil {
 		return a, err
 	}
-	a.State = ssf.State{Epochs: []ssf.Epoch{}, Vouches: h.vouch && h.stream.Status == string(ssf.Enabled)}
+	a.State = ssf.State{Epochs: []ssf.Epoch{}, Vouches: h.vouch && h.stream.Status == string(ssf.Enabled) && tellsEnds(h.stream) && s.outbox.looksAgain(h.stream.Client)}
 	for _, k := range kills {
 		a.State.Epochs = append(a.State.Epochs, ssf.Epoch{Scope: string(k.Scope), ID: k.ID})
 	}

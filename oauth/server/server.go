@@ -65,6 +65,7 @@ type Server struct {
 	pusher     *pusher
 	sets       sets
 	polls      *limits        // what clients poll
+	snapshots  *limits        // what is asked for of all that ended, by stream
 	setTrouble rate.Sometimes // log lines about SETs that receivers do not take
 	askers     []*asker
 	handler    http.Handler
@@ -91,7 +92,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		guesses:   newGuesses(c.Limits.ClientFailures),
 		pushes:    newLimits(pushesPerMinute),
 		crossings: newLimits(crossingsPerMinute),
-		polls:     newLimits(pollsPerMinute), setTrouble: rate.Sometimes{Interval: 10 * time.Second},
+		polls:     newLimits(pollsPerMinute), snapshots: newLimits(snapshotsPerMinute), setTrouble: rate.Sometimes{Interval: 10 * time.Second},
 	}
 	if s.trusted, err = newTrusted(c); err != nil {
 		return nil, err

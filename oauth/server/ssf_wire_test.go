@@ -81,8 +81,13 @@ func TestStreamConfiguration(t *testing.T) {
 				t.Errorf("%s: got %d, Cache-Control %q (-want +got):\n%s", what, got.status, got.header.Get("Cache-Control"), diff)
 			}
 		}
-		if diff := cmp.Diff(want, r.config); diff != "" {
+		opened := maps.Clone(want)
+		opened["delivery"] = map[string]any{"method": "urn:ietf:rfc:8936", "endpoint_url": h.issuer + r.url}
+		if diff := cmp.Diff(opened, r.config); diff != "" {
 			t.Errorf("opened (-want +got):\n%s", diff)
+		}
+		if secret := strings.TrimPrefix(r.url, "/ssf/poll/"+r.id+"."); len(secret) != 22 {
+			t.Errorf("it is polled at %s; want a secret behind the stream's ID", r.url)
 		}
 		is("read", r.call(http.MethodGet, "/ssf/streams?stream_id="+r.id, ""), http.StatusOK)
 		var list []map[string]any
@@ -95,12 +100,12 @@ func TestStreamConfiguration(t *testing.T) {
 		want["events_requested"], want["events_delivered"] = []any{"https://e.test/x"}, []any{}
 		is("other events", r.call(http.MethodPatch, "/ssf/streams", `{"stream_id":"`+r.id+`","events_requested":["https://e.test/x"]}`), http.StatusOK)
 		unheard := h.endMany("app", 1)
-		if a := r.now(); len(a.Sets) > 0 || a.Ended != nil {
+		if a := r.now(); len(a.Sets) > 0 || a.Ended != nil || *a.State.Vouches {
 			t.Errorf("an event that was not asked for: got %+v", a)
 		}
 		delete(want, "events_requested")
 		is("no events", r.call(http.MethodPatch, "/ssf/streams", `{"stream_id":"`+r.id+`","events_requested":[]}`), http.StatusOK)
-		if a := r.now(); len(a.Sets) > 0 || a.Ended != nil {
+		if a := r.now(); len(a.Sets) > 0 || a.Ended != nil || *a.State.Vouches {
 			t.Errorf("with no events asked for: got %+v", a)
 		}
 		delete(want, "description")

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,6 +77,13 @@ func (s *Server) describeStream(n store.Stream, uri string) ssf.Stream {
 	return out
 }
 
+// pollName is what a stream is polled by: its ID and a secret, which is told to who opens it and to nobody else. Who polls the stream of
+// another process of the client would hear in its place what ended.
+func (s *Server) pollName(id string) string {
+	tag := s.box.Tag([]byte("poll of stream " + id))
+	return id + "." + base64.RawURLEncoding.EncodeToString(tag[:16])
+}
+
 // tellsEnds reports whether the client asked to be told of ends.
 func tellsEnds(n store.Stream) bool {
 	return slices.Contains(ssf.Delivered(n.Events), ssf.EventSessionRevoked)
@@ -140,7 +148,9 @@ func (s *Server) openStream(ctx context.Context, c streamCall) (int, any, error)
 	case errors.Is(err, store.ErrNotFound): // the client was removed just now
 		return 0, nil, errClient
 	}
-	return http.StatusCreated, s.describeStream(n, ""), err
+	opened := s.describeStream(n, "")
+	opened.Delivery.URL = s.issuer + pollPath + s.pollName(n.ID)
+	return http.StatusCreated, opened, err
 }
 
 // ask writes into n what r asks for.
@@ -171,6 +181,9 @@ func (s *Server) changeStream(replace bool) streamHandler {
 		ask(&n, r)
 		// Ends that were not asked for were not heard, so the next answer tells them all.
 		err = s.store.ChangeStream(ctx, n, !told && tellsEnds(n))
+		if err == nil && told && !tellsEnds(n) {
+			s.log.InfoContext(ctx, "a stream tells no ends any longer", "client", n.Client, "stream", n.ID)
+		}
 		return http.StatusOK, s.describeStream(n, ""), gone(err)
 	}
 }
@@ -206,12 +219,16 @@ func (s *Server) setStatus(ctx context.Context, c streamCall) (int, any, error) 
 	if err != nil {
 		return 0, nil, err
 	}
-	n, err := s.streamOf(ctx, c.client, want.ID)
+	n, err := s.polledStreamOf(ctx, c.client, want.ID)
 	if err != nil {
 		return 0, nil, err
 	}
 	n.Status, n.Reason = string(want.Status), want.Reason
-	return http.StatusOK, want, gone(s.store.ChangeStream(ctx, n, want.Status == ssf.Disabled))
+	if err := s.store.ChangeStream(ctx, n, want.Status == ssf.Disabled); err != nil {
+		return 0, nil, gone(err)
+	}
+	s.log.InfoContext(ctx, "a stream was switched", "client", n.Client, "stream", n.ID, "status", n.Status)
+	return http.StatusOK, want, nil
 }
 
 // addSubject is POST /ssf/subjects/add (SSF §8.1.3.2): every subject is in every stream.

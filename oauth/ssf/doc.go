@@ -13,11 +13,12 @@
 //	POST <delivery.endpoint_url>          PollRequest gives PollAnswer (RFC 8936); 404 once the stream is gone: open another
 //	DELETE <configuration_endpoint>?stream_id=…   when the process ends; else the lease does it (inactivity_timeout seconds)
 //
-// The first poll of a connection, and the next one after an answer that did not arrive, says understudy_snapshot, with no ack: everything
-// that was offered before is forgotten, and the answer has in understudy_ended all sessions of the client that ended and are not past their
+// The endpoint_url of the 201 has a secret in it, which no other answer tells: it is for the process that opened the stream.
+//
+// The first poll of a stream says understudy_snapshot, with no ack: everything that was offered before is forgotten, and the answer has in understudy_ended all sessions of the client that ended and are not past their
 // expiry. What ends after that comes as a SET, in the order in which it ended, until it is acknowledged; twice, perhaps, and perhaps beside
 // understudy_ended. Where a later answer has understudy_ended again, the receiver was too slow or the stream was switched off meanwhile: the
-// SETs before it are lost, and it has them all.
+// SETs before it are lost, and it has them all. After an answer that did not arrive, open another stream: the poll may still be on its way.
 //
 // Each poll waits for the first event, the first change of understudy_state, or as long as understudy_wait says. Every answer tells in
 // understudy_state which kill switches are on that concern the client, and whether the transmitter vouches: where it does not, it could not
