@@ -63,7 +63,7 @@ var people = []user{
 // veto is the app's own word on who may be impersonated: it is told to the actor as it stands.
 func veto(_ context.Context, _, subject rp.Person) error {
 	if subject.Subject == "mia" {
-		return errors.New("Mia has asked to be called first")
+		return errors.New("please call Mia first")
 	}
 	return nil
 }

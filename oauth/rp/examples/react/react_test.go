@@ -130,6 +130,7 @@ func (s *stage) check(t *testing.T, p *browsertest.Page, when string) {
 // TestStory: the list, a start that fails and says why, one that does not, what each role sees, a change that is refused, Stop, and the
 // list again; wide and narrow, with the banner of the server and with that of banner.js, under a policy that allows nothing inline.
 func TestStory(t *testing.T) {
+	t.Parallel()
 	for name, front := range map[string]func(http.Handler) http.Handler{"behind rp": itself, "pages of a CDN": cdn} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -166,7 +167,7 @@ func (s *stage) story(t *testing.T, p *browsertest.Page, width int) {
 	p.Document(fmt.Sprintf("screenshots/list-%d.png", width))
 
 	impersonate(mia, 3)
-	if got := p.Text(".toast p"); got != "This app refuses this impersonation. It was ended at once. It says: Mia has asked to be called first" {
+	if got := p.Text(".toast p"); got != "This app refuses this impersonation. It was ended at once. It says: please call Mia first" {
 		t.Errorf("%s: the toast says %q", when, got)
 	}
 	p.Wait("document.querySelectorAll('li').length === 3")
