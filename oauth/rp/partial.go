@@ -29,8 +29,9 @@ func visits(r *http.Request) bool {
 	return r.Method == http.MethodGet && takesOver(r) && !strings.Contains(r.Header.Get("Accept"), "text/vnd.turbo-stream.html")
 }
 
-// stub has the page that script put it into loaded as a whole: Turbo by the first, htmx by the second where it does not heed HX-Redirect.
-const stub = `<!doctype html><html><head><title></title><meta name="turbo-visit-control" content="reload"><meta http-equiv="refresh" content="0"></head><body></body></html>`
+// stub has the page that script put it into loaded as a whole: Turbo by the first, htmx by the second, where it goes back in its history and so heeds no
+// HX-Redirect, but takes over the body.
+const stub = `<!doctype html><html><head><title></title><meta name="turbo-visit-control" content="reload"></head><body><meta http-equiv="refresh" content="0"></body></html>`
 
 // lead has the browser itself load what r asks for by script: the parser of scripts leaves a banner's shadow root closed, and so a page that takes another's
 // place has none that the page's style could not hide. Nothing was asked of the app, so nothing is on record: the browser's own request will be.
