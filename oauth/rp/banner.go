@@ -31,13 +31,23 @@ func BannerHTML(ctx context.Context) template.HTML {
 
 // FormField is a hidden input that ties a form to the session it was made in: when that has ended, a form left open in
 // another tab is refused, and not sent in the name of whoever is there by then. Put it into each form that changes
-// something; banner.js does it where scripts run. "" when nobody impersonates.
+// something; banner.js does it where scripts run. When nobody impersonates it is "" on an app with an origin for that; where impersonation lies over the
+// app's own, it then ties the form to that: one left open from before a start is not sent in the user's name. It needs App.Handler in front.
 func FormField(r *http.Request) template.HTML {
-	s, ok := FromContext(r.Context())
-	if !ok {
+	v := visitFrom(r.Context())
+	switch {
+	case v == nil:
 		return ""
+	case v.session != nil:
+		return formField(v.session.ID)
+	case v.app.acting == v.app.base:
+		return formField(noSession)
 	}
-	return template.HTML(`<input type="hidden" name="` + sessionField + `" value="` + template.HTMLEscapeString(s.ID) + `">`)
+	return ""
+}
+
+func formField(id string) template.HTML {
+	return template.HTML(`<input type="hidden" name="` + sessionField + `" value="` + template.HTMLEscapeString(id) + `">`)
 }
 
 // bannerHTML is the whole element.

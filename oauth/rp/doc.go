@@ -35,6 +35,17 @@
 // record, the next page has it again, an origin of its own stands in the address bar, and the address /.understudy/stop is a page on
 // which no script of the app runs.
 //
+// # What passes
+//
+// The guard judges a request by every way in which routers are known to read it, and takes out of it the headers by which it would pass for another one: X-HTTP-Method-Override
+// and its like, X-Original-URL, X-Rewrite-URL. A field or parameter _method is refused, and where one only looks so is every Upgrade that [App.Allow] does not name.
+//
+// The banner goes into pages as they pass, streamed or not; files to be saved, parts, and what is compressed already pass as they are. Where htmx or Turbo would put
+// a page in another's place, the browser is led to load it, since a script's parser opens no shadow root. Frames and fragments get no banner, and one that is asked for when the
+// session is over has the whole page load again.
+//
+// What a handler writes although one only looks, no guard sees: ask [Impersonating] before that. [Mask] is for what support need not read whole.
+//
 // # On record
 //
 // Every request under impersonation goes on record at the issuer ([Recorder]): method, path and status, and what the app says of it

@@ -2,6 +2,7 @@ package rp
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"iter"
@@ -15,6 +16,7 @@ import (
 const (
 	sessionHeader = "X-Understudy-Session" // set by banner.js
 	sessionField  = "understudy_session"   // of FormField and of the banner
+	noSession     = "none"                 // what both say of a page that was made where nobody was impersonated
 	// methodField is what some routers take for the method: a POST that passes for something else than what the guard reads and
 	// the trail says.
 	methodField = "_method"
@@ -138,14 +140,14 @@ func has(query string, is func(name string) bool) bool {
 }
 
 // stale reports whether a request, whose form is f, says that its page was made for another session than current: for
-// another person, that is. current is "" where nobody is impersonated. A link says nothing, and may lead anywhere.
+// another person, that is. current is noSession where nobody is impersonated. A link says nothing, and may lead anywhere.
 func stale(r *http.Request, f peek, current string) bool {
 	for _, id := range r.Header.Values(sessionHeader) {
-		if id != current {
+		if cmp.Or(id, noSession) != current {
 			return true
 		}
 	}
-	return f.named && f.session != current
+	return f.named && cmp.Or(f.session, noSession) != current
 }
 
 // peekedBody is a body of which the beginning was read already.

@@ -94,9 +94,9 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, v *visit, next http.
 		a.over(w, r, v)
 	case v.session != nil:
 		a.impersonated(w, r, v, next)
-	case stale(r, peekForm(r), ""):
+	case stale(r, peekForm(r), noSession):
 		a.notice(w, r, v.site, a.endedNotice(v.site, nil, false))
-	case v.person != nil:
+	case v.person != nil || a.acting == a.base: // FormField asks for it there, whoever it is
 		v.site.vary(w.Header(), r)
 		next.ServeHTTP(w, v.into(r))
 	default:

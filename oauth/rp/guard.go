@@ -119,8 +119,10 @@ func (a *App) refuse(w http.ResponseWriter, r *http.Request, v *visit, reason st
 	case err != nil:
 		a.log.WarnContext(r.Context(), "a refusal could not be recorded", "session", v.session.ID, "error", err)
 		a.unavailable(w, r, v)
-	case !alive || reason == reasonEnded:
-		a.notice(w, r, v.site, a.endedNotice(v.site, v.session, a.acting == a.base && !alive))
+	case !alive:
+		a.notice(w, r, v.site, a.endedNotice(v.site, v.session, a.acting == a.base))
+	case reason == reasonEnded:
+		a.notice(w, r, v.site, a.staleNotice(v.session))
 	default:
 		n := a.blockedNotice(v.session, reason)
 		n.links = append(a.back(r, v.site), n.links...)

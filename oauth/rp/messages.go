@@ -52,6 +52,11 @@ var messages = map[string]string{
 	"blocked.forbidden.title": "Not done: this can't be done in somebody else's name",
 	"blocked.forbidden.text":  "You're impersonating %s. Only they can do this, when they are signed in themselves. The attempt is on record.",
 
+	"stale.title":   "Not done: that page is from before",
+	"stale.text":    "You're impersonating %s. The page was made before that began: for yourself, or for somebody else.",
+	"stale.nothing": "What it sent was not done in anybody's name. The attempt is on record.",
+	"stale.on":      "Go on as %s",
+
 	"unavailable.title": "understudy did not answer",
 	"unavailable.text":  "Without it nobody can tell whether the impersonation goes on. Nothing was done.",
 	"unavailable.wait":  "Try again in a moment.",

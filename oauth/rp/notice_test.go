@@ -33,7 +33,7 @@ func notices() (*App, map[string]notice) {
 		"ended": a.endedNotice(a.acting, s, false), "ended-held": a.endedNotice(same, &h, true),
 		"ended-unknown": a.endedNotice(a.acting, nil, false), "ended-unknown-held": a.endedNotice(same, nil, true),
 		"nobody": a.nobodyNotice(), "first": a.stopFirstNotice(&h), "first-unknown": a.stopFirstNotice(nil),
-		"blocked-read": blocked, "blocked-forbidden": a.blockedNotice(s, "forbidden"),
+		"blocked-read": blocked, "blocked-forbidden": a.blockedNotice(s, "forbidden"), "stale": a.staleNotice(&h),
 		"unavailable": away, "stopping": a.stoppingNotice(s), "stop": a.stopNotice(&h), "return": a.failedNotice("return", "https://evil.example/\u202e<b>"),
 	}
 	for key := range messages {

@@ -83,6 +83,14 @@ func (a *App) blockedNotice(s *Session, reason string) notice {
 	}
 }
 
+// staleNotice refuses what a page sent that was made for somebody else than s is of.
+func (a *App) staleNotice(s *Session) notice {
+	return notice{
+		status: http.StatusForbidden, reason: reasonEnded, title: text("stale.title"), lines: []string{text("stale.text", s.Subject.name()), text("stale.nothing")},
+		links: []link{{"/", text("stale.on", s.Subject.name())}}, stop: text("stop"), session: s.ID, aside: true,
+	}
+}
+
 // failedNotice says that the way to the issuer and back broke off: key is one of messages without .title and .text, detail
 // a stranger's text or "".
 func (a *App) failedNotice(key, detail string) notice {

@@ -1,9 +1,13 @@
 package rp_test
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/understudy-id/understudy/oauth/rp"
 )
 
 const (
@@ -172,4 +176,61 @@ func TestScriptOfAnotherTab(t *testing.T) {
 		clear(b.cookies(h.app))
 		say("nobody is known", h.app+"/", http.StatusForbidden)
 	})
+}
+
+// TestFormFromBefore: on one origin a form that the actor opened before the start, and one of the user's after the stop, are sent in nobody's name. Its own are.
+func TestFormFromBefore(t *testing.T) {
+	t.Parallel()
+	for name, bend := range map[string]func(*house, *rp.Config){"our sign-in": nil, "the app's own": ownSignIn} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := setup(t, over, bend)
+			field := func(r *http.Request, b *browser) string {
+				t.Helper()
+				w := httptest.NewRecorder()
+				r.Host = r.URL.Host
+				r.Header.Set("Cookie", cookieHeader(b.cookies(h.app)))
+				h.rp.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, string(rp.FormField(r))) })).ServeHTTP(w, r)
+				_, rest, _ := strings.Cut(w.Body.String(), `name="understudy_session" value="`)
+				id, _, _ := strings.Cut(rest, `"`)
+				return id
+			}
+			b := h.browser()
+			h.login(b, "ann")
+			if bend == nil {
+				b.get(h.app + "/admin")
+			} else {
+				b.cookies(h.app)["session"] = "ann"
+			}
+			before := field(b.request(http.MethodGet, h.app+"/admin", nil), b)
+			send := func(when, id string, status int) {
+				t.Helper()
+				h.taken(&h.seen)
+				form := values("text", "a long letter")
+				if id != "" {
+					form.Set("understudy_session", id)
+				}
+				r := b.one(http.MethodPost, h.app+"/note", form)
+				if seen := h.taken(&h.seen); r.status != status || len(seen) != 0 != (status == http.StatusOK) {
+					t.Errorf("%s: %d, want %d; reached the app: %v", when, r.status, status, seen)
+				}
+				if status != http.StatusOK && !strings.Contains(r.body, "a long letter") {
+					t.Errorf("%s: what was typed is lost: %s", when, r.body)
+				}
+			}
+			send("before", before, http.StatusOK)
+			b.impersonate("john", "write")
+			during := field(b.request(http.MethodGet, h.app+"/x", nil), b)
+			send("from before the start", before, http.StatusForbidden)
+			send("its own", during, http.StatusOK)
+			b.post(h.app + "/.understudy/stop")
+			send("from before the stop", during, http.StatusForbidden)
+			send("from before the start, after the stop", before, http.StatusOK)
+			send("of a page without one", "", http.StatusOK)
+			r := b.one(http.MethodPost, h.app+"/.understudy/stop", values("understudy_session", before))
+			if to := r.header.Get("Location"); r.status != http.StatusSeeOther || to == "" || strings.Contains(to, "sign-in") {
+				t.Errorf("a stop of nothing: %d, to %q", r.status, to)
+			}
+		})
+	}
 }

@@ -46,7 +46,8 @@ func (a *App) nothingToStop(w http.ResponseWriter, r *http.Request, v *visit) {
 
 // named reports whether the form names a session, as the banner's does: it was made under one, whatever the cookies say.
 func named(r *http.Request) bool {
-	return peekForm(r).session != ""
+	id := peekForm(r).session
+	return id != "" && id != noSession
 }
 
 // lost answers a stop of a session that no cookie tells: the browser has dropped it, or it cannot be read. Only the issuer
