@@ -253,3 +253,22 @@ func TestEnded(t *testing.T) {
 		t.Errorf("after the end it says %q", got)
 	}
 }
+
+// TestStopWithoutIssuer: Stop of banner.js leads back to the app, as Ann, also where the issuer cannot be told at once.
+func TestStopWithoutIssuer(t *testing.T) {
+	t.Parallel()
+	p := browsertest.Start(t)
+	s := newStage(t, cdn)
+	p.Go(s.app + "/.understudy/sign-in?return_to=/users")
+	s.issuer.Choose(john, oauth.ModeRead)
+	p.Next(func() { p.Click("li:nth-child(1) button") })
+	p.Wait(stop + ".offsetHeight > 30")
+	s.issuer.SetAway(true)
+	p.Next(func() { p.Click(".b button") })
+	if p.Text("header p:nth-child(2)") != "Ann Bell" || p.URL() != s.app+"/" || p.Count("understudy-banner") != 0 {
+		t.Errorf("Stop leads to %s as %q", p.URL(), p.Text("header p:nth-child(2)"))
+	}
+	if c := p.Cookie("127.0.0.1", "__Host-understudy"); c != nil {
+		t.Error("the browser keeps the impersonation")
+	}
+}
