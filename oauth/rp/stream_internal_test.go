@@ -268,11 +268,30 @@ func TestStreamEnds(t *testing.T) {
 	}
 }
 
-// TestStreamReconnects: a token that ran out is replaced, and a stream that is gone; each connection begins with what ended meanwhile.
+// TestStreamRenews: a token is replaced before it runs out, and nothing else changes.
+func TestStreamRenews(t *testing.T) {
+	t.Parallel()
+	x := newTransmitter(t)
+	l := x.receive()
+	x.begin(l, "a")
+	x.set(func() { x.off += 270 * time.Second })
+	polls := x.asked("POST /ssf/poll/str_1")
+	until(t, "polls go on", func() bool { return x.asked("POST /ssf/poll/str_1") > polls+1 })
+	if n := x.asked("POST /token"); n != 1 {
+		t.Errorf("%d tokens before half of the first one's time", n)
+	}
+	x.set(func() { x.off += 30 * time.Second })
+	until(t, "another token", func() bool { return x.asked("POST /token") == 2 })
+	if n := x.asked("POST /ssf/streams"); n != 1 {
+		t.Errorf("%d streams; want the first one", n)
+	}
+}
+
+// TestStreamReconnects: a token that ran out is replaced; each connection has a stream of its own, and begins with what ended meanwhile.
 func TestStreamReconnects(t *testing.T) {
 	t.Parallel()
 	for status, again := range map[int]string{
-		http.StatusUnauthorized: "POST /token", http.StatusNotFound: "POST /ssf/streams", http.StatusBadRequest: "POST /ssf/streams", http.StatusServiceUnavailable: "POST /ssf/poll/str_1",
+		http.StatusUnauthorized: "POST /token", http.StatusNotFound: "POST /ssf/streams", http.StatusBadRequest: "POST /ssf/streams", http.StatusServiceUnavailable: "POST /ssf/streams",
 	} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
