@@ -162,7 +162,8 @@ func (b *Bearer) Block(patterns ...string) { b.guard.block(patterns) }
 
 // Handler serves from next what comes with a token that counts, and answers all else itself: 401 without one or with one that does not
 // count, 403 for what may not be done in somebody else's name, 400 for a request that carries tokens in several places, and 503 while nobody knows. In
-// next, Subject and Actor tell who the request is for and who is really typing, and AccessFromContext what else the token says. Answers to
+// next, Subject and Actor tell who the request is for and who is really typing, and AccessFromContext what else the token says. Its answers vary by
+// Authorization, and nobody may keep one under impersonation, whatever next says of caches. Answers to
 // CORS preflights, which carry no token, belong in front.
 func (b *Bearer) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -175,11 +176,11 @@ func (b *Bearer) Handler(next http.Handler) http.Handler {
 			b.answer(w, refusal)
 			return
 		}
+		varyBy(w.Header(), byAuthorization) // caches keep what says public, with a token too (RFC 9111 §3.5), and so does the browser of who acts
 		if c.session == nil {
 			next.ServeHTTP(w, r.WithContext(c))
 			return
 		}
-		w.Header()["Cache-Control"] = noStore
 		unambiguous(r.Header)
 		in := &recorded{w: w, c: c}
 		defer c.none(c, b.record, c.session)

@@ -85,7 +85,8 @@ func (b *Bearer) answer(w http.ResponseWriter, e *BearerError) {
 	if e.Code == codeNonce {
 		h.Set("DPoP-Nonce", b.proofs.nonce(0))
 	}
-	h.Set("Cache-Control", "no-store")
+	unkept(h)
+	varyBy(h, byAuthorization)
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("X-Content-Type-Options", "nosniff")
 	body := e.problem()

@@ -231,45 +231,11 @@ func (a *App) unavailable(w http.ResponseWriter, r *http.Request, v *visit) {
 	a.notice(w, r, v.site, n)
 }
 
-// Shared by all answers: nobody can append to them in place.
-var noStore, noTime, byCookie = []string{"no-store"}, []string{"0"}, []string{"Cookie"}
-
-// unkept keeps an answer out of caches. An nginx that was told to ignore Cache-Control and Set-Cookie, as many are, still hears the
-// second header, which it does not pass on.
-func unkept(h http.Header) { h["Cache-Control"], h["X-Accel-Expires"] = noStore, noTime }
-
-func varyByCookie(h http.Header) {
-	switch have := h["Vary"]; {
-	case have == nil:
-		h["Vary"] = byCookie
-	case !slices.Contains(have, "Cookie"):
-		h.Add("Vary", "Cookie")
-	}
-}
-
-// vary tells caches that what the app answers r depends on who is there, where our cookies say that: before the app answers, so that it
-// may say otherwise. Scripts, styles and fonts are the same for all.
-func (st *site) vary(h http.Header, r *http.Request) {
-	if !st.signsIn && !st.acts {
-		return
-	}
-	switch r.Header.Get("Sec-Fetch-Dest") {
-	case "script", "style", "font":
-	default:
-		varyByCookie(h)
-	}
-}
-
 // cover keeps an answer under impersonation from outliving it.
 func (a *App) cover(v *visit, h http.Header) {
-	unkept(h)
-	for name := range h { // what a shared cache heeds before it (RFC 9213 §2.1)
-		if strings.HasSuffix(name, "Cdn-Cache-Control") || name == "Surrogate-Control" {
-			delete(h, name)
-		}
-	}
+	onlyOnce(h)
 	a.sever(h, v.site)
-	varyByCookie(h)
+	varyBy(h, byCookie)
 	if lines := h["Set-Cookie"]; len(lines) > 0 {
 		h.Del("Set-Cookie")
 		for _, line := range lines {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -66,7 +68,7 @@ func behindNginx(t testing.TB, which form, cache string) *house {
 	return setup(t, which, func(h *house, _ *rp.Config) {
 		app, err := url.Parse(h.app)
 		h.must(err)
-		front := h.nginx(path, "127.0.0.1:"+app.Port(), cache)
+		front := startNginx(t, path, "127.0.0.1:"+app.Port(), cache)
 		direct := h.client.Transport.(*http.Transport)
 		h.client.Transport = &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if strings.HasSuffix(address, ":"+app.Port()) {
@@ -78,24 +80,30 @@ func behindNginx(t testing.TB, which form, cache string) *house {
 	})
 }
 
-// nginx starts one in front of the server at to, and answers on which socket it listens: one with a name, so that nobody else can be
+// startNginx starts one in front of the server at to, and answers on which socket it listens: one with a name, so that nobody else can be
 // there first.
-func (h *house) nginx(path, to, cache string) string {
-	h.t.Helper()
+func startNginx(t testing.TB, path, to, cache string) string {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	dir, err := os.MkdirTemp("", "nginx") // shorter than the test's own: a socket's name has 107 bytes
-	h.must(err)
+	must(err)
 	socket := filepath.Join(dir, "s")
-	h.must(os.WriteFile(filepath.Join(dir, "nginx.conf"), fmt.Appendf(nil, nginxConfig, socket, to, cache), 0o600))
+	must(os.WriteFile(filepath.Join(dir, "nginx.conf"), fmt.Appendf(nil, nginxConfig, socket, to, cache), 0o600))
 	var said bytes.Buffer
 	cmd := exec.Command(path, "-p", dir, "-c", "nginx.conf", "-e", "stderr")
 	cmd.Stderr = &said
-	h.must(cmd.Start())
-	h.t.Cleanup(func() {
+	must(cmd.Start())
+	t.Cleanup(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
 		os.RemoveAll(dir)
-		if h.t.Failed() {
-			h.t.Logf("nginx said:\n%s", said.String())
+		if t.Failed() {
+			t.Logf("nginx said:\n%s", said.String())
 		}
 	})
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -104,7 +112,7 @@ func (h *house) nginx(path, to, cache string) string {
 			return socket
 		}
 	}
-	h.t.Fatal("nginx does not listen")
+	t.Fatal("nginx does not listen")
 	return ""
 }
 
@@ -274,5 +282,59 @@ func TestNginxKeepsParts(t *testing.T) {
 		if r := script(b); r.header.Get("X-Cache") != "HIT" {
 			t.Errorf("for %s: %s", who, r.header.Get("X-Cache"))
 		}
+	}
+}
+
+// TestNginxBeforeAPI: what an API answers is for the token that it came with, though the API itself says that it is for all.
+func TestNginxBeforeAPI(t *testing.T) {
+	t.Parallel()
+	path := nginxPath(t)
+	for name, cache := range caches {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAPI(t, nil)
+			routes := a.routes()
+			srv := httptest.NewServer(a.bearer.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Cache-Control", "public, max-age=600")
+				routes.ServeHTTP(w, r)
+			})))
+			t.Cleanup(srv.Close)
+			front := startNginx(t, path, srv.Listener.Addr().String(), cache)
+			through := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", front)
+			}}
+			t.Cleanup(through.CloseIdleConnections)
+			get := func(token string) (status int, body string) {
+				r, err := http.NewRequest(http.MethodGet, "http://api.acme.test/v1/me", nil)
+				a.must(err)
+				if token != "" {
+					r.Header.Set("Authorization", "Bearer "+token)
+				}
+				resp, err := through.RoundTrip(r)
+				a.must(err)
+				defer resp.Body.Close()
+				b, err := io.ReadAll(resp.Body)
+				a.must(err)
+				return resp.StatusCode, string(b)
+			}
+			acting, john, eve := a.acting(), a.token(), a.token("sub", "eve")
+			for range 2 {
+				for _, c := range []struct{ token, want string }{
+					{acting, "subject=john actor=ann impersonating=true"}, {john, "subject=john actor=john impersonating=false"}, {eve, "subject=eve actor=eve impersonating=false"},
+				} {
+					if _, body := get(c.token); body != c.want {
+						t.Errorf("got %s, want %s", body, c.want)
+					}
+				}
+				if status, body := get(""); status != http.StatusUnauthorized {
+					t.Errorf("without a token: %d %s", status, body)
+				}
+			}
+			a.set(func() { a.over["imp_1"] = true })
+			a.clock.advance(6 * time.Second)
+			if status, body := get(acting); status != http.StatusUnauthorized {
+				t.Errorf("after the end: %d %s", status, body)
+			}
+		})
 	}
 }

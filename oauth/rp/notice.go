@@ -39,7 +39,7 @@ type notice struct {
 func (a *App) notice(w http.ResponseWriter, r *http.Request, st *site, n notice) {
 	h := w.Header()
 	unkept(h)
-	varyByCookie(h)
+	varyBy(h, byCookie)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Frame-Options", "DENY") // for what does not know frame-ancestors

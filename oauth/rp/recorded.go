@@ -36,6 +36,8 @@ func (a *recorded) say(status int) bool {
 	a.said = true
 	b := a.c.bearer
 	if a.c.leave(a.c, b.record, a.c.session, status) {
+		onlyOnce(a.w.Header())
+		varyBy(a.w.Header(), byAuthorization)
 		return true
 	}
 	a.held = true

@@ -107,7 +107,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 // private is what every answer of ours carries.
 func private(h http.Header) {
 	unkept(h)
-	varyByCookie(h)
+	varyBy(h, byCookie)
 	h.Set("Referrer-Policy", "no-referrer") // our addresses carry tickets, codes and reasons
 	h.Set("X-Content-Type-Options", "nosniff")
 }
