@@ -37,9 +37,11 @@ type BearerConfig struct {
 
 	// Liveness tells whether a session goes on. Nil: introspection (RFC 7662), believed for 5 seconds.
 	Liveness Liveness
-	// Recorder puts actions on record. Nil: the issuer's own trail.
+	// Recorder puts actions on record. Nil: the issuer's own trail, which takes them of each session whose token is for a resource that the client serves. Of a client
+	// that also starts impersonations it takes those of its own sessions alone: with others' tokens each request is then refused (503), so give an API a client of its own.
 	Recorder Recorder
-	// Spool and SpoolBytes are those of Config: where what only looked waits to be put on record.
+	// Spool and SpoolBytes are those of Config: where what only looked waits to be put on record. The first request of each session is on record before it runs, whatever it
+	// is: so nothing is served that would not be taken.
 	Spool      string
 	SpoolBytes int64
 
@@ -95,6 +97,7 @@ func NewBearer(ctx context.Context, c BearerConfig) (*Bearer, error) {
 	if b.record, err = newJournal(Config{Issuer: c.Issuer, ClientID: c.ClientID, Spool: c.Spool, SpoolBytes: c.SpoolBytes, Logger: c.Logger}, to, b.forget, b.now); err != nil {
 		return nil, err
 	}
+	b.record.wary = true // the issuer tells an API of sessions also where it would take no record of them: those that another app started, if the API is one too
 	go b.record.run(ctx)
 	return b, nil
 }

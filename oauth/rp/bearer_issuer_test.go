@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +78,9 @@ func TestBearerAtIssuer(t *testing.T) {
 			t.Errorf("%s: %d %s", method, w.Code, w.Body)
 		}
 	}
-	if got := h.actions()[before:]; len(got) != 1 || got[0] != "before POST /orders" {
+	// The first in any case: from then on it is known that they are taken. Answers come when they come.
+	got := slices.DeleteFunc(h.actions()[before:], func(a string) bool { return strings.HasPrefix(a, "after ") })
+	if !slices.Equal(got, []string{"before GET /orders", "before POST /orders"}) {
 		t.Errorf("on record: %q", got)
 	}
 	entries := h.entries()
@@ -91,6 +94,42 @@ func TestBearerAtIssuer(t *testing.T) {
 	h.clock.advance(5 * time.Second)
 	if w := a.send("GET", s.Token); w.Code != http.StatusUnauthorized {
 		t.Errorf("5 s after the stop: %d %s", w.Code, w.Body)
+	}
+}
+
+// TestNothingUnrecordedIsServed: an API whose registration also starts impersonations tells of its own alone, so of what is done with others' tokens nothing can be put
+// on record: nothing is served either, not even what only looks.
+func TestNothingUnrecordedIsServed(t *testing.T) {
+	t.Parallel()
+	h := setup(t, apart, nil)
+	key := oauth.NewSecret()
+	h.must(h.store.CreateClient(context.Background(), store.ClientWrite{Write: h.write(), Client: store.Client{
+		Client: policy.Client{ID: "both", Exchange: true, Resources: []string{resource}}, Name: "Orders", SecretHash: key.Hash(), Serves: []string{resource}, Created: time.Now(),
+	}}))
+	bearer, err := rp.NewBearer(t.Context(), rp.BearerConfig{
+		Issuer: h.issuer, Audience: resource, ClientID: "both", ClientSecret: key, Client: h.client, Now: h.clock.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+	h.must(err)
+	served := 0
+	serve := bearer.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served++ }))
+	b := h.ann()
+	b.impersonate("john", "write")
+	_, s := h.inside(b)
+	before := len(h.actions())
+	for range 2 {
+		for _, method := range []string{"GET", "POST", "GET"} {
+			r := httptest.NewRequest(method, "/orders", nil)
+			r.Header.Set("Authorization", "Bearer "+string(s.Token))
+			w := httptest.NewRecorder()
+			serve.ServeHTTP(w, r)
+			if w.Code != http.StatusServiceUnavailable {
+				t.Errorf("%s: %d", method, w.Code)
+			}
+		}
+		h.must(bearer.Flush(t.Context())) // then the issuer's refusals are known
+	}
+	if served > 0 || len(h.actions()) != before {
+		t.Errorf("served %d, on record: %q", served, h.actions()[before:])
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -144,8 +145,9 @@ func (j *journal) giveBack(left []*queued) {
 	j.queue = append(left, j.queue...)
 }
 
-// deliver puts batch on record, and gives what is left of it. What the issuer refuses as a whole is told in parts, so that one action that it
-// will never take keeps no other from being recorded.
+// deliver puts batch on record, and gives what is left of it. What is refused as a whole is told in parts, so that one action that the issuer
+// will never take keeps no other from being recorded. Only where the issuer itself names the action it is let go of: whatever stands between us and the
+// issuer refuses too. Then its session waits, and the others go on.
 func (j *journal) deliver(ctx context.Context, batch []*queued) (left []*queued, err error) {
 	actions := make([]Action, len(batch))
 	for i, q := range batch {
@@ -154,7 +156,7 @@ func (j *journal) deliver(ctx context.Context, batch []*queued) (left []*queued,
 	ended, err := j.to.RecordAll(ctx, actions)
 	status := statusOf(err)
 	if err == nil {
-		j.arrived(batch)
+		j.taken(batch)
 		for _, sid := range ended {
 			j.over(sid)
 		}
@@ -168,11 +170,14 @@ func (j *journal) deliver(ctx context.Context, batch []*queued) (left []*queued,
 	case status == http.StatusTooManyRequests:
 		j.postpone(batch[0].Session)
 		return batch, nil
+	case len(batch) == 1 && !names(err):
+		j.postpone(batch[0].Session)
+		return batch, err
 	case len(batch) == 1:
 		a := batch[0].Action
 		j.log.ErrorContext(ctx, "the issuer will not put an action on record: its number will be missing there", "session", a.Session, "writer", a.Writer, "seq", a.Seq,
 			"id", a.ID, "time", a.Time, "phase", a.Phase, "method", a.Method, "error", err)
-		j.arrived(batch)
+		j.lost(batch)
 		return nil, nil
 	default:
 		parts = [][]*queued{batch[:len(batch)/2], batch[len(batch)/2:]}
@@ -198,6 +203,12 @@ func statusOf(err error) int {
 	return 0
 }
 
+// names reports whether the issuer says that the one action it was told breaks a rule of its own.
+func names(err error) bool {
+	e := new(issuerError)
+	return errors.As(err, &e) && e.Code == "invalid_request" && strings.HasPrefix(e.Description, "actions[0]")
+}
+
 // bySession parts a batch, each session in its order.
 func bySession(batch []*queued) (parts [][]*queued) {
 	at := make(map[string]int)
@@ -213,16 +224,30 @@ func bySession(batch []*queued) (parts [][]*queued) {
 	return parts
 }
 
-// arrived lets go of what is on record, or never will be.
-func (j *journal) arrived(batch []*queued) {
+// taken lets go of what is on record.
+func (j *journal) taken(batch []*queued) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, q := range batch {
-		j.spool.Done(q.place)
-		if t := j.sessions[q.Session]; t != nil {
-			t.queued--
-		}
+		j.letGo(q).heard = true
 	}
+}
+
+// lost lets go of what never will be on record. From now on nothing of its session is served on the promise that it will be.
+func (j *journal) lost(batch []*queued) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, q := range batch {
+		j.letGo(q).refused = true
+	}
+}
+
+// letGo gives what is known of the session of q, which does not wait any more. j.mu must be held.
+func (j *journal) letGo(q *queued) *telling {
+	j.spool.Done(q.place)
+	t := j.about(q.Session, j.now())
+	t.queued--
+	return t
 }
 
 func (j *journal) postpone(sid string) {

@@ -63,6 +63,11 @@ func (j *journal) mustKeep(t *testing.T, sid string, n int) {
 	}
 }
 
+// namedRefusal is how the issuer refuses an action of a batch.
+func namedRefusal(status int) error {
+	return fmt.Errorf("recording: %w", &issuerError{Status: status, Code: "invalid_request", Description: "actions[0].sid: no session of this client"})
+}
+
 func refusal(status int) error { return fmt.Errorf("recording: %w", &issuerError{Status: status}) }
 
 // TestOneBadActionKeepsNoOther: what the issuer will never take is told in the log, by session and number, and all beside it is on record.
@@ -71,7 +76,7 @@ func TestOneBadActionKeepsNoOther(t *testing.T) {
 	for _, status := range []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge} {
 		j, c, log := desk(t, func(batch []Action) error {
 			if slices.ContainsFunc(batch, func(a Action) bool { return name(a) == "b/17" || a.Session == "c" }) {
-				return refusal(status)
+				return namedRefusal(status)
 			}
 			return nil
 		})
@@ -90,6 +95,72 @@ func TestOneBadActionKeepsNoOther(t *testing.T) {
 		if n := j.sessions["b"].queued; n != 0 {
 			t.Errorf("%d of the session count as waiting", n)
 		}
+	}
+}
+
+// TestOnlyTheIssuerDrops: whatever else answers 400 or 413 drops nothing. What it will not let through is kept, and what is of other sessions is told.
+func TestOnlyTheIssuerDrops(t *testing.T) {
+	t.Parallel()
+	for name, cause := range map[string]error{
+		"a proxy":            refusal(http.StatusBadRequest),
+		"a proxy's limit":    refusal(http.StatusRequestEntityTooLarge),
+		"a gateway":          fmt.Errorf("recording: %w", &issuerError{Status: http.StatusBadRequest, Code: "invalid_request", Description: "blocked by rule 942"}),
+		"another error":      fmt.Errorf("recording: %w", &issuerError{Status: http.StatusBadRequest, Code: "invalid_client", Description: "actions[0]"}),
+		"the body is at bay": fmt.Errorf("recording: %w", &issuerError{Status: http.StatusBadRequest, Code: "invalid_request", Description: "the body ended early."}),
+	} {
+		blocks := true
+		j, c, log := desk(t, func(batch []Action) error {
+			if blocks && slices.ContainsFunc(batch, func(a Action) bool { return a.Session == "b" && a.Seq >= 17 }) {
+				return cause
+			}
+			return nil
+		})
+		for _, sid := range []string{"a", "b", "c"} {
+			j.mustKeep(t, sid, 30)
+		}
+		if err := j.drain(t.Context()); !errors.Is(err, cause) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := j.drain(t.Context()); err != nil || j.rest() != 14 || len(c.kept) != 76 {
+			t.Errorf("%s: %v, %d left, %d on record; want 14 and 76", name, err, j.rest(), len(c.kept))
+		}
+		if strings.Contains(log.String(), "will not put an action on record") || !j.reserve("b", time.Now()) {
+			t.Errorf("%s: counts as refused by the issuer:\n%s", name, log)
+		}
+		j.release("b", roomOf)
+		blocks = false
+		j.sessions["b"].later = time.Time{}
+		if err := j.drain(t.Context()); err != nil || j.rest() != 0 || len(c.kept) != 90 {
+			t.Errorf("%s: %v, %d left, %d on record", name, err, j.rest(), len(c.kept))
+		}
+	}
+}
+
+// TestNoPromiseAfterALoss: once the issuer would not take an action of a session, nothing more of it is served before it is on record. Other sessions are as before.
+func TestNoPromiseAfterALoss(t *testing.T) {
+	t.Parallel()
+	j, _, _ := desk(t, func(batch []Action) error {
+		if slices.ContainsFunc(batch, func(a Action) bool { return name(a) == "b/2" }) {
+			return namedRefusal(http.StatusBadRequest)
+		}
+		return nil
+	})
+	until := time.Now().Add(time.Hour)
+	for _, sid := range []string{"a", "b"} {
+		j.mustKeep(t, sid, 3)
+		if !j.reserve(sid, until) {
+			t.Fatal("no room")
+		}
+		j.release(sid, roomOf)
+	}
+	if err := j.drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.tell(t.Context(), Action{Session: "b"}, until); err != nil { // one that is taken does not bring the other back
+		t.Fatal(err)
+	}
+	if j.reserve("b", until) || !j.reserve("a", until) {
+		t.Error("what only looks is served on a promise that was not kept, or that of another session is not")
 	}
 }
 

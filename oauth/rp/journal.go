@@ -35,6 +35,7 @@ type journal struct {
 	spool  *spool.Spool
 	files  bool // the spool outlives this process
 	writer string
+	wary   bool             // nothing is reserved for a session before something of it is on record
 	over   func(sid string) // hears which sessions the answers say are over
 	log    *slog.Logger
 	now    func() time.Time
@@ -54,10 +55,12 @@ type journal struct {
 
 // telling is what the journal knows of a session.
 type telling struct {
-	seq    int64 // the last number given
-	queued int   // records that wait, or have room reserved
-	until  time.Time
-	later  time.Time // nothing of it is sent before
+	seq     int64 // the last number given
+	queued  int   // records that wait, or have room reserved
+	until   time.Time
+	later   time.Time // nothing of it is sent before
+	heard   bool      // something of it is on record
+	refused bool      // something of it never will be
 }
 
 // queued is an action that waits.
@@ -126,6 +129,9 @@ func (j *journal) tell(ctx context.Context, a Action, until time.Time) (alive bo
 	a.Writer, a.Seq = j.writer, t.seq
 	j.mu.Unlock()
 	if alive, err = j.to.Record(ctx, a); err == nil {
+		j.mu.Lock()
+		j.about(a.Session, until).heard = true
+		j.mu.Unlock()
 		if !alive {
 			j.over(a.Session)
 		}
@@ -137,12 +143,13 @@ func (j *journal) tell(ctx context.Context, a Action, until time.Time) (alive bo
 	return false, err
 }
 
-// reserve makes room for an action of a session that lasts until then, and reports whether there was any. The room goes to keep or release.
+// reserve makes room for an action of a session that lasts until then, and reports whether there was any, and whether the issuer is known to take it: otherwise it
+// has to be told before. The room goes to keep or release.
 func (j *journal) reserve(sid string, until time.Time) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	t := j.about(sid, until)
-	if t.queued >= maxQueued || !j.spool.Reserve(roomOf) {
+	if t.refused || j.wary && !t.heard || t.queued >= maxQueued || !j.spool.Reserve(roomOf) {
 		return false
 	}
 	t.queued++

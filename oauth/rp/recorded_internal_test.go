@@ -31,6 +31,9 @@ func TestAnswerHeldBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &Session{ID: "imp_1", Mode: oauth.ModeRead, Expires: time.Now().Add(time.Hour)}
+	b.record.mu.Lock()
+	b.record.about(s.ID, s.Expires).heard = true // something was taken, while the issuer was there
+	b.record.mu.Unlock()
 	for name, write := range map[string]func(http.ResponseWriter){
 		"a body":   func(w http.ResponseWriter) { w.Write([]byte("john's")) },
 		"a status": func(w http.ResponseWriter) { w.WriteHeader(http.StatusAccepted); w.Write([]byte("john's")) },

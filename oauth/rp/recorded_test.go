@@ -81,7 +81,7 @@ func TestAnswersOnRecord(t *testing.T) {
 			if status, body := a.serving(http.MethodGet, c.handler); status != c.status || body != c.body {
 				t.Errorf("got %d %q, want %d %q", status, body, c.status, c.body)
 			}
-			a.recorded(what, "after GET /me "+c.record)
+			a.recorded(what, "before GET /me", "after GET /me "+c.record) // the first of a session is told before in any case
 			if status, _ := a.serving(http.MethodPost, c.handler); status != c.status {
 				t.Errorf("POST: got %d, want %d", status, c.status)
 			}
@@ -95,7 +95,7 @@ func TestNoAnswerOnRecord(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, nil)
 	a.serving(http.MethodGet, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-	a.recorded("a panic", "after GET /me")
+	a.recorded("a panic", "before GET /me", "after GET /me") // the first of the session
 	_, body := a.serving(http.MethodGet, func(w http.ResponseWriter, _ *http.Request) {
 		conn, rw, err := w.(http.Hijacker).Hijack()
 		if err != nil {
@@ -171,11 +171,11 @@ func TestNotesAtAPIs(t *testing.T) {
 		}
 	}
 	a.serving(http.MethodGet, note)
-	a.recorded("safe", "note GET /me invoice.refunded", "after GET /me 200")
+	a.recorded("safe", "before GET /me", "note GET /me invoice.refunded", "after GET /me 200")
 	a.serving(http.MethodPost, note)
 	a.recorded("unsafe", "before POST /me", "note POST /me invoice.refunded", "after POST /me 200")
 	ids := a.taken(&a.ids)
-	if ids[0] != ids[1] || ids[2] != ids[3] || ids[3] != ids[4] || ids[1] == ids[2] {
+	if ids[0] != ids[1] || ids[1] != ids[2] || ids[3] != ids[4] || ids[4] != ids[5] || ids[2] == ids[3] {
 		t.Errorf("the IDs are %q", ids)
 	}
 	in, err := a.bearer.Authenticate(t.Context(), "Bearer "+a.acting("scope", fullAccess), "", "POST", "/call")
