@@ -28,7 +28,7 @@ func nobodyElse(t *testing.T, h *house, b *browser, what string) {
 	}
 }
 
-// TestDamagedCookies is vulns.csv CVE-2026-25899, CVE-2024-28197 and the cookie rows of "bad input": whatever is wrong with
+// TestDamagedCookies is vulns.csv CVE-2026-25899, CVE-2024-28197, Cookie Chaos and the cookie rows of "bad input": whatever is wrong with
 // what the browser sends, the answer is that it is over. On one origin the two cookies are damaged in turn.
 func TestDamagedCookies(t *testing.T) {
 	t.Parallel()
@@ -393,7 +393,7 @@ func TestIssuerAway(t *testing.T) {
 	})
 }
 
-// TestUnknownHost: with an origin of its own the Host decides whose cookies count, so another one is nobody's.
+// TestUnknownHost: with an origin of its own the Host decides whose cookies count, so another one is nobody's (CVE-2025-64101).
 func TestUnknownHost(t *testing.T) {
 	t.Parallel()
 	h := setup(t, apart, nil)
@@ -421,7 +421,7 @@ func TestNobodyOnOrigin(t *testing.T) {
 }
 
 // TestCookieFlags is vulns.csv CVE-2024-28197: nothing can be planted from another subdomain, nothing is for script.
-// And it is CVE-2026-34454: no cookie of an impersonation outlives its stop.
+// And it is CVE-2026-34454: no cookie of an impersonation outlives its stop; and nextcloud passwords#116: the browser is told to forget its pages.
 func TestCookieFlags(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, h *house) {

@@ -50,7 +50,8 @@ func (a *api) refuseAll(forged map[string]string) {
 	}
 }
 
-// TestHostileTokens: whatever is not an access token of the issuer for here, in its one form, signed by a key that it publishes, is refused.
+// TestHostileTokens: whatever is not an access token of the issuer for here, in its one form, signed by a key that it publishes, is refused. One is
+// of CVE-2025-30204: a header of dots.
 //
 // Covers RFC8693-4.1-06, RFC8693-5-03, RFC6750-3.1-01, RFC9068-4-01, RFC9068-4-02, RFC9068-4-03, RFC9068-4-04, RFC7519-4-01, RFC7519-4.1.4-01,
 // Covers RFC7519-4.1.3-01, RFC7515-4.1.11-01, RFC8725-3.1-01, RFC8725-3.2-01, RFC8725-3.3-01, RFC8725-3.6-01, RFC8725-3.8-01, RFC8725-3.9-01,
@@ -223,7 +224,7 @@ func trailing(part string) string {
 }
 
 // TestEveryBitOfATokenCounts: of one token that is remembered no other spelling is taken, be it by one bit or by what libraries overlook
-// (vulns.csv LAB-12); and none is refused because of another.
+// (vulns.csv LAB-12, GHSA-rp9m-7r4c-75qg); and none is refused because of another.
 func TestEveryBitOfATokenCounts(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, nil)

@@ -247,7 +247,7 @@ func (c *Config) checkForm() error {
 func checkOrigin(field, raw string, loopbackOnly bool) error {
 	u, err := url.Parse(raw)
 	switch {
-	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "":
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.Contains(u.Host, "%") || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "":
 		return fmt.Errorf("rp: Config.%s %q must be an origin: https://host, without a path", field, raw)
 	case strings.ToLower(u.Host) != u.Host:
 		return fmt.Errorf("rp: Config.%s %q must be in lower case, as browsers write it", field, raw)

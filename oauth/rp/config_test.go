@@ -15,7 +15,7 @@ func good() rp.Config {
 	return rp.Config{Issuer: "https://issuer.test", ClientID: "app", ClientSecret: oauth.NewSecret(), BaseURL: "https://app.test"}
 }
 
-// TestConfig refuses what cannot be safe, and names the field.
+// TestConfig refuses what cannot be safe, and names the field. Some are of vulns.csv CVE-2026-25679 and CVE-2025-47912.
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	token := func(*http.Request) (oauth.Secret, error) { return "", nil }
@@ -39,6 +39,13 @@ func TestConfig(t *testing.T) {
 		{"http issuer", func(c *rp.Config) { c.Issuer = "http://issuer.test" }, "Issuer"},
 		{"http origin", func(c *rp.Config) { c.Origin = "http://as-user.app.test" }, "Origin"},
 		{"upper case", func(c *rp.Config) { c.BaseURL = "https://App.test" }, "lower case"},
+		{"half an address", func(c *rp.Config) { c.BaseURL = "https://[fe80::1" }, "BaseURL"}, // and what follows are of CVE-2026-25679, CVE-2025-47912
+		{"address with a zone", func(c *rp.Config) { c.BaseURL = "https://[fe80::1%25eth0]" }, "BaseURL"},
+		{"loopback with a zone", func(c *rp.Config) { c.Issuer = "http://[::1%25x]" }, "Issuer"},
+		{"name in brackets", func(c *rp.Config) { c.BaseURL = "https://[app.test]" }, "BaseURL"},
+		{"user", func(c *rp.Config) { c.Issuer = "https://app@issuer.test" }, "Issuer"},
+		{"line break", func(c *rp.Config) { c.Origin = "https://as-user.app.test\r\nX: y" }, "Origin"},
+		{"space", func(c *rp.Config) { c.BaseURL = "https://app.test " }, "BaseURL"},
 		{"another port only", func(c *rp.Config) { c.Origin = "https://app.test:444" }, "hosts"},
 		{"foreign actor", func(c *rp.Config) { c.ActorToken, c.Hold, c.Held, c.ForeignActor = token, hold, has, true }, ""},
 		{"foreign actor of nobody", func(c *rp.Config) { c.ForeignActor = true }, "ForeignActor needs ActorToken"},

@@ -164,7 +164,7 @@ func TestAppsCookies(t *testing.T) {
 	}
 }
 
-// TestLeftovers: the next user's pages get nothing of the last one's, also where nobody pressed Stop.
+// TestLeftovers: the next user's pages get nothing of the last one's, also where nobody pressed Stop (CVE-2025-12390).
 func TestLeftovers(t *testing.T) {
 	t.Parallel()
 	h := setup(t, apart, nil)

@@ -34,7 +34,7 @@ func guarded(t *testing.T, guard func(*rp.App)) func(method, target string) int 
 	}
 }
 
-// TestBlockedSpellings: however a path is spelled for which some router would take a blocked one, it is refused; others are not.
+// TestBlockedSpellings: however a path is spelled for which some router would take a blocked one, it is refused; others are not (CVE-2026-33494).
 func TestBlockedSpellings(t *testing.T) {
 	t.Parallel()
 	ask := guarded(t, func(app *rp.App) {
@@ -95,7 +95,7 @@ func TestAllowedSpellings(t *testing.T) {
 }
 
 // TestTargets: the target of a request in absolute form (RFC 9112 §3.2.2), and headers that name another path or method, do not get past the guard. Nothing that
-// asks for a connection of its own gets through where one only looks.
+// asks for a connection of its own gets through where one only looks. It is vulns.csv CVE-2026-33494 and CVE-2026-33495.
 func TestTargets(t *testing.T) {
 	t.Parallel()
 	h := setup(t, apart, nil)

@@ -1,14 +1,20 @@
 package rp_test
 
 import (
+	"errors"
+	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // These are flaws that others had with cookies and sessions, by their public numbers. More of them are in attack_test.go.
 
-// TestIdentityInRequest is vulns.csv CVE-2025-61928: nothing that a request says of who makes it makes anybody somebody.
+// TestIdentityInRequest is vulns.csv CVE-2025-61928, and CVE-2025-64484, CVE-2026-40575, CVE-2026-34457 and CVE-2026-20896, which are about headers of a proxy: nothing
+// that a request says of who makes it makes anybody somebody.
 func TestIdentityInRequest(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, h *house) {
@@ -23,7 +29,8 @@ func TestIdentityInRequest(t *testing.T) {
 						continue // that is for the actor to do, and says nothing of who they are
 					}
 					req := b.request(method, h.asUser+path+"?"+claims.Encode(), claims)
-					for _, name := range []string{"X-User-Id", "X-Forwarded-User", "Remote-User", "X-Understudy-Subject", "X-Understudy-Actor", "On-Behalf-Of"} {
+					for _, name := range []string{"X-User-Id", "X-Forwarded-User", "Remote-User", "X-Understudy-Subject", "X-Understudy-Actor", "On-Behalf-Of",
+						"X_Forwarded_User", "X-Forwarded-Email", "X_USER_ID", "X-Webauth-User", "X-Forwarded-Preferred-Username"} {
 						req.Header.Set(name, "eve")
 					}
 					if r := b.send(req); strings.Contains(r.body, "=eve") || strings.Contains(r.body, `"eve"`) {
@@ -77,7 +84,7 @@ func (k kept) serves(sent http.Header) bool {
 	return true
 }
 
-// TestSharedCache is vulns.csv CVE-2023-30861 and threatmodel T18: of what is served under impersonation, or about one,
+// TestSharedCache is vulns.csv CVE-2023-30861, nextcloud passwords#116 and threatmodel T18: of what is served under impersonation, or about one,
 // a cache keeps nothing for the next person, also where the address looks like a style sheet's.
 func TestSharedCache(t *testing.T) {
 	t.Parallel()
@@ -102,4 +109,77 @@ func TestSharedCache(t *testing.T) {
 			t.Error("the cache has kept nothing at all: this tests nothing")
 		}
 	})
+}
+
+// TestRawRequests is vulns.csv CVE-2025-22871, CVE-2023-39326 and CVE-2022-1705: what two servers in a row could cut in two places is refused, and its connection
+// closed. Where it is not, what comes behind stands on its own: nobody's cookie is carried over to it.
+func TestRawRequests(t *testing.T) {
+	t.Parallel()
+	h := setup(t, apart, nil)
+	b := h.ann()
+	b.impersonate("john", "write")
+	h.taken(&h.seen)
+	u, err := url.Parse(h.asUser)
+	h.must(err)
+	next := "GET /smuggled HTTP/1.1\r\nHost: " + u.Host + "\r\n\r\n"
+	say := func(name, request string) string {
+		c, err := net.Dial("tcp", "127.0.0.1:"+u.Port())
+		h.must(err)
+		defer c.Close()
+		h.must(c.SetDeadline(time.Now().Add(30 * time.Second)))
+		io.WriteString(c, request) // it may be closed before all is written
+		answer, err := io.ReadAll(c)
+		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+			t.Errorf("%s: the connection stays open", name)
+		}
+		return string(answer)
+	}
+	start := "POST /note HTTP/1.1\r\nHost: " + u.Host + "\r\nCookie: " + cookieHeader(b.cookies(h.asUser)) + "\r\n"
+	chunked := start + "Transfer-Encoding: chunked\r\n\r\n"
+	heads := map[string]string{
+		"two codings":          start + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+		"chunked twice":        start + "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+		"another coding":       start + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+		"a vertical tab":       start + "Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+		"two lengths":          start + "Content-Length: 4\r\nContent-Length: 0\r\n\r\n",
+		"a list of lengths":    start + "Content-Length: 0, 4\r\n\r\n",
+		"a signed length":      start + "Content-Length: +0\r\n\r\n",
+		"a negative length":    start + "Content-Length: -1\r\n\r\n",
+		"a hexadecimal length": start + "Content-Length: 0x0\r\n\r\n",
+		"a space before :":     start + "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+		"a NUL":                start + "X: \x00\r\n\r\n",
+		"a line without :":     start + "Transfer-Encoding\r\n\r\n",
+		"two hosts":            start + "Host: evil.test\r\n\r\n",
+		"HTTP/2":               "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"no version":           "GET /note\r\n\r\n",
+	}
+	bodies := map[string]string{
+		"bare LF in a size":     chunked + "1;\n0\r\n\r\n\r\n0\r\n\r\n",
+		"a size too large":      chunked + "ffffffffffffffff1\r\nx",
+		"no size":               chunked + "\r\n\r\n",
+		"a signed size":         chunked + "+0\r\n\r\n",
+		"a flood of extensions": chunked + strings.Repeat("1;"+strings.Repeat("x", 2000)+"\r\nx\r\n", 1000) + "0\r\n\r\n",
+	}
+	for name, request := range heads {
+		if status, _, _ := strings.Cut(say(name, request+next+next), "\r\n"); status != "" && !strings.HasPrefix(status, "HTTP/1.1 4") && !strings.HasPrefix(status, "HTTP/1.1 5") {
+			t.Errorf("%s: got %s", name, status)
+		}
+	}
+	if seen := h.taken(&h.seen); len(seen) > 0 {
+		t.Errorf("reached the app: %q", seen)
+	}
+	for name, request := range bodies {
+		if answer := say(name, request+next+next); strings.Count(answer, "HTTP/1.1 ") > 1 {
+			t.Errorf("%s: what is behind it was answered: %s", name, answer)
+		}
+	}
+	last := strings.Replace(next, "\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1)
+	if answer := say("both", start+"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+last); strings.Count(answer, "HTTP/1.1 ") != 2 {
+		t.Errorf("a length and chunks, which is no fault (RFC 9112 §6.1): got %s; want this answer, and that to the next", answer)
+	}
+	for _, seen := range h.taken(&h.seen) {
+		if strings.Contains(seen, "/smuggled") {
+			t.Errorf("reached the app: %q", seen)
+		}
+	}
 }

@@ -136,7 +136,8 @@ var hostile = []string{
 }
 
 // TestHostileNames: names, e-mail addresses and organisations of users, names of clients, and every parameter that a page
-// writes back are text, whatever they hold. No dialog opens, no Content-Security-Policy has to step in, no element appears.
+// writes back are text, whatever they hold. No dialog opens, no Content-Security-Policy has to step in, no element appears
+// (CVE-2026-29191).
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	h := setup(t, options{})

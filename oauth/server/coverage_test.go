@@ -75,6 +75,24 @@ func requirementIDs(t *testing.T) (ids []string) {
 func coverage(t *testing.T) map[string][]string {
 	t.Helper()
 	covered := make(map[string][]string)
+	eachTest(t, func(name string, f *ast.FuncDecl) {
+		for _, id := range covers(f.Doc.Text()) {
+			if skips(f) {
+				t.Errorf("%s covers %s, and may skip itself", name, id)
+			}
+			covered[id] = append(covered[id], name)
+		}
+	})
+	for id, names := range covered {
+		slices.SortFunc(names, cmp.Compare[string])
+		covered[id] = slices.Compact(names)
+	}
+	return covered
+}
+
+// eachTest calls f with each test of the whole repository, named by its directory.
+func eachTest(t *testing.T, f func(name string, test *ast.FuncDecl)) {
+	t.Helper()
 	root := filepath.Join("..", "..")
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
@@ -91,16 +109,8 @@ func coverage(t *testing.T) map[string][]string {
 		}
 		dir, err := filepath.Rel(root, filepath.Dir(path))
 		for _, decl := range file.Decls {
-			f, ok := decl.(*ast.FuncDecl)
-			if !ok || !isTest(f) {
-				continue
-			}
-			name := filepath.ToSlash(dir) + "." + f.Name.Name
-			for _, id := range covers(f.Doc.Text()) {
-				if skips(f) {
-					t.Errorf("%s covers %s, and may skip itself", name, id)
-				}
-				covered[id] = append(covered[id], name)
+			if test, ok := decl.(*ast.FuncDecl); ok && isTest(test) {
+				f(filepath.ToSlash(dir)+"."+test.Name.Name, test)
 			}
 		}
 		return err
@@ -108,11 +118,6 @@ func coverage(t *testing.T) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id, names := range covered {
-		slices.SortFunc(names, cmp.Compare[string])
-		covered[id] = slices.Compact(names)
-	}
-	return covered
 }
 
 func isTest(f *ast.FuncDecl) bool {

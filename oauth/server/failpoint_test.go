@@ -195,7 +195,7 @@ func (b *broken) LoadSession(ctx context.Context, sid string) (impersonation.Liv
 }
 
 // TestStoreUnavailable: a start, a stop, a revocation and an introspection that the store cannot answer are 503 with Retry-After, and
-// never 200 (for revocation this is CVE-2020-15223).
+// never 200 (for revocation this is CVE-2020-15223); and what failed is there as it was (keycloak#49213).
 //
 // Covers RFC7009-2.2-02.
 func TestStoreUnavailable(t *testing.T) { onBoth(t, testStoreUnavailable) }
@@ -243,7 +243,7 @@ func (l *lostCommit) Start(ctx context.Context, w impersonation.StartWrite) erro
 	return err
 }
 
-// TestLostCommit: a commit of unknown outcome is resolved inside the server; the client cannot retry a ticket.
+// TestLostCommit: a commit of unknown outcome is resolved inside the server; the client cannot retry a ticket (keycloak#49213).
 func TestLostCommit(t *testing.T) { onBoth(t, testLostCommit) }
 
 func testLostCommit(t *testing.T, o options) {

@@ -99,7 +99,7 @@ func (h *house) passes(address string) {
 	}
 }
 
-// TestGuessingFromIPv6: whoever has one address there has all of its /64.
+// TestGuessingFromIPv6: whoever has one address there has all of its /64 (CVE-2026-45364).
 func TestGuessingFromIPv6(t *testing.T) {
 	t.Parallel()
 	h := setup(t, options{limits: &server.Limits{ClientFailures: 1}})

@@ -2,7 +2,9 @@ package server_test
 
 import (
 	"context"
+	"fmt"
 	goversion "go/version"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -308,4 +311,79 @@ func TestGoFloor(t *testing.T) {
 	if v := runtime.Version(); goversion.IsValid(v) && goversion.Compare(v, floor) < 0 {
 		t.Errorf("built by %s; the floor is %s", v, floor)
 	}
+}
+
+// TestFloods is vulns.csv CVE-2025-61726, CVE-2025-58186, CVE-2023-24534 and CVE-2026-39825: parameters and cookies without number or end are refused, or passed over, by
+// every endpoint that takes a form, before anybody is known; a body in another form than that is not read at all.
+func TestFloods(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	flood := func(f func(i int) string, n int) string {
+		var b strings.Builder
+		for i := range n {
+			b.WriteString(f(i))
+		}
+		return b.String()
+	}
+	names := func(i int) string { return fmt.Sprintf("p%d=1&", i) }
+	for _, path := range []string{"/oauth2/token", "/oauth2/revoke", "/oauth2/introspect", "/oauth2/par", "/sign-in", "/impersonate?" + ask("app")} {
+		for what, c := range map[string]struct{ media, body, cookie string }{
+			"a long value":       {"application/x-www-form-urlencoded", "grant_type=" + strings.Repeat("x", 1<<20), ""},
+			"many names":         {"application/x-www-form-urlencoded", flood(names, 100_000), ""},
+			"one name, often":    {"application/x-www-form-urlencoded", strings.Repeat("grant_type=x&", 100_000), ""},
+			"a multipart":        {"multipart/form-data; boundary=b", strings.Repeat("--b\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n1\r\n", 20_000) + "--b--\r\n", ""},
+			"a thousand cookies": {"application/x-www-form-urlencoded", "grant_type=x", strings.Repeat("x=y; ", 1000) + "a=b"},
+		} {
+			req, err := http.NewRequest(http.MethodPost, h.url+path, strings.NewReader(c.body))
+			h.must(err)
+			req.Header.Set("Content-Type", c.media)
+			if c.cookie != "" {
+				req.Header.Set("Cookie", c.cookie)
+			}
+			if r := h.do(req); r.status < 300 || r.status > 499 || len(r.header.Get("Location")) > 4000 {
+				t.Errorf("POST %s with %s: got %d; want a refusal", path, what, r.status)
+			}
+		}
+	}
+	for _, path := range []string{"/oauth2/token", "/oauth2/revoke", "/oauth2/introspect", "/oauth2/par", "/sign-in"} {
+		for _, media := range []string{"application/x-www-form-urlencoded", "multipart/form-data; boundary=b"} {
+			sent := &endless{left: 64 << 20}
+			req, err := http.NewRequest(http.MethodPost, h.url+path, sent)
+			h.must(err)
+			req.Header.Set("Content-Type", media)
+			resp, err := h.http.Do(req)
+			if err == nil { // otherwise the connection was closed on it, as it may be
+				resp.Body.Close()
+				if resp.StatusCode < 300 || resp.StatusCode > 499 {
+					t.Errorf("POST %s, without end: got %d; want a refusal", path, resp.StatusCode)
+				}
+			}
+			if n := sent.read.Load(); n > 16<<20 { // what lies in the buffers between the two is some megabytes
+				t.Errorf("POST %s of %s: %d bytes were taken", path, media, n)
+			}
+		}
+	}
+	if r := h.get("/oauth2/auth?"+flood(names, 5000), ""); r.status < 400 || r.status > 499 {
+		t.Errorf("a query of 5000 names: got %d; want a refusal", r.status)
+	}
+	h.start("ann", "app", "john", "read") // it goes on serving
+}
+
+// endless is a body that goes on.
+type endless struct {
+	left int
+	read atomic.Int64
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.left == 0 {
+		return 0, io.EOF
+	}
+	n := min(len(p), e.left)
+	for i := range p[:n] {
+		p[i] = 'x'
+	}
+	e.left -= n
+	e.read.Add(int64(n))
+	return n, nil
 }
