@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -197,18 +198,22 @@ func (s *Store) CloseStream(ctx context.Context, id string, w impersonation.Writ
 
 // VerifyStream implements store.Streams.
 func (s *Store) VerifyStream(ctx context.Context, id, state string, now, since time.Time) error {
+	if !storable(id) {
+		return failed("verifying a stream", store.ErrNotFound)
+	}
 	return s.update(ctx, "verifying a stream", func(ctx context.Context, t *tx) error {
 		var client string
 		err := missing(row(ctx, t, verifyStream, []any{id, now.UnixMilli(), since.UnixMilli()}, []any{&client}))
 		if err == nil {
 			t.record(nil, []impersonation.Event{{Kind: store.EventVerify, Session: id, Client: client, Reason: state, Time: now}})
-			return nil
 		}
-		var known bool
-		if again := row(ctx, t, knowsStream, []any{id}, []any{&known}); again != nil || !known {
+		if !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		return store.ErrTooMany
+		if err = notThere(ctx, t, id); errors.Is(err, impersonation.ErrChanged) {
+			return store.ErrTooMany
+		}
+		return err
 	})
 }
 
