@@ -165,9 +165,12 @@ func (b *Bearer) Block(patterns ...string) { b.guard.block(patterns) }
 
 // Handler serves from next what comes with a token that counts, and answers all else itself: 401 without one or with one that does not
 // count, 403 for what may not be done in somebody else's name, 400 for a request that carries tokens in several places, and 503 while nobody knows. In
-// next, Subject and Actor tell who the request is for and who is really typing, and AccessFromContext what else the token says. Its answers vary by
-// Authorization, and nobody may keep one under impersonation, whatever next says of caches. Answers to
-// CORS preflights, which carry no token, belong in front.
+// next, Subject and Actor tell who the request is for and who is really typing, and AccessFromContext what else the token says. Answers to
+// CORS preflights, which carry no token, belong in front. Within an impersonation, of App.Handler or of another Bearer, an ordinary token is
+// answered 403: it would hide who is really typing.
+//
+// Every answer of next varies by Authorization, and one under impersonation is kept by nobody, whatever next says. A connection that it takes over ends
+// with the token, and with the session.
 func (b *Bearer) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		proofs := r.Header["Dpop"]
@@ -180,13 +183,12 @@ func (b *Bearer) Handler(next http.Handler) http.Handler {
 			return
 		}
 		varyBy(w.Header(), byAuthorization) // caches keep what says public, with a token too (RFC 9111 §3.5), and so does the browser of who acts
-		if c.session == nil {
-			next.ServeHTTP(w, r.WithContext(c))
-			return
-		}
-		unambiguous(r.Header)
 		in := &recorded{w: w, c: c}
-		defer c.none(c, b.record, c.session)
+		if c.session != nil {
+			unkept(w.Header()) // also for who answers in our place after a panic
+			unambiguous(r.Header)
+			defer c.none(c, b.record, c.session)
+		}
 		next.ServeHTTP(in, r.WithContext(c))
 		in.finish()
 	})
@@ -250,6 +252,10 @@ func (b *Bearer) admit(ctx context.Context, r *http.Request, authorization, proo
 	f := peekForm(r)
 	if f.token || r.URL.RawQuery != "" && asks(r.URL.RawQuery, tokenField) {
 		return nil, errTokenBeside
+	}
+	if says.session == nil && impersonated(ctx) {
+		b.log.InfoContext(ctx, "an ordinary token was refused within an impersonation", "app", says.ClientID, "method", r.Method)
+		return nil, errForbidden
 	}
 	c := &call{Context: ctx, bearer: b, access: says, scheme: scheme}
 	if refusal := b.prove(c, r, token, proofs); refusal != nil {

@@ -1,43 +1,29 @@
 package rp
 
 import (
+	"context"
 	"net"
-	"sync"
-	"time"
 )
 
-// bound is a connection that ends with the session it was taken over in.
+// bound is a connection that ends with what it was taken over in.
 type bound struct {
 	net.Conn
-	once sync.Once
-	done chan struct{}
+	stop context.CancelCauseFunc
 }
 
 // Close closes the connection, and ends the watch over it.
 func (b *bound) Close() error {
-	b.once.Do(func() { close(b.done) })
+	defer b.stop(context.Canceled)
 	return b.Conn.Close()
 }
 
-// bind closes c when s is over, or when nobody can tell whether it is: what goes over it is neither seen nor recorded.
-func (a *App) bind(c net.Conn, s Session) net.Conn {
-	b := &bound{Conn: c, done: make(chan struct{})}
+// bind closes c when what t depends on is over, or when nobody can tell whether it is, or ctx is: what goes over it is neither seen nor recorded.
+func bind(ctx context.Context, c net.Conn, t *tie) net.Conn {
+	ctx, stop := context.WithCancelCause(ctx)
+	b := &bound{c, stop}
 	go func() {
-		tick := time.NewTicker(believed)
-		defer tick.Stop()
-		for a.now().Before(s.Expires) {
-			select {
-			case <-b.done:
-				return
-			case <-a.ending.ctx.Done():
-			case <-tick.C:
-				if alive, err := a.live.Alive(a.ending.ctx, s.ID, s.Token); alive && err == nil {
-					continue
-				}
-			}
-			break
-		}
-		b.Close()
+		t.hold(ctx, stop)
+		_ = b.Close() // whoever took it may have done so before
 	}()
 	return b
 }

@@ -25,7 +25,7 @@ const boundPoll = time.Second
 // session goes on; context.Cause tells by ErrOver and ErrUnknown. Without an impersonation it ends with ctx, and with the token if there is one. It is
 // some 6 seconds late at most. cancel frees what it holds: call it when the connection is over.
 //
-// What comes in over such a connection is not on record by itself, and was let pass as one request.
+// A connection that a handler takes over (http.Hijacker) ends in the same way by itself. What comes in over one is not on record by itself, and was let pass as one request.
 func Bound(ctx context.Context) (bound context.Context, cancel context.CancelFunc) {
 	t := tieOf(ctx)
 	if t == nil {
@@ -49,13 +49,19 @@ func tieOf(ctx context.Context) *tie {
 	switch v := ctx.Value(ctxKey{}).(type) {
 	case *visit:
 		if v.session != nil {
-			return &tie{v.app.live, v.session, v.session.Expires, v.app.now}
+			return v.tie()
 		}
 	case *call:
-		return &tie{v.bearer.live, v.session, v.Expires, v.bearer.now}
+		return v.tie()
 	}
 	return nil
 }
+
+// tie is that of an impersonation.
+func (v *visit) tie() *tie { return &tie{v.app.live, v.session, v.session.Expires, v.app.now} }
+
+// tie is that of a token.
+func (c *call) tie() *tie { return &tie{c.bearer.live, c.session, c.Expires, c.bearer.now} }
 
 // hold asks until ctx has ended, or ends it.
 func (t *tie) hold(ctx context.Context, stop context.CancelCauseFunc) {

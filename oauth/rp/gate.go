@@ -96,7 +96,9 @@ func (a *App) serve(w http.ResponseWriter, r *http.Request, v *visit, next http.
 		a.impersonated(w, r, v, next)
 	case stale(r, peekForm(r), noSession):
 		a.notice(w, r, v.site, a.endedNotice(v.site, nil, false))
-	case v.person != nil || a.acting == a.base: // FormField asks for it there, whoever it is
+	case v.person != nil && Impersonating(r.Context()): // as behind Bearer.Handler: their sign-in would hide who is really typing
+		forbid(w, r)
+	case v.person != nil || a.acting == a.base && !Impersonating(r.Context()): // FormField asks for it there, whoever it is
 		v.site.vary(w.Header(), r)
 		next.ServeHTTP(w, v.into(r))
 	default:

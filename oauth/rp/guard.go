@@ -101,13 +101,18 @@ func Forbid(h http.Handler) http.Handler {
 			h.ServeHTTP(w, r)
 			return
 		}
-		switch v := r.Context().Value(ctxKey{}).(type) {
-		case *visit:
-			v.app.refuse(w, r, v, reasonForbidden)
-		case *call:
-			v.bearer.answer(w, v.bearer.refuse(r, v, reasonForbidden))
-		}
+		forbid(w, r)
 	})
+}
+
+// forbid refuses r, which is under impersonation.
+func forbid(w http.ResponseWriter, r *http.Request) {
+	switch v := r.Context().Value(ctxKey{}).(type) {
+	case *visit:
+		v.app.refuse(w, r, v, reasonForbidden)
+	case *call:
+		v.bearer.answer(w, v.bearer.refuse(r, v, reasonForbidden))
+	}
 }
 
 // refuse puts a refusal on record, then answers it. A refusal that cannot be recorded stays a refusal, and says so.

@@ -91,6 +91,12 @@ func Impersonating(ctx context.Context) bool {
 	return ok
 }
 
+// impersonated is Impersonating, and also of what is over: whoever came as themselves in ctx would hide it.
+func impersonated(ctx context.Context) bool {
+	v, ok := ctx.Value(ctxKey{}).(*visit)
+	return Impersonating(ctx) || ok && v.over
+}
+
 // Subject gives who a request looks like: under impersonation the user, otherwise who signed in. False if nobody did,
 // which outside of an impersonation is always so where Config.ActorToken is set: the app then knows for itself.
 func Subject(ctx context.Context) (Person, bool) {

@@ -345,7 +345,7 @@ func (i *injector) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	i.phase, i.sent = passing, true
 	i.v.upgraded = true
-	return i.v.app.bind(c, *i.v.session), rw, nil
+	return bind(i.v.app.ending.ctx, c, i.v.tie()), rw, nil
 }
 
 // finish sends what is still held. After a panic it is dropped, so that whoever recovers can still answer with an error.

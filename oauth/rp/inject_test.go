@@ -25,7 +25,7 @@ func impersonation() (*App, *Session) {
 	base := &site{origin: "https://app.example", host: "app.example", signsIn: true}
 	own := &site{origin: "https://as-user.app.example", host: "as-user.app.example", acts: true}
 	at := time.Date(2026, 3, 1, 22, 28, 0, 0, time.UTC)
-	return &App{cfg: Config{Issuer: "https://id.example"}, base: base, acting: own, now: func() time.Time { return at.Add(12 * time.Minute) }, ending: &endings{ctx: context.Background()}}, &Session{
+	return &App{cfg: Config{Issuer: "https://id.example"}, base: base, acting: own, now: func() time.Time { return at.Add(12 * time.Minute) }, live: silent{}, ending: &endings{ctx: context.Background()}}, &Session{
 		ID: "imp_abcdefghijklmnopqrstuvwxyz", Mode: oauth.ModeRead, Started: at, Expires: at.Add(30 * time.Minute),
 		Subject: Person{Subject: "usr_john", Name: "John Doe", Email: "john@acme.test"},
 		Actor:   Person{Subject: "usr_ann", Name: "Ann Lee", Email: "ann@acme.test"},

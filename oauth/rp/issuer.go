@@ -131,8 +131,9 @@ func (i *issuer) ask(req *http.Request, status, most int, out any) error {
 	case resp.StatusCode != status:
 		e := &issuerError{Status: resp.StatusCode}
 		if json.Unmarshal(body, e) != nil {
-			e.Code, e.Description = "", ""
+			return &issuerError{Status: resp.StatusCode}
 		}
+		e.Code, e.Description = excerpt(e.Code), excerpt(e.Description)
 		return e
 	case out == nil:
 		return nil
@@ -141,6 +142,21 @@ func (i *issuer) ask(req *http.Request, status, most int, out any) error {
 		return fmt.Errorf("decoding the issuer's answer: %w", err)
 	}
 	return nil
+}
+
+// excerpt is the beginning of text, as far as it is printable: it goes into logs, and may be of any length. RFC 6749 §5.2 has ASCII there.
+func excerpt(text string) string {
+	const most = 200 // bytes
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text[:min(len(text), 4*most)])
+	if len(text) > most {
+		text = text[:most] + "..."
+	}
+	return text
 }
 
 // post sends a form with our client authentication (RFC 6749 §2.3.1).

@@ -8,7 +8,7 @@ import (
 	"net/http"
 )
 
-// recorded is an API's answer under impersonation: it goes out once it is on record, or is kept to be. For the handler's own goroutine, as any
+// recorded is an API's answer. Under impersonation it goes out once it is on record, or is kept to be. For the handler's own goroutine, as any
 // http.ResponseWriter.
 type recorded struct {
 	w    http.ResponseWriter
@@ -34,10 +34,12 @@ func (a *recorded) WriteHeader(status int) {
 // say records status, and where that cannot be done answers otherwise and reports false.
 func (a *recorded) say(status int) bool {
 	a.said = true
-	b := a.c.bearer
-	if a.c.leave(a.c, b.record, a.c.session, status) {
+	b, s := a.c.bearer, a.c.session
+	if s != nil {
 		onlyOnce(a.w.Header())
-		varyBy(a.w.Header(), byAuthorization)
+	}
+	varyBy(a.w.Header(), byAuthorization)
+	if s == nil || a.c.leave(a.c, b.record, s, status) {
 		return true
 	}
 	a.held = true
@@ -73,13 +75,17 @@ func (a *recorded) FlushError() error {
 // Flush sends what was written.
 func (a *recorded) Flush() { _ = a.FlushError() }
 
-// Hijack hands the connection over.
+// Hijack hands the connection over, for as long as the token counts.
 func (a *recorded) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(a.w).Hijack()
-	if err == nil {
-		a.c.upgraded, a.said = true, true
+	if err != nil {
+		return nil, nil, err
 	}
-	return conn, rw, err
+	a.said = true
+	if a.c.session != nil {
+		a.c.upgraded = true
+	}
+	return bind(a.c.bearer.keys.life, conn, a.c.tie()), rw, nil
 }
 
 // finish records the answer of a handler that said nothing of a status.
