@@ -61,10 +61,11 @@
 //	oauth/internal/seal    seals secrets; internal/password and internal/totp check people's
 //	oauth/internal/outbound calls URLs that others gave, and nothing that only we could reach
 //	oauth/internal/vouch   says that a session is alive only where it could also be ended; internal/pace says how often
-//	oauth/internal/actions the wire by which apps tell what an actor does
+//	oauth/internal/actions the wire by which apps tell what an actor does; internal/spool keeps it until it is told
 //	oauth/internal/chaos   kills real servers and checks what must hold afterwards; internal/load measures them
 //	oauth/browsertest      drives a headless Chromium, for tests; store/postgrestest starts a private Postgres
 //	oauth/server/interop   other people's clients and providers with ours; oauth/tokens/wycheproof, vectors: modules of their own
+//	oauth/rp/peers         package rp beside other libraries, measured; oauth/rp/examples/react, a single-page app: modules too
 //	migrations             the schema, embedded
 //
 // # Where we differ from RFC 8693

@@ -241,6 +241,9 @@ func (c *call) Value(key any) any {
 
 // admit is every check, the cheap ones first, and that of the issuer last. Of a stranger's body nothing is read.
 func (b *Bearer) admit(ctx context.Context, r *http.Request, authorization, proofs []string) (*call, *BearerError) {
+	if r.URL.Opaque != "" { // the guard and the trail know paths alone, and a proxy would send this on as it is
+		return nil, errTarget
+	}
 	scheme, token, refusal := presented(authorization)
 	if refusal != nil {
 		return nil, refusal

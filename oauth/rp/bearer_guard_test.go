@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -46,6 +47,9 @@ func TestGuardAtAPIs(t *testing.T) {
 	for _, path := range []string{"/search/", "//search", "/./search", "/%73earch", "/x/../search"} {
 		a.no("allowed, spelled "+path, a.post(path, look), http.StatusForbidden, "impersonation_blocked")
 	}
+	opaque := a.request("GET", "/me", full)
+	opaque.URL = &url.URL{Scheme: "x", Opaque: "http://backend/blocked/x"}
+	a.no("no path", a.do(opaque), http.StatusBadRequest, "invalid_request")
 	a.taken(&a.actions)
 	a.no("upgrade", a.get("/me", look, "Upgrade", "websocket", "Connection", "Upgrade"), http.StatusForbidden, "impersonation_blocked")
 	a.recorded("upgrade", "after GET /me 403 read_only")

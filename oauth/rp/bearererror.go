@@ -38,6 +38,7 @@ var (
 	errTwoTokens   = &BearerError{Status: http.StatusBadRequest, Code: "invalid_request", Description: "Authorization is given more than once."}
 	errTokenBeside = &BearerError{Status: http.StatusBadRequest, Code: "invalid_request", Description: "A token is taken from the Authorization header alone (RFC 6750 section 2)."}
 	errNoCall      = &BearerError{Status: http.StatusBadRequest, Code: "invalid_request", Description: "The call has no method, or no URL that can be read."}
+	errTarget      = &BearerError{Status: http.StatusBadRequest, Code: "invalid_request", Description: "The target of the request is no path."}
 	errToken       = &BearerError{Status: http.StatusUnauthorized, Code: "invalid_token", Description: "The access token is malformed, or not for here."}
 	errExpired     = &BearerError{Status: http.StatusUnauthorized, Code: "invalid_token", Description: "The access token has expired."}
 	errEnded       = &BearerError{Status: http.StatusUnauthorized, Code: "invalid_token", Reason: reasonEnded, Description: "The impersonation has ended. Nothing was done."}

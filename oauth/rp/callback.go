@@ -208,7 +208,11 @@ func (a *App) begin(w http.ResponseWriter, r *http.Request, v *visit, f *flow, a
 		}
 	}
 	if err := a.keep(w, r, v, s, t.ending(), f.ReturnTo); err != nil {
-		a.abandon(w, r, v, s, t, "failed.large", "", err)
+		key := "failed.hold"
+		if errors.Is(err, errTooLarge) {
+			key = "failed.large"
+		}
+		a.abandon(w, r, v, s, t, key, "", err)
 		return
 	}
 	a.log.InfoContext(r.Context(), s.Actor.label()+" impersonated "+s.Subject.label(), a.about(s)...)

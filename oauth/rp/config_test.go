@@ -2,6 +2,7 @@ package rp_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -101,6 +102,24 @@ func TestKeyRotation(t *testing.T) {
 		if w.Code != c.want {
 			t.Errorf("%s: %d, want %d", c.name, w.Code, c.want)
 		}
+	}
+}
+
+// TestHoldFails: where the app cannot hold the actor's sign-in nobody is impersonated, and the page does not blame the browser.
+func TestHoldFails(t *testing.T) {
+	t.Parallel()
+	h := setup(t, over, func(h *house, c *rp.Config) {
+		ownSignIn(h, c)
+		c.Hold = func(http.ResponseWriter, *http.Request, string) error {
+			return errors.New("the app's database is away")
+		}
+	})
+	b := h.browser()
+	h.login(b, "ann")
+	b.cookies(h.app)["session"] = "ann"
+	r := b.say(b.ask("john", ""), "john", "read")
+	if r.status != http.StatusBadGateway || !strings.Contains(r.body, "could not be set aside") || strings.Contains(r.body, "database") || h.live() != 0 || h.held() != "" {
+		t.Errorf("%d %s, %d live", r.status, r.body, h.live())
 	}
 }
 

@@ -74,8 +74,9 @@
 // asks once about a session (RFC 7662), and from then on listens: with its first request under impersonation it opens a stream of the issuer's events
 // (OpenID Shared Signals, polled by RFC 8936), if that has them at /.well-known/ssf-configuration, and gives it back after ten minutes without one. A
 // kill is then heard in every process within a second or so, and no request that looks waits for the issuer. Where nothing good is heard for three
-// seconds, or anything that is wrong, each session is asked for again, at most five seconds before; so an app without a stream is as safe, and slower.
-// A client may have 64 streams; further processes ask. [Config].NoStream has none opened.
+// seconds, or anything that is wrong, an answer counts for five seconds, and then each session is asked for again; so an app without a stream is as safe,
+// and slower. A client may have 64 streams, and one that a broken connection left counts for up to a minute; further processes ask. [Config].NoStream has
+// none opened. A session in which nothing is asked or recorded for ten minutes ends too (lifetimes.impersonation_idle at the issuer).
 //
 // Whoever was typing meanwhile sees their text again on the page that says so, to copy it: up to 256 KiB of a form that came from the same
 // origin, but for files and for what looks like a secret by its name or its shape. A field for a password is known by its name alone.
@@ -99,11 +100,17 @@
 //	issuer, answer         the issuer did not answer, or not as it should
 //	state                  it took longer than ten minutes, or was another browser
 //	query, return, origin  what was asked for is wrong, leads elsewhere, or comes from elsewhere
+//	hold                   Config.Hold did not set the actor's sign-in aside
 //	app, large, name       for the people who run the app: wrong secret, or more about a person than a cookie holds
 //	signin                 not of a start: the app's own API needs somebody who is signed in
 //
+// A request of the app's own that is refused has the code impersonation_blocked and one of the reasons read_only, forbidden and ended; or the code
+// not_impersonating; or unavailable, 503, with Retry-After.
+//
 // banner.js shows the banner on pages that the server does not write, at their top or in an element understudy-banner of theirs, shows it again
-// where a page has dropped it, and names the session in whatever the page's scripts and forms send. Where a request is refused with the
+// where a page has dropped it, and names the session in whatever the page's scripts and forms send (X-Understudy-Session, or the form field
+// understudy_session): who names another than the current one is refused. It is a custom element, in React, in Vue (whose compiler is told so
+// by isCustomElement) and without either; a policy must allow it script-src, style-src and connect-src 'self'. Where a request is refused with the
 // reason "ended", load the page anew: it says what happened. examples/react is such an app.
 //
 // # Routes
@@ -117,7 +124,9 @@
 //	GET  /.understudy/stop       a page with the button, for pages that cannot have the banner
 //	POST /.understudy/stop       stops. A program (Accept: application/json) gets {"stopped": …, "redirect": …}: 200, or
 //	                             202 where the issuer has yet to confirm it; 400 not_impersonating where there is nothing to stop
-//	GET  /.understudy/session    {"impersonating": …, "subject": …, "actor": …, "mode": …, "expires_at": …}
+//	GET  /.understudy/session    {"impersonating": true, "session": id, "subject": Person, "actor": Person, "mode": "read" or "write",
+//	                             "expires_at": RFC 3339, "stop": path}; or {"impersonating": false}, with "ended": true where one
+//	                             was here, and with "failure" where a start failed: {"reason", "title", "detail"}
 //	GET  /.understudy/sign-in    signs somebody in, with return_to; [App.RequireSignIn] leads here by itself
 //	POST /.understudy/sign-out   ends the app's own sign-in
 //	GET  /.understudy/callback   is where the issuer answers: register it for each of the app's origins

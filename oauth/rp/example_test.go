@@ -128,7 +128,7 @@ func ExampleNewBearer() {
 	http.ListenAndServe(":3000", api.Handler(mux))
 }
 
-// A stream of events, which ends at once with the impersonation that it was opened in.
+// A stream of events, which ends with the impersonation that it was opened in.
 func ExampleBound() {
 	var events chan string
 	http.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {

@@ -3,7 +3,6 @@ package rp
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"io"
 	"iter"
 	"mime"
@@ -45,10 +44,12 @@ func readForm(r *http.Request, most int64) (f formHead) {
 	if safe(r.Method) || r.Body == nil {
 		return f
 	}
-	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) || kind != "application/x-www-form-urlencoded" && kind != "multipart/form-data" {
-		return f // what net/http reads is read here too: it does not mind a bad parameter
+	given := strings.TrimSpace(strings.ToLower(r.Header.Get("Content-Type")))
+	kind, _, _ := strings.Cut(strings.NewReplacer(",", ";", " ", ";", "\t", ";").Replace(given), ";") // as whoever minds nothing reads it
+	if kind != "application/x-www-form-urlencoded" && kind != "multipart/form-data" {
+		return f
 	}
+	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	f.multipart, f.boundary = kind == "multipart/form-data", params["boundary"]
 	f.head, err = io.ReadAll(io.LimitReader(r.Body, most))
 	r.Body = &peekedBody{io.MultiReader(bytes.NewReader(f.head), failing{r.Body, err}), r.Body}
@@ -62,7 +63,7 @@ func (f formHead) fields() iter.Seq2[string, func(most int64) string] {
 		return f.parts
 	}
 	return func(yield func(string, func(int64) string) bool) {
-		for pair := range bytes.SplitSeq(f.head, []byte("&")) {
+		for pair := range bytes.FieldsFuncSeq(f.head, func(r rune) bool { return r == '&' || r == ';' }) { // by some routers a ; separates too
 			name, value, _ := bytes.Cut(pair, []byte("="))
 			if !yield(unescaped(string(name)), func(int64) string { return unescaped(string(value)) }) {
 				return
@@ -119,8 +120,13 @@ func unescaped(s string) string {
 	return s
 }
 
-// methodName tells the names under which a field or a parameter, in any case, could make another method of a request's.
-func methodName(name string) bool { return strings.EqualFold(name, methodField) || redirects(name) }
+// methodName tells the names under which a field or a parameter could make another method of a request's: in any case, and as Rack and PHP
+// read a name, to whom brackets, blanks before it and what stands behind a NUL are nothing, and a dot or a blank is a _.
+func methodName(name string) bool {
+	name, _, _ = strings.Cut(name, "\x00")
+	name = strings.NewReplacer(".", "_", " ", "_").Replace(strings.Trim(strings.TrimLeft(name, " "), "[]"))
+	return strings.EqualFold(name, methodField) || redirects(name)
+}
 
 // overrides reports whether a query has one of them.
 func overrides(query string) bool { return query != "" && has(query, methodName) }

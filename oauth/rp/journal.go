@@ -93,7 +93,7 @@ func owner(c Config) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// about gives what is known of the session of a, which needs it until then. j.mu must be held.
+// about gives what is known of session sid, which is needed until then, which needs it until then. j.mu must be held.
 func (j *journal) about(sid string, until time.Time) *telling {
 	t := j.sessions[sid]
 	if t == nil {

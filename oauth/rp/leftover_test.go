@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net"
 	"net/http"
@@ -91,8 +92,13 @@ func TestUpgrade(t *testing.T) {
 				return
 			}
 			fmt.Fprintln(c, "hello")
-			if line := <-got; line != "hello\n" {
-				t.Fatalf("got %q", line)
+			select {
+			case line := <-got:
+				if line != "hello\n" {
+					t.Fatalf("got %q", line)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatal("nothing arrived")
 			}
 			if diff := cmp.Diff([]string{"before GET /ws"}, h.acts()); diff != "" {
 				t.Errorf("on record (-want +got):\n%s", diff)
@@ -245,7 +251,20 @@ func TestMethodField(t *testing.T) {
 	badly := b.request(http.MethodPost, h.asUser+"/search", values("_method", "DELETE"))
 	badly.Header.Set("Content-Type", "application/x-www-form-urlencoded; x") // net/http reads it all the same
 	h.taken(&h.seen)
-	for name, req := range map[string]*http.Request{
+	all := make(map[string]*http.Request)
+	for _, name := range []string{" _method", "[_method]", "_method]", ".method", " .method", "_method\x00x"} {
+		all["named "+name] = b.request(http.MethodPost, h.asUser+"/search", values("a", "b", name, "DELETE"))
+		all["asked "+name] = b.request(http.MethodPost, h.asUser+"/search?"+values(name, "DELETE").Encode(), nil)
+	}
+	for _, kind := range []string{"application/x-www-form-urlencoded, x", "application/x-www-form-urlencoded; a=1; a=2", "APPLICATION/X-WWW-FORM-URLENCODED x"} {
+		all[kind] = b.request(http.MethodPost, h.asUser+"/search", values("_method", "DELETE"))
+		all[kind].Header.Set("Content-Type", kind)
+	}
+	cut := b.request(http.MethodPost, h.asUser+"/search", nil)
+	cut.Body = io.NopCloser(strings.NewReader("a=1;_method=DELETE"))
+	cut.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	all["behind a semicolon"] = cut
+	maps.Copy(all, map[string]*http.Request{
 		"query":     b.request(http.MethodPost, h.asUser+"/search?a=b&%5fmethod=DELETE", nil),
 		"spelled":   b.request(http.MethodPost, h.asUser+"/search?_m%65thod=DELETE", nil),
 		"loud":      b.request(http.MethodPost, h.asUser+"/search?_METHOD=DELETE", nil),
@@ -253,7 +272,8 @@ func TestMethodField(t *testing.T) {
 		"header":    b.request(http.MethodPost, h.asUser+"/search?x-http-method=DELETE", nil),
 		"bad type":  badly,
 		"multipart": upload,
-	} {
+	})
+	for name, req := range all {
 		if r := b.send(req); r.status != http.StatusForbidden {
 			t.Errorf("%s: %d, want 403", name, r.status)
 		}

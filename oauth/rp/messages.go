@@ -81,6 +81,8 @@ var messages = map[string]string{
 	"failed.app.text":        "understudy does not take what the app sends for its own. Tell the people who run the app. Nothing was started.",
 	"failed.name.title":      "Your sign-in does not fit into the browser",
 	"failed.name.text":       "What has to be kept about you is too long for a cookie. Tell the people who run the app.",
+	"failed.hold.title":      "Your sign-in could not be set aside",
+	"failed.hold.text":       "The app did not hold it, and without that nobody is impersonated here. It was ended at once. Try again in a moment.",
 	"failed.large.title":     "This impersonation does not fit into the browser",
 	"failed.large.text":      "What has to be kept about it is too long for a cookie. It was ended at once. Tell the people who run the app.",
 	"failed.write.title":     "Full access is not possible in this app",

@@ -154,7 +154,7 @@ func (h *behind) wantNothing(who string, r reply) {
 			h.t.Errorf("%s at %s got the %s", who, r.url, from)
 		}
 	}
-	for _, words := range []string{"=john", "John Doe", "john@acme.test", "=ann", "Ann Bell", "ann@acme.test", "<understudy-banner", `"impersonating":true`} {
+	for _, words := range []string{"subject=john", "actor=john", "John Doe", "john@acme.test", "subject=ann", "actor=ann", "Ann Bell", "ann@acme.test", "<understudy-banner", `"impersonating":true`} {
 		if strings.Contains(all.String(), words) {
 			h.t.Errorf("%s at %s, %d: got %q in\n%s", who, r.url, r.status, words, all.String())
 		}

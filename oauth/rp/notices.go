@@ -101,7 +101,7 @@ func (a *App) failedNotice(key, detail string) notice {
 	switch key {
 	case "failed.refused", "failed.actor", "failed.login", "failed.write", "failed.veto", "failed.origin":
 		n.status = http.StatusForbidden
-	case "failed.issuer", "failed.answer", "failed.app":
+	case "failed.issuer", "failed.answer", "failed.app", "failed.hold":
 		n.status = http.StatusBadGateway
 	}
 	if detail != "" {

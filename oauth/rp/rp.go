@@ -119,6 +119,11 @@ func (a *App) Handler(next http.Handler) http.Handler {
 			http.Error(w, "This host is neither the app's BaseURL nor its Origin.", http.StatusMisdirectedRequest)
 			return
 		}
+		if r.URL.Opaque != "" {
+			private(w.Header())
+			http.Error(w, "The target of this request is no path.", http.StatusBadRequest)
+			return
+		}
 		j := st.read(r)
 		if j.large {
 			http.Error(w, "The cookies of this request are too large.", http.StatusRequestHeaderFieldsTooLarge)

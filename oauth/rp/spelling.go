@@ -39,15 +39,29 @@ func fold(pattern string) string {
 // match reports whether some router could take r for what one of the patterns means.
 func (f folded) match(r *http.Request) bool {
 	probe := http.Request{Method: strings.ToUpper(r.Method), Host: strings.ToLower(r.Host), URL: new(url.URL)}
-	for p := range spellings(r.URL.Path) {
-		probe.URL.Path = p
-		for _, mux := range f {
-			if _, pattern := mux.Handler(&probe); pattern != "" {
-				return true
+	for _, whole := range [...]string{r.URL.Path, segmented(r.URL)} {
+		for p := range spellings(whole) {
+			probe.URL.Path = p
+			for _, mux := range f {
+				if _, pattern := mux.Handler(&probe); pattern != "" {
+					return true
+				}
 			}
 		}
 	}
 	return false
+}
+
+// encodedSlash is what some routers decode once they have cut a path into its segments.
+var encodedSlash = strings.NewReplacer("%2f", "_", "%2F", "_", "%5c", "_", "%5C", "_")
+
+// segmented is the path of u as they cut it.
+func segmented(u *url.URL) string {
+	p, err := url.PathUnescape(encodedSlash.Replace(u.EscapedPath()))
+	if err != nil {
+		return u.Path
+	}
+	return p
 }
 
 // maxDecoded is how often a path is decoded in search of what it may mean: once by net/http, once by a proxy, once by what is behind that.

@@ -45,6 +45,7 @@ func TestBlockedSpellings(t *testing.T) {
 		"/%41ccount/%64elete", "/%2e/Account/delete", "/x/%2e%2e/Account/delete", "/Account%2fdelete", "/Account%5Cdelete", `/Account\delete`, "/Account/delete;x=1",
 		"/Account;a=b/delete;c", "/x/..;/Account/delete", "/%2541ccount%252fdelete", "/x%252f..%252fAccount/delete", "/%252541ccount/delete", "/Account/delete?x=y",
 		"/Account/delete%3b", "/Account/%64elete/%2e", "/users/7/keys", "/users/7/KEYS/", "/users/a%2Fb/keys", "/users/../keys", "/users//keys", "/users/7;v=1/keys",
+		"/users/7%2Fx/keys/", "/users/7%2fx/KEYS", "/users/7%5Cx/keys/", "/users/7%2Fx/keys;a", "/users/7%2Fx/%6beys/",
 		"/hosted", "/Hosted/",
 	} {
 		if got := ask(http.MethodGet, target); got != http.StatusForbidden {
@@ -126,6 +127,11 @@ func TestTargets(t *testing.T) {
 	} {
 		if got := say(c[0], c[1:]...); !strings.Contains(got, "403") {
 			t.Errorf("%s: %q, want 403", c, got)
+		}
+	}
+	for _, line := range []string{"GET x:http://backend/account/delete", "POST x:http://backend/account/delete", "GET mailto:john@acme.test"} { // no path: a proxy sends such a target on as it is
+		if got := say(line); !strings.Contains(got, "400") {
+			t.Errorf("%s: %q, want 400", line, got)
 		}
 	}
 	if len(seen) != 0 {

@@ -21,6 +21,8 @@ const (
 	// recheckEvery is how often the sessions of who polls are held against what must still hold: an app that is told of ends asks about none,
 	// and not every end is written down by who brings it about, such as a new policy. So old may an answer be that an app believes too.
 	recheckEvery = 5 * time.Second
+	// lookLimit is how long a look may take before nobody vouches by it.
+	lookLimit = 4 * recheckEvery
 	// outboxFor is how long an event is kept: what it tells of is over by then, whoever hears of it.
 	outboxFor = 2 * longestSession
 )
@@ -34,11 +36,11 @@ type outbox struct {
 	stopped bool
 	waiting map[string]chan struct{} // by client
 	polled  map[string]time.Time     // when a client last was here, by a clock that nobody sets
-	blind   map[string]struct{}      // the clients of whose sessions the last look missed some
+	looks   map[string]time.Time     // since when all sessions of a client were last held against what must hold, or a client began to poll
 }
 
 func newOutbox(s *Server) *outbox {
-	return &outbox{s: s, trouble: rate.Sometimes{Interval: 10 * time.Second}, waiting: make(map[string]chan struct{}), polled: make(map[string]time.Time), blind: make(map[string]struct{})}
+	return &outbox{s: s, trouble: rate.Sometimes{Interval: 10 * time.Second}, waiting: make(map[string]chan struct{}), polled: make(map[string]time.Time), looks: make(map[string]time.Time)}
 }
 
 // next gives what is closed once something happens that concerns a client. Whoever then finds nothing in the store has missed nothing. Once
@@ -46,7 +48,11 @@ func newOutbox(s *Server) *outbox {
 func (o *outbox) next(client string) (something <-chan struct{}, stopped bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.polled[client] = time.Now()
+	now := time.Now()
+	o.polled[client] = now
+	if _, here := o.looks[client]; !here {
+		o.looks[client] = now
+	}
 	c, ok := o.waiting[client]
 	if !ok {
 		c = make(chan struct{})
@@ -139,7 +145,7 @@ func (o *outbox) here() (clients []string) {
 			clients = append(clients, client)
 		} else {
 			delete(o.polled, client)
-			delete(o.blind, client)
+			delete(o.looks, client)
 		}
 	}
 	return clients
@@ -156,8 +162,12 @@ func (o *outbox) recheck(ctx context.Context) {
 		case <-tick.C:
 		}
 		for _, client := range o.here() {
+			began := time.Now()
 			err := o.s.recheckAt(ctx, client)
-			o.looked(client, err == nil)
+			if err != nil {
+				began = time.Time{}
+			}
+			o.looked(client, began)
 			if err != nil && ctx.Err() == nil {
 				o.trouble.Do(func() { o.s.log.WarnContext(ctx, "looking again at sessions failed", "client", client, "error", err) })
 			}
@@ -165,23 +175,20 @@ func (o *outbox) recheck(ctx context.Context) {
 	}
 }
 
-// looked keeps whether the sessions of a client could be held against what must hold.
-func (o *outbox) looked(client string, all bool) {
+// looked keeps since when all sessions of a client were seen: the zero time where the last look missed some.
+func (o *outbox) looked(client string, since time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if all {
-		delete(o.blind, client)
-	} else {
-		o.blind[client] = struct{}{}
+	if _, here := o.looks[client]; here {
+		o.looks[client] = since
 	}
 }
 
-// looksAgain reports whether the last look at a client's sessions saw them all. Before the first there is nothing to doubt.
+// looksAgain reports whether the looks at a client's sessions keep up.
 func (o *outbox) looksAgain(client string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	_, blind := o.blind[client]
-	return !blind
+	return time.Since(o.looks[client]) < lookLimit
 }
 
 // recheckAt is recheck for the sessions of one client. What fails for one of them keeps it from none of the others.

@@ -33,7 +33,7 @@ var (
 	errEnded        = &wireError{Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "More has ended than a snapshot holds.", RetryAfter: time.Minute}
 )
 
-// poll is POST /ssf/poll/{stream} (RFC 8936 §2).
+// poll is POST /ssf/poll/{stream} (RFC 8936 §2), where stream is its pollName.
 func (s *Server) poll(ctx context.Context, c streamCall) (int, any, error) {
 	r, err := ssf.ParsePollRequest(c.body)
 	if err != nil {

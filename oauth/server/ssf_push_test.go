@@ -41,7 +41,7 @@ func (e *pushEnd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err != nil || r.Method != http.MethodPost || r.URL.RequestURI() != "/events?key=hush" || r.Header.Get("Content-Type") != "application/secevent+jwt" || r.Header.Get("Accept") != "application/json" {
+	if err != nil || r.Method != http.MethodPost || r.URL.RequestURI() != "/events?key=hush-hush" || r.Header.Get("Content-Type") != "application/secevent+jwt" || r.Header.Get("Accept") != "application/json" {
 		e.bad = append(e.bad, fmt.Sprint(r.Method, r.URL, r.Header, err))
 	}
 	e.sets = append(e.sets, string(body))
@@ -80,7 +80,7 @@ func (e *pushEnd) heard(t testing.TB, n int) []string {
 // pushes registers a client that has its events pushed to e, and waits until its stream is there.
 func (h *house) pushes(client string, e *pushEnd) *receiver {
 	h.t.Helper()
-	h.newClient(client, func(c *store.Client) { c.Settings.PushURI = e.URL + "/events?key=hush" })
+	h.newClient(client, func(c *store.Client) { c.Settings.PushURI = e.URL + "/events?key=hush-hush" })
 	h.pushed(client)
 	r := h.receiverOf(client)
 	return r
@@ -153,7 +153,7 @@ func TestPushedStream(t *testing.T) {
 	e := newEndpoint(t, (*httptest.Server).Start)
 	r := h.pushes("rp", e)
 	got := r.call(http.MethodGet, "/ssf/streams?stream_id=psh_rp", "")
-	want := map[string]any{"method": "urn:ietf:rfc:8935", "endpoint_url": e.URL + "/events?key=hush"}
+	want := map[string]any{"method": "urn:ietf:rfc:8935", "endpoint_url": e.URL + "/events?key=hush-hush"}
 	if diff := cmp.Diff(want, got.json["delivery"]); got.status != http.StatusOK || diff != "" || got.json["inactivity_timeout"] != nil {
 		t.Errorf("got %d %s (-want +got):\n%s", got.status, got.body, diff)
 	}
@@ -220,7 +220,7 @@ func TestEventsPushedNowhere(t *testing.T) {
 			h := setup(t, c.o)
 			h.running()
 			e := newEndpoint(t, c.start)
-			h.newClient("rp", func(cl *store.Client) { cl.Settings.PushURI = e.URL + "/events?key=hush" })
+			h.newClient("rp", func(cl *store.Client) { cl.Settings.PushURI = e.URL + "/events?key=hush-hush" })
 			h.pushed("rp")
 			h.outboxOf("rp", 1)
 			h.base.run(t, `UPDATE outbox SET kind = 'stream.verify', session = 'psh_rp' WHERE client = 'rp'`)
@@ -232,7 +232,7 @@ func TestEventsPushedNowhere(t *testing.T) {
 			})
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			if len(e.sets) > 0 || strings.Contains(h.logs.String(), "hush") {
+			if len(e.sets) > 0 || strings.Contains(h.logs.String(), "hush-hush") {
 				t.Errorf("%d SETs arrived; want none, and no URI in the log\n%s", len(e.sets), h.logs)
 			}
 		})

@@ -22,7 +22,7 @@ const (
 	longestSession = policy.MaxDuration
 	streamLease    = ssf.Lease
 	verifyEvery    = ssf.MinVerification * time.Second
-	// pollPath and a stream's ID are where it is polled.
+	// pollPath and the pollName of a stream are where it is polled.
 	pollPath = "/ssf/poll/"
 )
 
@@ -64,7 +64,7 @@ func (s *Server) streams() map[string]streamHandler {
 	}
 }
 
-// describeStream is what the wire says of a stream. uri is where it is pushed, if it is.
+// describeStream is what the wire says of a stream. uri is where it is pushed, if it is. Where it is polled lacks the secret: see pollName.
 func (s *Server) describeStream(n store.Stream, uri string) ssf.Stream {
 	out := ssf.Stream{
 		ID: n.ID, Issuer: s.issuer, Audience: n.Client, Supported: ssf.Events(), Requested: n.Events, Delivered: ssf.Delivered(n.Events),

@@ -15,8 +15,8 @@
 //
 // The endpoint_url of the 201 has a secret in it, which no other answer tells: it is for the process that opened the stream.
 //
-// The first poll of a stream says understudy_snapshot, with no ack: everything that was offered before is forgotten, and the answer has in understudy_ended all sessions of the client that ended and are not past their
-// expiry. What ends after that comes as a SET, in the order in which it ended, until it is acknowledged; twice, perhaps, and perhaps beside
+// The first poll of a stream says understudy_snapshot, with no ack: everything that was offered before is forgotten, and the answer has in
+// understudy_ended all sessions of the client that ended and are not past their expiry. What ends after that comes as a SET, in the order in which it ended, until it is acknowledged; twice, perhaps, and perhaps beside
 // understudy_ended. Where a later answer has understudy_ended again, the receiver was too slow or the stream was switched off meanwhile: the
 // SETs before it are lost, and it has them all. After an answer that did not arrive, open another stream: the poll may still be on its way.
 //

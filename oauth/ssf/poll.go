@@ -114,8 +114,8 @@ type State struct {
 	// Epochs are the kill switches that are on and concern the client: those of the instance and of the client itself always, those of an
 	// actor, a subject or an organisation where a session of the client that is not past its expiry is one of theirs. Never nil.
 	Epochs []Epoch `json:"epochs"`
-	// Vouches is false where the transmitter could not end a session now, or the stream is not enabled: then nothing counts as alive
-	// because of it.
+	// Vouches is false where the transmitter could not end a session now, or the stream is not enabled or tells no ends: then nothing counts
+	// as alive because of it.
 	Vouches bool `json:"vouches"`
 }
 

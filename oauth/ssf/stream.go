@@ -76,7 +76,8 @@ type Stream struct {
 // Delivery is how the SETs of a stream travel (SSF §6.1).
 type Delivery struct {
 	Method string `json:"method"`
-	// URL is where to poll: the transmitter's own choice, of DeliveryPoll.
+	// URL is where to poll, of the transmitter's choice: in the answer that opened a stream alone with the secret without which it answers 404.
+	// Of DeliveryPush it is the endpoint that an operator registered.
 	URL string `json:"endpoint_url"`
 }
 

@@ -4,11 +4,13 @@
 //	npm ci && npm run build
 //	CLIENT_SECRET=… go run .      # http://localhost:3000
 //
-// The secret is of a client of the issuer at ISSUER (http://localhost:8080 by default), with the two addresses where people come back to, and
-// people has whom that issuer knows:
+// The secret is of a client of the issuer at ISSUER (http://localhost:8080 by default), with both addresses that people come back to. The
+// issuer must know Ann, who impersonates, and those whom people lists (viewer is a role of this app, which it would have to register):
 //
+//	understudy serve --sign-in-second-factor optional   # a password alone may start: for a trial
 //	understudy client add --id app --name Billing --redirect-uri http://localhost:3000/.understudy/callback --redirect-uri http://127.0.0.1:3000/.understudy/callback
-//	understudy user add --id john --name "John Doe" --email john@acme.test --password-stdin
+//	echo 'correct horse battery' | understudy user add --id ann --name 'Ann Bell' --email ann@acme.test --role admin --password-stdin
+//	understudy user add --id john --name 'John Doe' --email john@acme.test
 package main
 
 import (

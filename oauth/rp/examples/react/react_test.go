@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/understudy-id/understudy/oauth"
@@ -17,7 +18,19 @@ import (
 	"github.com/understudy-id/understudy/oauth/rp/rptest"
 )
 
-func TestMain(m *testing.M) { os.Exit(browsertest.Main(m)) }
+// scratch is where the app is built.
+var scratch string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "react"); err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(scratch)
+	return browsertest.Main(m)
+}
 
 // built is a directory with app.js, made from the sources with what package-lock.json names.
 func built(t *testing.T) string {
@@ -30,22 +43,32 @@ func built(t *testing.T) string {
 			t.Skip(err)
 		}
 	}
-	dir := t.TempDir()
+	must(t, build())
+	return scratch + "/dist"
+}
+
+var build = sync.OnceValue(func() error {
 	for _, name := range []string{"package.json", "package-lock.json", ".npmrc"} {
 		b, err := os.ReadFile(name)
-		must(t, err)
-		must(t, os.WriteFile(dir+"/"+name, b, 0o600))
-	}
-	must(t, os.CopyFS(dir+"/src", os.DirFS("src")))
-	for _, args := range [][]string{{"ci", "--ignore-scripts"}, {"run", "build"}} {
-		cmd := exec.CommandContext(t.Context(), "npm", args...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("npm %v: %v\n%s", args, err, out)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(scratch+"/"+name, b, 0o600); err != nil {
+			return err
 		}
 	}
-	return dir + "/dist"
-}
+	if err := os.CopyFS(scratch+"/src", os.DirFS("src")); err != nil {
+		return err
+	}
+	for _, args := range [][]string{{"ci", "--ignore-scripts"}, {"run", "build"}} {
+		cmd := exec.Command("npm", args...)
+		cmd.Dir = scratch
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("npm %v: %w\n%s", args, err, out)
+		}
+	}
+	return nil
+})
 
 func must(t *testing.T, err error) {
 	t.Helper()
@@ -113,7 +136,7 @@ const stop = "document.querySelector('understudy-banner')?.shadowRoot?.querySele
 func (s *stage) check(t *testing.T, p *browsertest.Page, when string) {
 	t.Helper()
 	for _, said := range p.Console()[s.heard:] { // Chromium notes each refusal, and has nothing else to complain of
-		if !strings.Contains(said, "403") {
+		if !strings.Contains(said, "status of 403") {
 			t.Errorf("%s: the console says %s", when, said)
 		}
 	}
