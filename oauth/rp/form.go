@@ -49,8 +49,9 @@ func readForm(r *http.Request, most int64) (f formHead) {
 	if kind != "application/x-www-form-urlencoded" && kind != "multipart/form-data" {
 		return f
 	}
-	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	_, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	f.multipart, f.boundary = kind == "multipart/form-data", params["boundary"]
+	var err error
 	f.head, err = io.ReadAll(io.LimitReader(r.Body, most))
 	r.Body = &peekedBody{io.MultiReader(bytes.NewReader(f.head), failing{r.Body, err}), r.Body}
 	return f
