@@ -16,6 +16,9 @@ import (
 // An import that is interrupted or killed in its middle has imported whole batches, each user with their entries, says how far it came if it still
 // can, and the same command goes on from there.
 func TestImportIsCut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("processes are killed at work, many times")
+	}
 	onBoth(t, func(t *testing.T, dir string) {
 		const all = 6000
 		runs(t, dir, "user", "add", "--id", "first", "--email", "first@acme.test", "--name", "First") // makes the file on SQLite

@@ -97,6 +97,9 @@ func direct(t *testing.T, dir string) (db *sql.DB, isPostgres bool) {
 // The stories of the administrator's commands are the same on Postgres.
 func TestScriptsOnPostgres(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("scripts that TestScripts runs on SQLite")
+	}
 	for _, name := range []string{"client", "session", "user", "identity", "import", "scim"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -12,6 +12,9 @@ import (
 // However much a search does by the way, it finds all there is, once and in order.
 func TestSearchIsComplete(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("it searches for long")
+	}
 	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "a.db"), Migrate: true, Reserve: -1})
 	if err != nil {
 		t.Fatal(err)
