@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -210,7 +211,11 @@ func (h *house) addKeys(o options) {
 		keys = append(keys, h.newKey(cmp.Or(o.algorithm, tokens.ES256)))
 	}
 	for _, key := range keys {
-		h.must(h.store.RotateSigningKey(context.Background(), store.KeyRotation{Write: h.write(), Key: h.sealed(key)}))
+		err := store.ErrUnavailable
+		for try := 0; errors.Is(err, store.ErrUnavailable) && try < 5; try++ { // a store that is busy with a hundred others
+			err = h.store.RotateSigningKey(context.Background(), store.KeyRotation{Write: h.write(), Key: h.sealed(key)})
+		}
+		h.must(err)
 	}
 }
 
