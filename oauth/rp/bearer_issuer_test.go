@@ -115,7 +115,6 @@ func TestNothingUnrecordedIsServed(t *testing.T) {
 	b := h.ann()
 	b.impersonate("john", "write")
 	_, s := h.inside(b)
-	before := len(h.actions())
 	for range 2 {
 		for _, method := range []string{"GET", "POST", "GET"} {
 			r := httptest.NewRequest(method, "/orders", nil)
@@ -128,8 +127,9 @@ func TestNothingUnrecordedIsServed(t *testing.T) {
 		}
 		h.must(bearer.Flush(t.Context())) // then the issuer's refusals are known
 	}
-	if served > 0 || len(h.actions()) != before {
-		t.Errorf("served %d, on record: %q", served, h.actions()[before:])
+	told := slices.DeleteFunc(h.actions(), func(a string) bool { return !strings.Contains(a, "/orders") }) // the app's own come when they come
+	if served > 0 || len(told) > 0 {
+		t.Errorf("served %d, on record: %q", served, told)
 	}
 }
 
