@@ -200,7 +200,7 @@ func TestJobsOfApps(t *testing.T) {
 		if p, _ := rp.Actor(job); p.Email != "ann@acme.test" || !rp.Impersonating(job) {
 			t.Errorf("the job is by %+v", p)
 		}
-		if got := h.actions(); len(got) == 0 || got[len(got)-1] != "before JOB /invoices/send" {
+		if got := h.acts(); len(got) == 0 || got[len(got)-1] != "before JOB /invoices/send" {
 			t.Errorf("on record: %q", got)
 		}
 		if ctx, err := h.rp.NewContext(t.Context(), nil, "x"); err != nil || rp.Impersonating(ctx) {

@@ -299,13 +299,13 @@ func TestLongRoute(t *testing.T) {
 			t.Errorf("%d, want 403", r.status)
 		}
 	}
-	for _, a := range h.actions() {
+	for _, a := range h.acts() {
 		if !strings.Contains(a, "/transfer 403") || !strings.Contains(a, "PROPPATCHPROPPAT ") || len(a) > 600 {
 			t.Errorf("on record: %s", a)
 		}
 	}
-	if len(h.actions()) != 2 {
-		t.Errorf("%d on record, want 2", len(h.actions()))
+	if n := len(h.acts()); n != 2 {
+		t.Errorf("%d on record, want 2", n)
 	}
 }
 

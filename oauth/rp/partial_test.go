@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,7 +59,7 @@ func TestPagesByScript(t *testing.T) {
 				t.Errorf("%s: %d %v %s", name, r.status, r.header, r.body)
 			}
 		}
-		if seen := h.taken(&h.seen); len(seen) != 0 || len(h.actions()) != 0 {
+		if seen := h.taken(&h.seen); len(seen) != 0 || slices.ContainsFunc(h.actions(), func(a string) bool { return strings.Contains(a, "/report") }) {
 			t.Errorf("reached the app: %v; on record: %v", seen, h.actions())
 		}
 	})
