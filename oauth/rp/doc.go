@@ -37,8 +37,10 @@
 //
 // # What passes
 //
-// The guard judges a request by every way in which routers are known to read it, and takes out of it the headers by which it would pass for another one: X-HTTP-Method-Override
-// and its like, X-Original-URL, X-Rewrite-URL. A field or parameter _method is refused, and where one only looks so is every Upgrade that [App.Allow] does not name.
+// The guard judges a request by the ways in which routers read a path (case, slashes, dots, parameters, encoded up to three times), and takes out of it the headers by
+// which it would pass for another one: X-HTTP-Method-Override and its like, X-Original-URL, X-Rewrite-URL. A field or parameter _method is refused, and where one only looks
+// so is every Upgrade that [App.Allow] does not name. It does not know what an app makes of the end or the beginning of a path (/x.json, /index.php/x), nor a _method in
+// JSON, behind the first 64 KiB of a form or in a form that net/http cannot read: name those paths too, or use [Forbid], which stands behind the app's own router.
 //
 // The banner goes into pages as they pass, streamed or not; files to be saved, parts, and what is compressed already pass as they are. Where htmx or Turbo would put
 // a page in another's place, the browser is led to load it, since a script's parser opens no shadow root. Frames and fragments get no banner, and one that is asked for when the
