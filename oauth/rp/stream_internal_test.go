@@ -195,6 +195,13 @@ func TestStreamDoubt(t *testing.T) {
 			until(t, "the issuer is asked in doubt", func() bool { return !l.vouching("imp_a") })
 			x.set(func() { x.off += believed; x.alive["a"] = false })
 			x.wantAlive(l, "a", false)
+			if c.body != "" {
+				return
+			}
+			until(t, "the log says so", func() bool { return strings.Contains(x.logs.String(), "cannot be heard") })
+			if strings.Contains(x.logs.String(), "str_1") {
+				t.Errorf("the log tells where the stream is polled: %s", x.logs.String())
+			}
 		})
 	}
 }

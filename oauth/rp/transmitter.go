@@ -132,6 +132,9 @@ func (s *stream) call(ctx context.Context, method, to string, in any, status int
 	}
 	req.Header.Set("Authorization", "Bearer "+string(s.door.token))
 	err = s.issuer.ask(req, status, maxPoll, out)
+	if u := new(url.Error); errors.As(err, &u) {
+		err = u.Err // where a stream is polled is a secret, and errors go into the log
+	}
 	if e := new(issuerError); errors.As(err, &e) {
 		switch e.Status {
 		case http.StatusUnauthorized, http.StatusForbidden:

@@ -196,7 +196,7 @@ func basic(header string) (id string, secret oauth.Secret, ok bool) {
 func (s *Server) stranger(r *http.Request, id, why string) error {
 	address := s.proxies.address(r)
 	if s.strangers.Allow() {
-		s.log.WarnContext(r.Context(), "client authentication failed", "reason", why, "path", r.URL.Path, "address", address, "request_id", requestID(r.Context()))
+		s.log.WarnContext(r.Context(), "client authentication failed", "reason", why, "path", loggedPath(r), "address", address, "request_id", requestID(r.Context()))
 	}
 	if err := s.guesses.failed(network(address), id, s.clock()); err != nil {
 		return err

@@ -159,7 +159,7 @@ func (s *Server) logFailure(r *http.Request, status int, err error) {
 	case status == http.StatusServiceUnavailable && errors.Is(ctx.Err(), context.Canceled):
 		level = slog.LevelDebug
 	}
-	s.log.Log(ctx, level, "answering an error", "request_id", requestID(ctx), "path", r.URL.Path, "status", status, "error", err)
+	s.log.Log(ctx, level, "answering an error", "request_id", requestID(ctx), "path", loggedPath(r), "status", status, "error", err)
 }
 
 // describe keeps to the characters that RFC 6749 §5.2 allows in error_description.

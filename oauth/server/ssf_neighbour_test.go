@@ -1,10 +1,14 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/understudy-id/understudy/oauth/store"
 )
 
 // TestStreamOfAnotherProcess: who has a token of the client, and no more, hears nothing in the place of a process of it, and acknowledges
@@ -42,4 +46,33 @@ func TestStreamOfAnotherProcess(t *testing.T) {
 		}
 		r.wantTold("whose stream it is", r.now(), false, ends[0])
 	})
+}
+
+// withoutStreams cannot read streams once it is away.
+type withoutStreams struct {
+	store.Store
+	away atomic.Bool
+}
+
+func (w *withoutStreams) Stream(ctx context.Context, id string) (store.Stream, error) {
+	if w.away.Load() {
+		return store.Stream{}, store.ErrUnavailable
+	}
+	return w.Store.Stream(ctx, id)
+}
+
+// TestPollSecretIsNotLogged: what goes wrong at a poll is logged with its path, but for the secret.
+func TestPollSecretIsNotLogged(t *testing.T) {
+	t.Parallel()
+	w := new(withoutStreams)
+	h := setup(t, options{}.wrapped(func(s store.Store) store.Store { w.Store = s; return w }))
+	r := h.receive("app")
+	w.away.Store(true)
+	if got := r.call(http.MethodPost, r.url, `{"returnImmediately":true}`); got.status != http.StatusServiceUnavailable {
+		t.Fatalf("got %d %s; want 503", got.status, got.body)
+	}
+	_, secret, _ := strings.Cut(r.url, ".")
+	if logs := h.logs.String(); !strings.Contains(logs, "path=/ssf/poll/"+r.id+" ") || secret == "" || strings.Contains(logs, secret) {
+		t.Errorf("the log says\n%s", logs)
+	}
 }

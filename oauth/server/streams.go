@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
@@ -82,6 +83,15 @@ func (s *Server) describeStream(n store.Stream, uri string) ssf.Stream {
 func (s *Server) pollName(id string) string {
 	tag := s.box.Tag([]byte("poll of stream " + id))
 	return id + "." + base64.RawURLEncoding.EncodeToString(tag[:16])
+}
+
+// loggedPath is the path of r without the secret of a pollName.
+func loggedPath(r *http.Request) string {
+	if !strings.HasPrefix(r.URL.Path, pollPath) {
+		return r.URL.Path
+	}
+	path, _, _ := strings.Cut(r.URL.Path, ".")
+	return path
 }
 
 // tellsEnds reports whether the client asked to be told of ends.
