@@ -101,10 +101,16 @@ func TestBoundInApps(t *testing.T) {
 // inside gives the context, and the session, with which b's request reaches a handler.
 func (h *house) inside(b *browser) (in context.Context, s *rp.Session) {
 	h.t.Helper()
-	r := b.request(http.MethodGet, h.asUser+"/x", nil)
+	return h.insideOf(h.rp, b.cookies(h.asUser))
+}
+
+// insideOf is inside for a process of the app.
+func (h *house) insideOf(app *rp.App, cookies map[string]string) (in context.Context, s *rp.Session) {
+	h.t.Helper()
+	r := h.browser().request(http.MethodGet, h.asUser+"/x", nil)
 	r.Host, r.RequestURI = r.URL.Host, r.URL.RequestURI()
-	r.Header.Set("Cookie", cookieHeader(b.cookies(h.asUser)))
-	h.rp.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	r.Header.Set("Cookie", cookieHeader(cookies))
+	app.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		in = r.Context()
 		s, _ = rp.FromContext(in)
 	})).ServeHTTP(httptest.NewRecorder(), r)

@@ -111,16 +111,22 @@ func (f *fleet) start() map[*fleetApp]map[string]string {
 	f.t.Helper()
 	cookies := make(map[*fleetApp]map[string]string)
 	for _, a := range f.apps {
-		a.actor = strings.ToLower(oauth.NewID("ann"))
-		f.must(f.store.CreateUser(f.t.Context(), store.UserWrite{Write: f.write(), User: directory.User{
-			ID: a.actor, Email: a.actor + "@acme.test", Name: "Ann", Roles: []string{"admin"}, Enabled: true, Created: time.Now(),
-		}}))
-		b := a.browser()
-		a.login(b, a.actor)
-		b.impersonate("john", "write")
-		cookies[a] = b.cookies(a.asUser)
+		cookies[a] = a.start().cookies(a.asUser)
 	}
 	return cookies
+}
+
+// start gives the browser in which a new actor impersonates John.
+func (a *fleetApp) start() *browser {
+	a.t.Helper()
+	a.actor = strings.ToLower(oauth.NewID("ann"))
+	a.must(a.store.CreateUser(a.t.Context(), store.UserWrite{Write: a.write(), User: directory.User{
+		ID: a.actor, Email: a.actor + "@acme.test", Name: "Ann", Roles: []string{"admin"}, Enabled: true, Created: time.Now(),
+	}}))
+	b := a.browser()
+	a.login(b, a.actor)
+	b.impersonate("john", "write")
+	return b
 }
 
 // ask sends one request to a process and gives its status; served tells whether the app answered it as John.
@@ -138,25 +144,35 @@ func (f *fleet) settle(cookies map[*fleetApp]map[string]string) {
 			f.t.Fatalf("an unsafe request before anything ended: %d", status)
 		}
 	}
+	f.quiet("safe requests before anything ended", func(a *fleetApp, p *process) bool {
+		_, served := a.ask(p, http.MethodGet, cookies[a])
+		return served
+	})
+}
+
+// quiet has each process answer a hundred requests by answer, again and again, until nobody asked the issuer for any. answer reports that one
+// was answered as it must be.
+func (f *fleet) quiet(what string, answer func(a *fleetApp, p *process) bool) {
+	f.t.Helper()
 	var asked int
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		before := f.introspections()
 		var failed atomic.Int32
 		f.all(func(a *fleetApp, p *process) {
 			for range 100 {
-				if _, served := a.ask(p, http.MethodGet, cookies[a]); !served {
+				if !answer(a, p) {
 					failed.Add(1)
 				}
 			}
 		})
 		if failed.Load() > 0 {
-			f.t.Fatalf("%d safe requests were refused before anything ended", failed.Load())
+			f.t.Fatalf("%s: %d were not answered as they must be", what, failed.Load())
 		}
 		if asked = f.introspections() - before; asked == 0 {
 			return
 		}
 	}
-	f.t.Fatalf("safe requests still ask the issuer: %d questions of the last 100 requests of each process", asked)
+	f.t.Fatalf("%s still ask the issuer: %d questions of the last 100 requests of each process", what, asked)
 }
 
 // introspections counts the questions that reached the issuer.
@@ -244,8 +260,14 @@ func (a *fleetApp) sendUnsafe(cookies map[string]string, ended *atomic.Pointer[t
 // killScope turns a switch on.
 func (f *fleet) killScope(scope impersonation.EpochScope, id string) {
 	f.t.Helper()
+	f.endScope(scope, id, true)
+}
+
+// endScope is an operator's end, and with kill their switch.
+func (f *fleet) endScope(scope impersonation.EpochScope, id string, kill bool) {
+	f.t.Helper()
 	_, err := f.store.End(context.Background(), impersonation.EndWrite{
-		Write: f.write(), Scope: scope, ID: id, Reason: impersonation.EndOperator, By: oauth.Party{Issuer: "cli"}, Issuer: f.issuer, Kill: true, Note: "break-in",
+		Write: f.write(), Scope: scope, ID: id, Reason: impersonation.EndOperator, By: oauth.Party{Issuer: "cli"}, Issuer: f.issuer, Kill: kill, Note: "break-in",
 	})
 	f.must(err)
 }
