@@ -240,7 +240,7 @@ func (e entryOut) action() string {
 		did += " " + route
 	}
 	status, note := e.Fields["status"], e.Fields["note"]
-	if status == "403" {
+	if status == "403" || status == "414" && note == "too_long" {
 		status = "refused"
 	}
 	if status != "" {

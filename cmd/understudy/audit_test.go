@@ -21,11 +21,13 @@ func testAuditTellsActions(t *testing.T, dir string) {
 	act(t, dir, sid, "phase", "after", "method", "POST", "route", "/notes", "status", "201")
 	act(t, dir, sid, "phase", "after", "method", "POST", "route", "/account/delete", "status", "403", "note", "forbidden")
 	act(t, dir, sid, "phase", "after", "method", "POST", "status", "403") // erased, and refused without a word
+	act(t, dir, sid, "phase", "after", "method", "POST", "route", "/long", "status", "414", "note", "too_long")
+	act(t, dir, sid, "phase", "after", "method", "POST", "route", "/longer", "status", "414") // the app's own answer
 	runs(t, dir, "session", "end", sid, "--reason", "case closed")
 
 	story := runs(t, dir, "audit", "ls", "--session", sid)
 	at := 0
-	for _, line := range []string{"POST /notes  ", "POST /notes 201  ", "POST /account/delete refused: forbidden  ", "POST refused  ", "case closed"} {
+	for _, line := range []string{"POST /notes  ", "POST /notes 201  ", "POST /account/delete refused: forbidden  ", "POST refused  ", "POST /long refused: too_long  ", "POST /longer 414  ", "case closed"} {
 		i := strings.Index(story[at:], line)
 		if i < 0 {
 			t.Fatalf("the story lacks %q, or tells it too early:\n%s", line, story)
@@ -33,7 +35,7 @@ func testAuditTellsActions(t *testing.T, dir string) {
 		at += i
 	}
 	want(t, story, `(?m)^\S+ +impersonation.action +ann@acme.test +john@acme.test +app +`+sid+` +POST /notes 201 +aud_\w+$`)
-	newest := runs(t, dir, "audit", "ls", "--limit", "2")
+	newest := runs(t, dir, "audit", "ls", "--limit", "4")
 	if !strings.Contains(newest, "case closed") || !strings.Contains(newest, "POST refused") || strings.Index(newest, "case closed") > strings.Index(newest, "POST refused") {
 		t.Errorf("audit ls: got\n%s\nwant the end first", newest)
 	}

@@ -44,7 +44,7 @@ type Action struct {
 	Route string
 	// Method is an HTTP method of 1 to 16 characters (RFC 9110 §9.1).
 	Method string
-	// Status is that of the answer, 100 to 599; zero where there is none, as always before. 403 reads as refused.
+	// Status is that of the answer, 100 to 599; zero where there is none, as always before. 403 reads as refused, and so does 414 with the note too_long.
 	Status int
 	// Note is the app's word on it, such as why it refused: at most 200 printable characters. With PhaseNote it is what happened, and must be
 	// there; Details then say to what: up to 8 of them, whose names have 1 to 32 characters of a-z 0-9 _, and whose values have at most 200

@@ -3,6 +3,7 @@ package page_test
 import (
 	"context"
 	"html"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -179,6 +180,29 @@ func auditStates() (all []state) {
 		p.Home(w, httptest.NewRequest(http.MethodGet, "/", nil), b.who)
 		return w.Result()
 	}})
+}
+
+// TestAuditShowsRoutes: a request is shown whole, its hash with it, and one that was refused since its path was too long as refused.
+func TestAuditShowsRoutes(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	auditor(b)
+	route := "/" + strings.Repeat("x", 438) + "… sha256:" + strings.Repeat("0f", 32)
+	b.trail.add(audit.KindAction, "", "phase", "after", "method", "BASELINE-CONTROL", "route", route, "status", "414", "note", "too_long")
+	b.trail.add(audit.KindAction, "", "phase", "after", "method", "POST", "route", "/own", "status", "414")
+	got := b.serve(t, getAudit())
+	body, err := io.ReadAll(got.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"<bdi>BASELINE-CONTROL " + route + "</bdi>", "Its path was too long to be recorded whole"} {
+		if strings.Count(string(body), want) != 1 {
+			t.Errorf("the page lacks %q:\n%s", want, body)
+		}
+	}
+	if n := strings.Count(string(body), "Action refused"); n != 1 {
+		t.Errorf("%d actions are shown as refused, want 1", n)
+	}
 }
 
 // TestAuditRights: who reads what. Somebody else's session is as unknown as none, byte for byte.

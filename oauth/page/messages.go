@@ -105,6 +105,7 @@ var messages = map[string]string{
 	"audit.opened":       "Opened the user with the id “%s”",
 	"why.read_only":      "Only looking was allowed",
 	"why.forbidden":      "Nobody may do this in somebody else's name",
+	"why.too_long":       "Its path was too long to be recorded whole",
 	"why.ended":          "The page was of a session that is over",
 	"audit.person":       "%s (%s)",
 	"audit.cli":          "the command line (%s)",

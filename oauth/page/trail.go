@@ -12,10 +12,10 @@ import (
 	"github.com/understudy-id/understudy/oauth/audit"
 )
 
-// The longest texts that an entry shows: a reason and a route are meant to be read whole.
+// The longest texts that an entry shows: a reason, and a method with its route, are meant to be read whole.
 const (
-	maxReason = 500
-	maxRoute  = 512
+	maxReason  = 500
+	maxRequest = 16 + 1 + 512
 )
 
 // item is one entry, in words.
@@ -155,7 +155,7 @@ func (v *reading) facts(e audit.Entry) (facts []template.HTML, err error) {
 
 // actionFacts says which request an action was, and how it went.
 func actionFacts(e audit.Entry) []template.HTML {
-	facts := []template.HTML{quoted(e.Fields["method"]+" "+e.Fields["route"], maxRoute)}
+	facts := []template.HTML{quoted(e.Fields["method"]+" "+e.Fields["route"], maxRequest)}
 	if e.Fields["phase"] == "before" {
 		facts = append(facts, markup("audit.before"))
 	}
@@ -168,9 +168,10 @@ func actionFacts(e audit.Entry) []template.HTML {
 	return facts
 }
 
-// refusedAction tells an action that the app answered with 403.
+// refusedAction tells an action that the app answered with 403, or with 414 since it could not be told whole.
 func refusedAction(e audit.Entry) bool {
-	return e.Kind == audit.KindAction && e.Fields["status"] == "403"
+	status := e.Fields["status"]
+	return e.Kind == audit.KindAction && (status == "403" || status == "414" && e.Fields["note"] == "too_long")
 }
 
 // quoted is a stranger's text of up to most characters as an element of its own.

@@ -378,6 +378,8 @@ func (b *Bearer) refuse(r *http.Request, c *call, reason string) *BearerError {
 		return errEnded.with(c.scheme)
 	case reason == reasonReadOnly:
 		return errReadOnly
+	case reason == reasonTooLong:
+		return errTooLong
 	}
 	return errForbidden
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/understudy-id/understudy/oauth/rp"
 )
 
 // recorded demands what was put on record since the last time.
@@ -73,6 +75,34 @@ func TestGuardAtAPIs(t *testing.T) {
 		"own": a.post("/delete", a.token()), "blocked": a.post("/blocked/x", a.token()), "method": a.do(a.request("POST", "/me?_method=DELETE", a.token())),
 	} {
 		a.yes("john's own: "+what, r, "john", "john")
+	}
+}
+
+// TestLongRouteAtAPIs: the trail of an API hides nothing behind padding either, also where there is no HTTP.
+func TestLongRouteAtAPIs(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	a.serve = a.bearer.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	full := a.acting("scope", fullAccess)
+	for _, c := range longRoutes() {
+		if r := a.do(a.request(c.method, c.path, full)); r.status != c.status || c.status == 414 && !strings.Contains(r.body, `"reason":"too_long"`) {
+			t.Errorf("%s %s: %d %s, want %d", c.method, c.path, r.status, r.body, c.status)
+		}
+	}
+	long := longRoute{"CALL", "/pkg.Service/" + strings.Repeat("x", 600), 414, "/pkg.Service/x"}
+	_, err := a.bearer.Authenticate(t.Context(), "Bearer "+full, "", long.method, long.path)
+	var refused *rp.BearerError
+	if !errors.As(err, &refused) || refused.Status != 414 || refused.Reason != "too_long" {
+		t.Errorf("without HTTP: %v", err)
+	}
+	if err := a.bearer.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	told := a.taken(&a.actions)
+	for _, c := range append(longRoutes(), long) {
+		if !c.onRecord(told) {
+			t.Errorf("%s %s is not on record as it must be", c.method, c.path)
+		}
 	}
 }
 

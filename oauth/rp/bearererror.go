@@ -18,12 +18,12 @@ const (
 
 // BearerError is why a request with a token, or without one, is not served. No text quotes what was sent. Do not change one: several requests share it.
 type BearerError struct {
-	// Status is that of HTTP: 400, 401, 403 or 503. At gRPC they are INVALID_ARGUMENT, UNAUTHENTICATED, PERMISSION_DENIED and UNAVAILABLE.
+	// Status is that of HTTP: 400, 401, 403, 414 or 503. At gRPC they are INVALID_ARGUMENT, UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT and UNAVAILABLE.
 	Status int
 	// Code is the error code: invalid_request, invalid_token or insufficient_scope (RFC 6750 §3.1), invalid_dpop_proof or use_dpop_nonce (RFC 9449 §7.1, §9),
 	// insufficient_user_authentication (RFC 9470 §3); impersonation_blocked with a Reason; unavailable. "" where there was no token.
 	Code string
-	// Reason tells more of an impersonation: read_only, forbidden or ended; "" of anything else.
+	// Reason tells more of an impersonation: read_only, forbidden, too_long or ended; "" of anything else.
 	Reason string
 	// Description is for developers: plain ASCII, without quotes.
 	Description string
@@ -44,6 +44,7 @@ var (
 	errEnded       = &BearerError{Status: http.StatusUnauthorized, Code: "invalid_token", Reason: reasonEnded, Description: "The impersonation has ended. Nothing was done."}
 	errReadOnly    = &BearerError{Status: http.StatusForbidden, Code: "impersonation_blocked", Reason: reasonReadOnly, Description: "The impersonation is look only. Nothing was done."}
 	errUnavailable = &BearerError{Status: http.StatusServiceUnavailable, Code: "unavailable", Description: "Whether the request may be served cannot be told now. Nothing was done."}
+	errTooLong     = &BearerError{Status: http.StatusRequestURITooLong, Code: "impersonation_blocked", Reason: reasonTooLong, Description: "The path does not fit on record, where what is done in an impersonation has to be. Nothing was done."}
 	errForbidden   = &BearerError{Status: http.StatusForbidden, Code: "impersonation_blocked", Reason: reasonForbidden, Description: "Nobody may do this in the name of somebody else. Nothing was done."}
 )
 

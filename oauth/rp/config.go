@@ -138,11 +138,15 @@ type Action struct {
 	Seq    int64     `json:"seq,omitempty"`
 	Time   time.Time `json:"time"` // UTC
 	Phase  Phase     `json:"phase"`
-	Method string    `json:"method"`
-	Route  string    `json:"route"` // the path, cleaned; of a long one the two ends: at most 512 characters
+	// Method is that of the request. Of one with more than 16 characters, which is refused, it is the first 15 and a ~.
+	Method string `json:"method"`
+	// Route is the path as it was sent, escaped and without query: nothing in it is tidied up. Of one with more than 512 characters the middle of each
+	// long segment is left out, where "…" stands, and " sha256:" and the 64 hexadecimal digits of the SHA-256 of the whole follow it, so that two are told apart, and a
+	// line of another log can be held against it. What may change something, and what has too many segments for that, is refused and recorded so, with 414.
+	Route string `json:"route"`
 	// Status comes with PhaseAfter only. It is 0 for a handler that panicked.
 	Status int `json:"status,omitempty"`
-	// Note is the event of a Note, of a refusal its reason: read_only, forbidden, ended, or unavailable where nobody knew whether the
+	// Note is the event of a Note, of a refusal its reason: read_only, forbidden, too_long, ended, or unavailable where nobody knew whether the
 	// session goes on.
 	Note    string            `json:"note,omitempty"`
 	Details map[string]string `json:"details,omitempty"` // of a Note

@@ -51,8 +51,9 @@
 // # On record
 //
 // Every request under impersonation goes on record at the issuer ([Recorder]): method, path and status, and what the app says of it
-// by [Note]; no query and no body. What may change something is on record before it runs, and what is refused before it is answered: without
-// that it is not done. What only looks is kept in a spool before its answer goes out ([Config].Spool), and told in batches within a second.
+// by [Note]; no query and no body. The path is as it was sent; where it has more than 512 characters, what may change something is refused (414), and of
+// what only looks the middles of long names are left out and the SHA-256 of the whole is added (see [Action]). What may change something is on record before it
+// runs, and what is refused before it is answered: without that it is not done. What only looks is kept in a spool before its answer goes out ([Config].Spool), and told in batches within a second.
 // A process numbers what it tells of a session, under a name of its own, so that several need not talk to each other and none has to
 // remember a number through a crash; at the issuer, a number that never came shows as missing.
 //
@@ -106,7 +107,7 @@
 //	app, large, name       for the people who run the app: wrong secret, or more about a person than a cookie holds
 //	signin                 not of a start: the app's own API needs somebody who is signed in
 //
-// A request of the app's own that is refused has the code impersonation_blocked and one of the reasons read_only, forbidden and ended; or the code
+// A request of the app's own that is refused has the code impersonation_blocked and one of the reasons read_only, forbidden, too_long (with 414) and ended; or the code
 // not_impersonating; or unavailable, 503, with Retry-After.
 //
 // banner.js shows the banner on pages that the server does not write, at their top or in an element understudy-banner of theirs, shows it again

@@ -13,7 +13,16 @@ const (
 	reasonReadOnly  = "read_only" // the session is look only
 	reasonForbidden = "forbidden" // nobody may do this in somebody else's name
 	reasonEnded     = "ended"     // the session is over, or is another one than the page was made for
+	reasonTooLong   = "too_long"  // the trail could not tell what it was
 )
+
+// refusalStatus is that of an answer that refuses for reason.
+func refusalStatus(reason string) int {
+	if reason == reasonTooLong {
+		return http.StatusRequestURITooLong // RFC 9110 §15.5.15
+	}
+	return http.StatusForbidden
+}
 
 // guard is the patterns of Allow and Block.
 type guard struct {
@@ -70,13 +79,15 @@ func (g guard) refuses(r *http.Request, f peek, mode oauth.Mode) string {
 	if slices.Contains(r.Header["Service-Worker"], "script") { // it would outlive the session, and could swallow Stop
 		return reasonForbidden
 	}
-	if mode == oauth.ModeWrite {
-		return ""
+	switch {
+	case mode != oauth.ModeWrite && changes(r) && !g.allows(r):
+		return reasonReadOnly
+	case len(r.Method) > maxMethod: // the trail would show another one
+		return reasonForbidden
+	case unrecordable(r):
+		return reasonTooLong
 	}
-	if !changes(r) || g.allows(r) {
-		return ""
-	}
-	return reasonReadOnly
+	return ""
 }
 
 // changes tells what may change something: by its method, or since a WebSocket's handshake is a GET and what follows is not.

@@ -51,6 +51,8 @@ var messages = map[string]string{
 	"blocked.read_only.text":  "You're impersonating %s to look, so changes are refused. The attempt is on record.",
 	"blocked.forbidden.title": "Not done: this can't be done in somebody else's name",
 	"blocked.forbidden.text":  "You're impersonating %s. Only they can do this, when they are signed in themselves. The attempt is on record.",
+	"blocked.too_long.title":  "Not done: the address is too long",
+	"blocked.too_long.text":   "You're impersonating %s. All that you do is put on record, and this address does not fit there. The attempt is on record.",
 
 	"stale.title":   "Not done: that page is from before",
 	"stale.text":    "You're impersonating %s. The page was made before that began: for yourself, or for somebody else.",

@@ -24,7 +24,7 @@ type link struct{ URL, Text string }
 // notice is what this package says by itself, as a page or to a program.
 type notice struct {
 	status  int      // of HTTP
-	reason  string   // for programs: read_only, forbidden, ended, not_impersonating, unavailable, impersonating, or a key of failedNotice
+	reason  string   // for programs: read_only, forbidden, too_long, ended, not_impersonating, unavailable, impersonating, or a key of failedNotice
 	title   string   // plain text, as everything here
 	lines   []string // paragraphs
 	links   []link   // the first is the one to take, unless stop is set
@@ -95,7 +95,7 @@ func bdi(s string) template.HTML {
 func (n notice) problem() []byte {
 	code := n.reason
 	switch n.reason {
-	case "read_only", "forbidden", "ended":
+	case "read_only", "forbidden", "too_long", "ended":
 		code = "impersonation_blocked" // what a program may tell people in its own words
 	case "not_impersonating", "unavailable":
 	default:

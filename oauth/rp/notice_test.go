@@ -33,7 +33,7 @@ func notices() (*App, map[string]notice) {
 		"ended": a.endedNotice(a.acting, s, false), "ended-held": a.endedNotice(same, &h, true),
 		"ended-unknown": a.endedNotice(a.acting, nil, false), "ended-unknown-held": a.endedNotice(same, nil, true),
 		"nobody": a.nobodyNotice(), "first": a.stopFirstNotice(&h), "first-unknown": a.stopFirstNotice(nil),
-		"blocked-read": blocked, "blocked-forbidden": a.blockedNotice(s, "forbidden"), "stale": a.staleNotice(&h),
+		"blocked-read": blocked, "blocked-forbidden": a.blockedNotice(s, "forbidden"), "blocked-too-long": a.blockedNotice(s, "too_long"), "stale": a.staleNotice(&h),
 		"unavailable": away, "stopping": a.stoppingNotice(s), "stop": a.stopNotice(&h), "return": a.failedNotice("return", "https://evil.example/\u202e<b>"),
 	}
 	for key := range messages {
@@ -148,7 +148,7 @@ func TestNoticeForPrograms(t *testing.T) {
 		}
 	}
 	for reason, code := range map[string]string{
-		"read_only": "impersonation_blocked", "forbidden": "impersonation_blocked", "ended": "impersonation_blocked", "unavailable": "unavailable", "impersonating": "failed", "veto": "failed",
+		"read_only": "impersonation_blocked", "forbidden": "impersonation_blocked", "too_long": "impersonation_blocked", "ended": "impersonation_blocked", "unavailable": "unavailable", "impersonating": "failed", "veto": "failed",
 	} {
 		_, body := noticed(a, asking("empty"), a.acting, notice{status: 403, reason: reason, title: "T", lines: []string{text("detail", "x"), "Two."}})
 		var got map[string]any
@@ -185,7 +185,7 @@ func TestMessagesAreUsed(t *testing.T) {
 			used[m[1]+".title"], used[m[1]+".text"] = true, true
 		}
 	}
-	made := regexp.MustCompile(`^blocked\.(read_only|forbidden)\.(title|text)$`)
+	made := regexp.MustCompile(`^blocked\.(read_only|forbidden|too_long)\.(title|text)$`)
 	for key := range used {
 		if _, ok := messages[key]; !ok && key != "blocked." {
 			t.Errorf("no message %q", key)

@@ -74,10 +74,10 @@ func (a *App) stopFirstNotice(s *Session) notice {
 	return n
 }
 
-// blockedNotice says that the guard refused; reason is read_only or forbidden.
+// blockedNotice says that the guard refused; reason is read_only, forbidden or too_long.
 func (a *App) blockedNotice(s *Session, reason string) notice {
 	return notice{
-		status: http.StatusForbidden, reason: reason, title: text("blocked." + reason + ".title"),
+		status: refusalStatus(reason), reason: reason, title: text("blocked." + reason + ".title"),
 		lines: []string{text("blocked."+reason+".text", s.Subject.name())},
 		stop:  text("stop"), session: s.ID, aside: true,
 	}

@@ -3,18 +3,10 @@ package rp
 import (
 	"context"
 	"net/http"
-	"path"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/understudy-id/understudy/oauth"
-)
-
-// How much of a path and of a method is recorded: what the issuer takes.
-const (
-	maxRoute  = 512
-	maxMethod = 16
 )
 
 // noteUnavailable is what is recorded of a request that was refused since nobody knew whether its session goes on.
@@ -22,16 +14,9 @@ const noteUnavailable = "unavailable"
 
 // newAction describes r for the trail.
 func newAction(r *http.Request, s *Session, phase Phase, at time.Time) Action {
-	route := r.URL.EscapedPath()
-	if !strings.HasPrefix(route, "/") { // as after OPTIONS, for the whole server
-		route = "/" + route
-	}
-	route = path.Clean(route)
-	if len(route) > maxRoute { // both ends: what it does is said last
-		route = route[:maxRoute/2-3] + "..." + route[len(route)-maxRoute/2:]
-	}
+	route, _ := routeOf(r.URL)
 	return Action{
-		ID: oauth.NewID("act"), Session: s.ID, Time: at.Truncate(time.Millisecond), Phase: phase, Method: r.Method[:min(len(r.Method), maxMethod)], Route: route,
+		ID: oauth.NewID("act"), Session: s.ID, Time: at.Truncate(time.Millisecond), Phase: phase, Method: methodOf(r), Route: route,
 	}
 }
 
@@ -77,7 +62,7 @@ func (e *entry) refuse(ctx context.Context, r *http.Request, j *journal, s *Sess
 	if e.did.ID != "" {
 		act.ID = e.did.ID
 	}
-	act.Status, act.Note = http.StatusForbidden, reason
+	act.Status, act.Note = refusalStatus(reason), reason
 	alive, err = j.tell(ctx, act, s.Expires)
 	e.after = true
 	return act, alive, err
