@@ -59,9 +59,14 @@ func TestLateCommit(t *testing.T) {
 	}
 	second := make(chan error, 1)
 	go func() { second <- s.VerifyStream(ctx, "str_1", "second", now, now) }()
-	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		follow()
+	// It waits for the first, or, where nothing holds it up, is over before that: then its event is there to be heard.
+	const waits = `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))`
+	for waiting, deadline := false, time.Now().Add(30*time.Second); !waiting && len(second) == 0; time.Sleep(5 * time.Millisecond) {
+		if err := c.QueryRow(ctx, waits).Scan(&waiting); err != nil || time.Now().After(deadline) {
+			t.Fatalf("the second neither waits nor is over: %v", err)
+		}
 	}
+	follow()
 	if _, err := c.Exec(ctx, "COMMIT"); err != nil {
 		t.Fatal(err)
 	}
