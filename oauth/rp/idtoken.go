@@ -38,7 +38,7 @@ const idLeeway = time.Minute
 // idToken gives the sub of an ID token (OpenID Connect Core §3.1.3.7). It came from the token endpoint itself; its signature is checked all the same,
 // since whatever stands in between can then make up nobody.
 func (v *signed) idToken(ctx context.Context, token, nonce string) (sub string, err error) {
-	payload, err := v.open(ctx, token, "jwt", "")
+	payload, err := v.open(ctx, v.now(), token, "jwt", "")
 	if f := new(fault); errors.As(err, &f) {
 		return "", fmt.Errorf("the ID token was refused: %w", f.rule)
 	} else if err != nil {

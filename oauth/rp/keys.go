@@ -44,6 +44,7 @@ type keys struct {
 // keyring is one answer, and what was verified with its keys: with other keys all of that is gone.
 type keyring struct {
 	public []tokens.PublicKey
+	asked  time.Time // for these
 	fresh  time.Time // until when
 	seen   *verified
 }
@@ -134,7 +135,7 @@ func (k *keys) end(public []tokens.PublicKey, err error) {
 		k.log.Warn("understudy's keys could not be read", "issuer", k.issuer.url, "error", err)
 		return
 	}
-	ring := &keyring{public: public, fresh: k.now().Add(keysFresh)}
+	ring := &keyring{public: public, asked: k.asked, fresh: k.now().Add(keysFresh)}
 	if before := k.current.Load(); before != nil && slices.EqualFunc(before.public, public, sameKey) {
 		ring.seen = before.seen
 	} else {

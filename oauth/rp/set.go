@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/understudy-id/understudy/oauth/ssf"
 )
@@ -39,10 +40,10 @@ type subjectID struct {
 	Session *subjectID `json:"session"`
 }
 
-// set reads a SET, and gives its name and the session that ended; "" for an event that ends nothing. It says so however late
-// it comes, however often and in whatever order: no session is ever back. Its error is a *fault, unless the issuer's keys cannot be had.
-func (v *signed) set(ctx context.Context, set string) (id, sid string, err error) {
-	payload, err := v.open(ctx, set, "secevent+jwt")
+// set reads a SET that came at came, and gives its name and the session that ended; "" for an event that ends nothing. It says so however late
+// it comes, however often and in whatever order: no session is ever back. Its error is a *fault, unless nobody can tell whether the issuer signed it.
+func (v *signed) set(ctx context.Context, came time.Time, set string) (id, sid string, err error) {
+	payload, err := v.open(ctx, came, set, "secevent+jwt")
 	if err != nil {
 		return "", "", err
 	}

@@ -291,7 +291,7 @@ func FuzzSET(f *testing.F) {
 	f.Add(x.sign(`{"alg":"none"}`, x.claims("j1", "imp_a")))
 	f.Add(x.sign(x.header(), map[string]any{}))
 	f.Fuzz(func(t *testing.T, set string) {
-		_, sid, err := l.events.set(t.Context(), set)
+		_, sid, err := l.events.set(t.Context(), x.now(), set)
 		switch {
 		case err == nil && (sid != "imp_a" || set != whole):
 			t.Errorf("%q ends %q", set, sid)

@@ -21,15 +21,21 @@ func newSigned(life context.Context, i *issuer, now func() time.Time, log *slog.
 	return &signed{issuer: i, keys: &keys{issuer: i, life: life, now: now, log: log}, now: now}
 }
 
-// open gives the claims of a JWT whose typ is one of types. Its error is a *fault, unless the issuer's keys cannot be had: then it is a
-// *keysError.
-func (v *signed) open(ctx context.Context, token string, types ...string) ([]byte, error) {
+// errKeysOld is what a kid comes to that is not among keys asked for before it came, while it is too early to ask again: it may be of a new one.
+var errKeysOld = errors.New("the issuer's keys cannot be asked for again so soon")
+
+// open gives the claims of a JWT whose typ is one of types, and that came at came. Its error is a *fault, unless nobody can tell whether the
+// issuer signed it: then it is a *keysError.
+func (v *signed) open(ctx context.Context, came time.Time, token string, types ...string) ([]byte, error) {
 	payload, err := tokens.VerifySigned(token, tokens.ExpectSigned{
 		Types: types, Algorithms: tokens.Algorithms(), MaxLength: tokens.MaxLength,
 		Keys: func(kid string) (found []tokens.PublicKey, err error) {
 			ring, err := v.keys.get(ctx, v.now())
 			if err == nil {
-				_, found, err = v.keys.find(ctx, ring, kid)
+				ring, found, err = v.keys.find(ctx, ring, kid)
+			}
+			if err == nil && found == nil && ring.asked.Before(came) {
+				err = errKeysOld
 			}
 			if err != nil {
 				err = &keysError{err}

@@ -34,7 +34,7 @@ type logoutClaims struct {
 
 // logoutToken gives the sid that a logout token names. Its error is as that of open.
 func (v *signed) logoutToken(ctx context.Context, token string) (sid string, err error) {
-	payload, err := v.open(ctx, token, "logout+jwt")
+	payload, err := v.open(ctx, v.now(), token, "logout+jwt")
 	if err != nil {
 		return "", err
 	}
@@ -119,7 +119,7 @@ func (a *App) pushed(w http.ResponseWriter, r *http.Request) {
 	set, err := readTold(w, r, ssf.TypeSET)
 	sid := ""
 	if err == nil {
-		_, sid, err = a.signed.set(r.Context(), set)
+		_, sid, err = a.signed.set(r.Context(), a.now(), set)
 	}
 	if err == nil && sid != "" {
 		err = a.hearEnd(r.Context(), sid)
@@ -147,7 +147,7 @@ func (a *App) hearEnd(ctx context.Context, sid string) error {
 
 // notNow makes the issuer say it again: nobody could tell whether it is right, or there is no room.
 func (a *App) notNow(w http.ResponseWriter, r *http.Request, err error) {
-	if unknown := new(keysError); !errors.As(err, &unknown) { // that is in the log already, and anybody can have it said again
+	if unknown := new(keysError); !errors.As(err, &unknown) { // that is in the log already where the issuer is at fault, and anybody can have it said again
 		a.log.WarnContext(r.Context(), "an event of understudy's could not be taken", "error", err)
 	}
 	private(w.Header())

@@ -165,8 +165,6 @@ func TestLogoutTokensRefused(t *testing.T) {
 		"alg HS256":         header(`{"alg":"HS256","kid":"k1","typ":"logout+jwt"}`),
 		"alg ES384":         header(`{"alg":"ES384","kid":"k1","typ":"logout+jwt"}`),
 		"another key":       signES256(t, other, x.logoutHeader(), payload),
-		"an unknown kid":    signES256(t, other, `{"alg":"ES256","kid":"k2","typ":"logout+jwt"}`, payload),
-		"no kid":            header(`{"alg":"ES256","typ":"logout+jwt"}`),
 		"an access token":   header(`{"alg":"ES256","kid":"k1","typ":"at+jwt"}`),
 		"an ID token":       header(`{"alg":"ES256","kid":"k1","typ":"JWT"}`),
 		"a SET":             x.revoked("j1", "imp_a"),
@@ -283,7 +281,6 @@ func TestPushesRefused(t *testing.T) {
 		"nothing":          {"invalid_request", setType, ""},
 		"no signature":     {"invalid_key", setType, good[:strings.LastIndex(good, ".")+1] + strings.Repeat("A", 86)},
 		"another key":      {"invalid_key", setType, signES256(t, other, x.header(), string(raw))},
-		"an unknown kid":   {"invalid_key", setType, signES256(t, other, `{"alg":"ES256","kid":"k2","typ":"secevent+jwt"}`, string(raw))},
 		"unsigned":         {"invalid_key", setType, x.sign(`{"alg":"none","kid":"k1","typ":"secevent+jwt"}`, x.claims("j1", "imp_a"))},
 		"a logout token":   {"invalid_request", setType, x.logoutToken("", "")},
 		"another issuer":   {"invalid_issuer", setType, claim("iss", "https://other.test")},
@@ -329,6 +326,71 @@ func TestToldWithoutKeys(t *testing.T) {
 		t.Errorf("with its keys again: got %d", w.Code)
 	}
 	a.wantOver("a")
+}
+
+// TestToldByNewKey: a kid that the issuer did not publish when it was last asked may be that of a new key. Until the issuer may be asked
+// again it has to say it again; a refusal, which would be its last word (RFC 8935 §2.3), is for what it did not publish afterwards either.
+func TestToldByNewKey(t *testing.T) {
+	t.Parallel()
+	for way, c := range map[string]struct {
+		path, member, code string
+		status             int
+		body               func(x *transmitter, header string, key *ecdsa.PrivateKey) (media, body string)
+	}{
+		"logout": {logoutPath, "error", "invalid_request", http.StatusOK, func(x *transmitter, kid string, key *ecdsa.PrivateKey) (string, string) {
+			raw, _ := json.Marshal(x.logoutClaims("", ""))
+			return formType, url.Values{"logout_token": {signES256(x.t, key, `{"alg":"ES256",`+kid+`"typ":"logout+jwt"}`, string(raw))}}.Encode()
+		}},
+		"push": {pushPath, "err", "invalid_key", http.StatusAccepted, func(x *transmitter, kid string, key *ecdsa.PrivateKey) (string, string) {
+			raw, _ := json.Marshal(x.claims("j1", "imp_a"))
+			return setType, signES256(x.t, key, `{"alg":"ES256",`+kid+`"typ":"secevent+jwt"}`, string(raw))
+		}},
+	} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			x := newTransmitter(t)
+			x.set(func() { x.stands = time.Now() })
+			a := x.toldApp()
+			next, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			post := func(kid string) *httptest.ResponseRecorder {
+				media, body := c.body(x, kid, next)
+				return a.post(c.path, media, body)
+			}
+			refused := func(kid string) {
+				t.Helper()
+				a.wantRefused(t, post(kid), c.member, c.code)
+			}
+			again := func(what, kid string) {
+				t.Helper()
+				if w := post(kid); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+					t.Errorf("%s: got %d %s; want 503 and Retry-After", what, w.Code, w.Body)
+				}
+				a.wantAlive(a.app.hears, "a", true)
+			}
+			advance := func(d time.Duration) { x.set(func() { x.off += d }) }
+			const kid, none = `"kid":"k2",`, ""
+			refused(kid) // the keys are read now
+			advance(time.Second)
+			again("a second later", kid)
+			again("without a kid", none)
+			if n := x.asked("GET /jwks"); n != 1 {
+				t.Errorf("the keys were asked for %d times; want once", n)
+			}
+			advance(keysAgain - time.Second)
+			refused(none)
+			x.set(func() { x.key, x.keyID = next, "k2" })
+			advance(time.Second)
+			again("published since", kid)
+			advance(keysAgain - time.Second)
+			if w := post(kid); w.Code != c.status {
+				t.Errorf("when they were read: got %d %s", w.Code, w.Body)
+			}
+			a.wantOver("a")
+		})
+	}
 }
 
 // TestToldTooMuch: what there is no room for is not acknowledged.

@@ -177,10 +177,11 @@ func sessionID(s string) bool {
 // read verifies SETs. What ended by them is added to n, and those that are right to next's acknowledgements; faults has the others, by the name
 // that they came under. Its error says that nobody could tell which are right.
 func (s *stream) read(ctx context.Context, sets map[string]string, n *news, next *pollRequest) (faults map[string]*fault, err error) {
-	until := s.now().Add(longest)
+	came := s.now()
+	until := came.Add(longest)
 	faults = make(map[string]*fault)
 	for id, set := range sets {
-		name, sid, err := s.set(ctx, set)
+		name, sid, err := s.set(ctx, came, set)
 		if err == nil && name != id {
 			err = faultOf("invalid_request", "its jti is not the name that it came under")
 		}

@@ -36,6 +36,7 @@ type transmitter struct {
 
 	mu       sync.Mutex
 	off      time.Duration   // of the clock
+	stands   time.Time       // the clock, where it does not go by itself
 	alive    map[string]bool // what introspection says, by token
 	meta     map[string]any  // what the metadata say otherwise
 	stream   map[string]any  // and a stream that was opened
@@ -98,6 +99,9 @@ func (x *transmitter) receiveUntil(ctx context.Context) *introspected {
 func (x *transmitter) now() time.Time {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if !x.stands.IsZero() {
+		return x.stands.Add(x.off)
+	}
 	return time.Now().Add(x.off)
 }
 
@@ -155,9 +159,12 @@ func (x *transmitter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "GET /.well-known/ssf-configuration":
 		x.document(w, http.StatusOK, map[string]any{"issuer": x.url, "jwks_uri": x.url + "/jwks", "configuration_endpoint": x.url + "/ssf/streams"}, x.meta)
 	case "GET /jwks":
-		b, _ := x.key.PublicKey.Bytes()
+		x.mu.Lock()
+		key, id := x.key, x.keyID
+		x.mu.Unlock()
+		b, _ := key.PublicKey.Bytes()
 		text := base64.RawURLEncoding.EncodeToString
-		fmt.Fprintf(w, `{"keys":[{"kty":"EC","crv":"P-256","kid":%q,"x":%q,"y":%q}]}`, x.keyID, text(b[1:33]), text(b[33:]))
+		fmt.Fprintf(w, `{"keys":[{"kty":"EC","crv":"P-256","kid":%q,"x":%q,"y":%q}]}`, id, text(b[1:33]), text(b[33:]))
 	case "POST /token":
 		if r.FormValue("grant_type") != "client_credentials" || r.FormValue("scope") != "ssf" {
 			http.Error(w, `{"error":"invalid_request"}`, http.StatusBadRequest)
