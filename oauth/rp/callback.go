@@ -19,7 +19,7 @@ func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := a.takeFlow(w, r, v, q.Get("state"))
-	if f != nil && f.Back {
+	if f != nil && f.Back != "" {
 		v.back = f
 	}
 	switch {
@@ -57,7 +57,7 @@ func (a *App) takeFlow(w http.ResponseWriter, r *http.Request, v *visit, state s
 func (a *App) declined(w http.ResponseWriter, r *http.Request, v *visit, f *flow, q url.Values) {
 	code := q.Get("error")
 	switch {
-	case code == "access_denied" && f.Kind == flowTicket && f.Back:
+	case code == "access_denied" && f.Kind == flowTicket && f.Back != "":
 		a.failed(w, r, v, "failed.cancelled", "", nil)
 	case code == "access_denied" && f.Kind == flowTicket: // Cancel on the page
 		redirect(w, a.base.origin+a.landing(f.ReturnTo, v.person))

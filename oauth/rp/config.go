@@ -173,6 +173,7 @@ type site struct {
 
 	acting, held, signIn cookie
 	flow                 cookie // its name is only the beginning
+	mark                 cookie // of a browser in which a start began that comes back where it fails
 }
 
 // complete checks c and fills in defaults.

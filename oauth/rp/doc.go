@@ -93,7 +93,8 @@
 // A page that is made in the browser asks for a start by POST /.understudy/start with a JSON body of subject, reason, ticket_number and return_to, each
 // a string and optional, and goes to what the answer's redirect says. A refusal is application/problem+json with a reason for programs, and title and
 // detail for people. What fails later, at the issuer or at the app's veto, leads back to return_to with understudy_failed in its query: given that query,
-// GET /.understudy/session says the same in its member failure, for ten minutes and for nothing that this App did not write itself. The reasons:
+// GET /.understudy/session says the same in its member failure, for ten minutes, to the browser in which the start began, and of nothing that this App did
+// not write itself. The reasons:
 //
 //	impersonating          stop first
 //	cancelled              by the actor, on the issuer's page

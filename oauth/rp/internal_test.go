@@ -67,8 +67,8 @@ func FuzzState(f *testing.F) {
 	h := held{Session: "imp_x", Actor: p, Subject: p, Started: time.Unix(1, 0), Expires: time.Unix(1<<40, 0), Return: "r", ReturnTo: "/"}
 	a := acting{Session: Session{ID: "imp_x", Subject: p, Actor: p, Mode: oauth.ModeRead, Started: time.Unix(1, 0), Expires: time.Unix(2, 0), Token: "t"}}
 	s := signIn{Person: p, Fresh: time.Unix(1, 0), Expires: time.Unix(300, 0)}
-	w := flow{State: "s", Kind: flowActor, Nonce: "n", Verifier: "v", Ticket: "t", Back: true, Expires: time.Unix(128, 0)}
-	x := failure{"failed.veto", "no", time.Unix(128, 0)}
+	w := flow{State: "s", Kind: flowActor, Nonce: "n", Verifier: "v", Ticket: "t", Back: "m", Expires: time.Unix(128, 0)}
+	x := failure{"failed.veto", "no", "m", time.Unix(128, 0)}
 	for _, b := range [][]byte{h.pack(), a.pack(), s.pack(), w.pack(), x.pack(), {1, 0x80, 0}, {1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}} {
 		f.Add(b)
 	}

@@ -85,6 +85,7 @@ func (c *Config) site(origin string, box *seal.Box) *site {
 	st.held = st.cookie(box, "-held", c.ClientID)
 	st.signIn = st.cookie(box, "-signin", c.ClientID)
 	st.flow = st.cookie(box, "-flow-", c.ClientID)
+	st.mark = st.cookie(box, "-mark", c.ClientID)
 	return st
 }
 

@@ -78,7 +78,7 @@ type sessionJSON struct {
 // showSession is GET /.understudy/session?understudy_failed, for pages that are made in the browser.
 func (a *App) showSession(w http.ResponseWriter, r *http.Request) {
 	v := visitFrom(r.Context())
-	answer := sessionJSON{Ended: v.over && (v.jar.acting.n > 0 || v.jar.held.n > 0), Failure: a.failure(r.URL.Query().Get(failedParam))}
+	answer := sessionJSON{Ended: v.over && (v.jar.acting.n > 0 || v.jar.held.n > 0), Failure: a.failure(r, v.site)}
 	if s := v.session; s != nil {
 		alive, err := a.live.Alive(r.Context(), s.ID, s.Token)
 		switch {

@@ -186,6 +186,51 @@ func TestFailureIsSealed(t *testing.T) {
 	}
 }
 
+// TestFailureIsOfOneBrowser: the browser in which the start began is told, wherever on the app that was and whatever else it began since; and nobody
+// else is who opens its link.
+func TestFailureIsOfOneBrowser(t *testing.T) {
+	t.Parallel()
+	for _, which := range []form{apart, over} {
+		t.Run(string(which), func(t *testing.T) {
+			t.Parallel()
+			h := setup(t, which, func(_ *house, c *rp.Config) { c.CanImpersonate = veto })
+			told := func(b *browser, led reply) bool {
+				_, out := b.fetch(http.MethodGet, h.app+"/.understudy/session?"+led.url.RawQuery, "")
+				return out["failure"] != nil
+			}
+			started := func(b *browser, at string) reply {
+				return b.say(b.get(at+"/.understudy/start?on_failure=return&return_to=/admin"), "john", "read")
+			}
+			b, another := h.ann(), h.ann()
+			first := b.say(b.begin(), "john", "read")
+			linked := started(b, h.app)
+			direct := started(b, h.asUser)
+			other := another.say(another.begin(), "john", "read")
+			for name, r := range map[string]reply{"by script": first, "by a link": linked, "by a link to the origin that acts": direct} {
+				if r.url.Query().Get("understudy_failed") == "" || !told(b, r) {
+					t.Errorf("%s: %s tells nothing", name, r.url)
+				}
+				if told(another, r) || told(h.browser(), r) {
+					t.Errorf("%s: another browser is told", name)
+				}
+			}
+			if told(b, other) {
+				t.Error("what failed in another browser is told")
+			}
+			to, err := url.Parse(b.one(http.MethodGet, h.app+"/.understudy/start?on_failure=return", nil).header.Get("Location"))
+			h.must(err)
+			mark := to.Query().Get("mark")
+			if which == apart && mark == "" {
+				t.Fatalf("%s has no mark", to)
+			}
+			link := h.app + "/.understudy/start?" + values("on_failure", "return", "return_to", "/admin", "mark", mark).Encode()
+			if r := another.say(another.get(link), "john", "read"); told(b, r) || !told(another, r) {
+				t.Error("a link chose whom to tell")
+			}
+		})
+	}
+}
+
 // curl is POST /.understudy/stop as curl -H 'Accept: application/json' sends it: with cookies, and no word on where it comes from.
 func (b *browser) curl() (reply, map[string]any) {
 	b.h.t.Helper()

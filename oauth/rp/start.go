@@ -66,8 +66,10 @@ func (a *App) start(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
+	case q.Get("on_failure") == "return" && !a.marked(w, r, v, q):
+		return
 	case v.site != a.acting: // to the origin where it is to live
-		redirect(w, a.acting.origin+r.URL.RequestURI())
+		redirect(w, a.acting.origin+r.URL.Path+"?"+q.Encode())
 		return
 	case a.acting == a.base && (v.over || v.session != nil):
 		a.notice(w, r, v.site, a.stopFirstNotice(v.ended()))
@@ -77,7 +79,7 @@ func (a *App) start(w http.ResponseWriter, r *http.Request) {
 	switch q.Get("on_failure") {
 	case "":
 	case "return":
-		f.Back, v.back = true, f
+		f.Back, v.back = q.Get(markParam), f
 	default:
 		a.failed(w, r, v, "failed.query", `on_failure can only be "return"`, nil)
 		return
@@ -247,7 +249,7 @@ func (a *App) failed(w http.ResponseWriter, r *http.Request, v *visit, key, deta
 		a.log.WarnContext(r.Context(), "a way to the issuer and back broke off", "at", key, "error", cause)
 	}
 	if v.back != nil {
-		a.comeBack(w, v.back.ReturnTo, key, detail)
+		a.comeBack(w, v.back, key, detail)
 		return
 	}
 	a.notice(w, r, v.site, a.failedNotice(key, detail))

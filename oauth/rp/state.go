@@ -53,8 +53,9 @@ type flow struct {
 	// Ticket and its TicketVerifier are here while the actor's token is fetched.
 	Ticket         oauth.Secret
 	TicketVerifier string
-	Back           bool // a failure is told by the page to come back to, not by one of ours
-	Expires        time.Time
+	// Back is the mark of the browser whose page to come back to tells of a failure; "" where one of ours does.
+	Back    string
+	Expires time.Time
 }
 
 // flowKind says what a flow is for.
@@ -75,12 +76,6 @@ func (p *pack) text(fields ...string) {
 	for _, s := range fields {
 		*p = binary.AppendUvarint(*p, uint64(len(s)))
 		*p = append(*p, s...)
-	}
-}
-
-func (p *pack) bit(on bool) {
-	if *p = append(*p, 0); on {
-		(*p)[len(*p)-1] = 1
 	}
 }
 
@@ -143,14 +138,6 @@ func (u *unpack) text() string {
 	s := u.rest[:n]
 	u.rest = u.rest[n:]
 	return s
-}
-
-func (u *unpack) bit() bool {
-	n := u.number()
-	if n > 1 {
-		u.bad = true
-	}
-	return n == 1
 }
 
 // maxUnix is the year 9999: what RFC 3339 can say.
@@ -255,8 +242,7 @@ func (s *signIn) unpack(packed string) error {
 
 func (f *flow) pack() []byte {
 	p := newPack(512)
-	p.text(f.State, string(f.Kind), f.Nonce, f.Verifier, f.ReturnTo, string(f.Ticket), f.TicketVerifier)
-	p.bit(f.Back)
+	p.text(f.State, string(f.Kind), f.Nonce, f.Verifier, f.ReturnTo, string(f.Ticket), f.TicketVerifier, f.Back)
 	p.time(f.Expires)
 	return p
 }
@@ -264,8 +250,7 @@ func (f *flow) pack() []byte {
 func (f *flow) unpack(packed string) error {
 	u := newUnpack(packed)
 	f.State, f.Kind, f.Nonce, f.Verifier, f.ReturnTo = u.text(), flowKind(u.text()), u.text(), u.text(), u.text()
-	f.Ticket, f.TicketVerifier = oauth.Secret(u.text()), u.text()
-	f.Back = u.bit()
+	f.Ticket, f.TicketVerifier, f.Back = oauth.Secret(u.text()), u.text(), u.text()
 	f.Expires = u.time()
 	return u.done()
 }
