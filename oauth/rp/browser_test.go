@@ -111,6 +111,8 @@ func TestBannerAgainstThePage(t *testing.T) {
 		"column":   {head: "body{display:flex;flex-direction:column;min-height:100vh;margin:0}"},
 		"row":      {head: "body{display:flex;margin:0}"},
 		"grid":     {head: "body{display:grid;place-items:center;min-height:100vh;margin:0}"},
+		"wide":     {head: "main{width:3000px}h1{text-align:right}"},
+		"wider":    {head: "body{width:3000px;margin:0}"},
 		"columns":  {head: "body{display:grid;grid-template-columns:200px 1fr;margin:0}"},
 		"margin":   {head: "body{margin:20px;padding:20px;border:1px solid;max-width:200px}"},
 		"base":     {body: `<base href="https://evil.invalid/" target="_blank">`},
@@ -140,6 +142,10 @@ func TestBannerAgainstThePage(t *testing.T) {
 				p.Size(width, 900)
 				p.Go(st.origin + "/")
 				look(p).want(t, fmt.Sprint(width))
+				if name == "wider" { // whoever looks at its other end sees the banner too
+					p.Eval("scrollTo(1500, 0)", nil)
+					look(p).want(t, fmt.Sprint(width, ", scrolled"))
+				}
 				if got := p.Text(".b p"); !strings.HasPrefix(strings.Join(strings.Fields(got), " "), "You're impersonating John Doe (john@acme.test)") {
 					t.Errorf("it says %q", got)
 				}
