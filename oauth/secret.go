@@ -51,5 +51,6 @@ func NewID(prefix string) string {
 	for i, b := range random {
 		random[i] = "abcdefghijklmnopqrstuvwxyz234567"[b%32]
 	}
-	return prefix + "_" + string(random[:])
+	var room [64]byte
+	return string(append(append(append(room[:0], prefix...), '_'), random[:]...))
 }

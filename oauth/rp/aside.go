@@ -13,12 +13,12 @@ func (a *App) aside(r *http.Request, st *site) bool {
 	if a.acting == a.base || st != a.base {
 		return false
 	}
-	if origin := r.Header.Get("Origin"); origin != "" && origin != "null" {
+	if origin := value(r.Header, "Origin"); origin != "" && origin != "null" {
 		return origin == a.acting.origin
 	}
-	switch r.Header.Get("Sec-Fetch-Site") {
+	switch value(r.Header, "Sec-Fetch-Site") {
 	case "same-site", "cross-site": // the second also after redirects through the issuer
-		return !safe(r.Method) || r.Header.Get("Sec-Fetch-Mode") != "navigate" || r.Header.Get("Sec-Fetch-Dest") != "document"
+		return !safe(r.Method) || value(r.Header, "Sec-Fetch-Mode") != "navigate" || value(r.Header, "Sec-Fetch-Dest") != "document"
 	}
 	return false
 }

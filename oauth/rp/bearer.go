@@ -304,8 +304,8 @@ func (b *Bearer) read(ctx context.Context, token string) (*access, *BearerError)
 	if err != nil {
 		return nil, b.unavailable(ctx, "reading the issuer's keys failed", err)
 	}
-	says := ring.seen.find(token)
-	if says == nil {
+	says, ok := ring.seen.find(token)
+	if !ok {
 		if says, err = b.verify(ctx, ring, token, now); err != nil {
 			return nil, b.notTaken(ctx, err)
 		}

@@ -42,7 +42,7 @@ func (st *site) vary(h http.Header, r *http.Request) {
 	if !st.signsIn && !st.acts {
 		return
 	}
-	switch r.Header.Get("Sec-Fetch-Dest") {
+	switch value(r.Header, "Sec-Fetch-Dest") {
 	case "script", "style", "font":
 	default:
 		varyBy(h, byCookie)

@@ -172,8 +172,9 @@ type site struct {
 	prefix  string // of all our cookies' names
 
 	acting, held, signIn cookie
-	flow                 cookie // its name is only the beginning
-	mark                 cookie // of a browser in which a start began that comes back where it fails
+	known                *remembered[acting] // what values of the first hold that came before
+	flow                 cookie              // its name is only the beginning
+	mark                 cookie              // of a browser in which a start began that comes back where it fails
 }
 
 // complete checks c and fills in defaults.

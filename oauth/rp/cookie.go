@@ -19,6 +19,8 @@ const (
 	maxCookies = 1 << 20
 	// maxFlows is how many starts and sign-ins one browser may have under way.
 	maxFlows = 4
+	// openedCookies is how many values of one cookie one half of what is remembered holds: with what they hold, 2 MB a cookie at most, and of usual ones a third.
+	openedCookies = 256
 	// flowLifetime is how long the person may take at the issuer, in seconds.
 	flowLifetime = 600
 )
@@ -29,11 +31,19 @@ var errTooLarge = errors.New("rp: what must be kept does not fit a cookie")
 type cookie struct {
 	name string
 	seal seal.Bound // to name, client and host, beside the key
+	// opened is what its values hold that came before: decoding and decrypting one costs more than all else that a request does here.
+	opened *remembered[string]
 }
 
 func (st *site) cookie(box *seal.Box, name, client string) cookie {
 	full := st.prefix + name
-	return cookie{full, box.For(strings.Join([]string{"rp1", full, client, st.host}, "\x00"))}
+	return cookie{name: full, seal: box.For(strings.Join([]string{"rp1", full, client, st.host}, "\x00"))}
+}
+
+// kept is c that remembers: for what comes with each request.
+func (c cookie) kept() cookie {
+	c.opened = newRemembered[string](openedCookies, maxCookie)
+	return c
 }
 
 // found is what a request says under one name.
@@ -111,20 +121,25 @@ func (c cookie) open(f found) (string, error) {
 	if f.n != 1 || len(f.value) > maxCookie {
 		return "", seal.ErrOpen
 	}
+	if plain, ok := c.opened.find(f.value); ok {
+		return plain, nil
+	}
 	b := scratches.Get().(*scratch)
 	defer scratches.Put(b)
 	n, err := encoding.Decode(b.sealed[:], []byte(f.value))
 	if err != nil {
 		return "", seal.ErrOpen
 	}
-	plain, err := c.seal.Append(b.plain[:0], b.sealed[:n])
+	out, err := c.seal.Append(b.plain[:0], b.sealed[:n])
 	if err != nil {
 		return "", err
 	}
-	return string(plain), nil
+	plain := string(out)
+	c.opened.add(strings.Clone(f.value), plain)
+	return plain, nil
 }
 
-// scratch is room for opening one cookie: every request opens one or two.
+// scratch is room for opening one cookie: what is not remembered needs it.
 type scratch struct{ sealed, plain [maxCookie]byte }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}

@@ -35,36 +35,37 @@ func TestSpentIsBounded(t *testing.T) {
 	}
 }
 
-// TestVerifiedIsBounded: the newest tokens are remembered, none that is long, and one that another shares its hash with is none.
-func TestVerifiedIsBounded(t *testing.T) {
+// TestRememberedIsBounded: the newest tokens are remembered, none that is long, and one that another shares its hash with is none.
+func TestRememberedIsBounded(t *testing.T) {
 	t.Parallel()
-	v := newVerified()
+	v := newRemembered[*access](verifiedTokens, longestVerified)
 	says := new(access)
-	for i := range 3 * verifiedGeneration {
+	has := func(token string) bool { _, ok := v.find(token); return ok }
+	for i := range 3 * verifiedTokens {
 		v.add(fmt.Sprint("token ", i), says)
 		v.find("token 0") // in use
 	}
-	if n := len(v.young) + len(v.old); n > 2*verifiedGeneration {
+	if n := len(v.young) + len(v.old); n > 2*verifiedTokens {
 		t.Errorf("%d are remembered", n)
 	}
-	if v.find("token 0") == nil || v.find(fmt.Sprint("token ", 3*verifiedGeneration-1)) == nil {
+	if !has("token 0") || !has(fmt.Sprint("token ", 3*verifiedTokens-1)) {
 		t.Error("one that is in use, or new, is not remembered")
 	}
-	if v.find("token 1") != nil || v.find("") != nil {
+	if has("token 1") || has("") {
 		t.Error("an old one is remembered")
 	}
 	long := string(make([]byte, longestVerified+1))
 	v.add(long, says)
-	if v.find(long) != nil {
+	if has(long) {
 		t.Error("a long one is remembered")
 	}
 	v.add("this", says)
 	for key, h := range v.young {
-		if h.token == "this" {
-			v.young[key] = heard{"that", says}
+		if h.spelt == "this" {
+			v.young[key] = heard[*access]{"that", says}
 		}
 	}
-	if v.find("this") != nil {
+	if has("this") {
 		t.Error("the hash decided, and not the token")
 	}
 }

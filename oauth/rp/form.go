@@ -94,11 +94,15 @@ func (f formHead) parts(yield func(string, func(int64) string) bool) {
 
 // peekForm looks at the beginning of the form that an unsafe request brings, and leaves the body as it was. Of anything else it
 // gives the zero value.
-func peekForm(r *http.Request) (f peek) {
+func peekForm(r *http.Request) peek {
 	form := readForm(r, peeked)
-	if len(form.head) == 0 {
-		return f
+	if len(form.head) == 0 { // as of all that is safe, for which nothing is allocated here
+		return peek{}
 	}
+	return form.peek()
+}
+
+func (form formHead) peek() (f peek) {
 	for name, value := range form.fields() {
 		switch {
 		case methodName(name):

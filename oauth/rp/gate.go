@@ -64,9 +64,7 @@ func (a *App) findSession(r *http.Request, v *visit) error {
 		return nil
 	}
 	v.over = true
-	if plain, err := v.site.acting.open(v.jar.acting); err == nil {
-		v.saw = v.acting.unpack(plain) == nil
-	}
+	v.acting, v.saw = v.site.impersonation(v.jar.acting)
 	if a.acting == a.base {
 		v.held, _ = v.site.held.open(v.jar.held)
 		if !v.saw || heldSession(v.held) != v.acting.ID || a.cfg.Held != nil && hold != v.acting.ID {
@@ -77,6 +75,26 @@ func (a *App) findSession(r *http.Request, v *visit) error {
 		v.session, v.over = &v.acting.Session, false
 	}
 	return nil
+}
+
+// impersonation gives what the cookie of one holds: each request its own, whose handler may take it for that.
+func (st *site) impersonation(f found) (acting, bool) {
+	if f.n != 1 {
+		return acting{}, false
+	}
+	a, ok := st.known.find(f.value)
+	if !ok {
+		plain, err := st.acting.open(f)
+		if err != nil || a.unpack(plain) != nil {
+			return acting{}, false
+		}
+		st.known.add(strings.Clone(f.value), a)
+	}
+	a.Subject.Roles = slices.Clone(a.Subject.Roles)
+	if at := a.Subject.Elsewhere; at != nil {
+		a.Subject.Elsewhere = &SubjectID{at.Format, at.Issuer, at.Subject}
+	}
+	return a, true
 }
 
 // holding asks an app with its own sign-in whether that is held.

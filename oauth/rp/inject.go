@@ -86,7 +86,7 @@ func (i *injector) WriteHeader(status int) {
 func (i *injector) kind() string {
 	h := i.w.Header()
 	types, said := h["Content-Type"]
-	if !whole(i.status) || download(h) || h.Get("Content-Encoding") != "" || h.Get("Transfer-Encoding") != "" || said && len(types) == 0 {
+	if !whole(i.status) || download(h) || value(h, "Content-Encoding") != "" || value(h, "Transfer-Encoding") != "" || said && len(types) == 0 {
 		return "-"
 	}
 	if !said {
@@ -105,7 +105,7 @@ func (i *injector) kind() string {
 // download reports whether the answer is to be a file: a page in it is kept, so it stays as it is (RFC 6266 §4.2). Where the disposition has no type,
 // browsers show what they get.
 func download(h http.Header) bool {
-	kind, _, _ := strings.Cut(h.Get("Content-Disposition"), ";")
+	kind, _, _ := strings.Cut(value(h, "Content-Disposition"), ";")
 	kind = strings.TrimSpace(kind)
 	return kind != "" && !strings.EqualFold(kind, "inline") && !strings.Contains(kind, "=")
 }
@@ -118,7 +118,7 @@ func whole(status int) bool {
 
 // begin starts to look for the body of a page, if the browser asked for one (Fetch Metadata, Sec-Fetch-Dest).
 func (i *injector) begin() {
-	switch i.r.Header.Get("Sec-Fetch-Dest") {
+	switch value(i.r.Header, "Sec-Fetch-Dest") {
 	case "document", "iframe", "frame":
 		i.scan.doc = true
 	case "", "embed", "object":
@@ -216,7 +216,7 @@ func (i *injector) put(p []byte) error {
 		*banner = appendPlain(*banner, i.v.site, i.v.session)
 	}
 	h := i.w.Header()
-	if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil {
+	if n, err := strconv.ParseInt(value(h, "Content-Length"), 10, 64); err == nil {
 		h.Set("Content-Length", strconv.FormatInt(n+int64(len(*banner)), 10))
 	}
 	i.pass()

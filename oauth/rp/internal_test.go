@@ -9,7 +9,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -92,7 +95,7 @@ func FuzzCookies(f *testing.F) {
 		f.Fatal(err)
 	}
 	st := c.site(c.BaseURL, box)
-	plain := (&signIn{Person: Person{Subject: "u"}, Expires: time.Unix(300, 0)}).pack()
+	plain := (&acting{Session: Session{ID: "imp_x", Mode: oauth.ModeRead, Subject: Person{Subject: "u"}, Expires: time.Unix(300, 0)}}).pack()
 	value := encoding.EncodeToString(st.acting.seal.Seal(plain))
 	for _, s := range []string{"", st.acting.name + "=", "a=b; " + st.held.name + "=x;;;", " \u2000" + st.acting.name + "=", "$Version=1;" + st.signIn.name + `="`, st.flow.name + "x=1", st.acting.name} {
 		f.Add(s, false)
@@ -105,6 +108,11 @@ func FuzzCookies(f *testing.F) {
 		r := &http.Request{Header: http.Header{"Cookie": {header}}}
 		j := st.read(r)
 		_, err := st.acting.open(j.acting)
+		for range 2 { // what is remembered is found as what is not
+			if _, ok := st.impersonation(j.acting); ok != (err == nil) {
+				t.Errorf("opened: %v, found: %v", err, ok)
+			}
+		}
 		alone := strings.Count(header, st.acting.name) == 1
 		switch {
 		case err == nil && !strings.Contains(header, value):
@@ -123,6 +131,77 @@ func FuzzCookies(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestRememberedCookies: one that was opened before counts as little as any other where it is doubled, cut, for another purpose or elsewhere, and what a
+// handler does to what it holds is not there at the next request.
+func TestRememberedCookies(t *testing.T) {
+	t.Parallel()
+	c := Config{Issuer: "https://issuer.test", ClientID: "app", ClientSecret: "secret", BaseURL: "https://app.test"}
+	box, err := c.box()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := c.site(c.BaseURL, box)
+	made := acting{Session: Session{ID: "imp_x", Mode: oauth.ModeRead, Subject: Person{Subject: "u", Roles: []string{"member"}, Elsewhere: &SubjectID{issSub, "https://idp.test", "v"}}, Expires: time.Unix(300, 0).UTC()}}
+	value := encoding.EncodeToString(st.acting.seal.Seal(made.pack()))
+	for n := range 3 {
+		a, ok := st.impersonation(found{value, 1})
+		if !ok || a.ID != made.ID || a.Subject.Roles[0] != "member" || a.Subject.Elsewhere.Subject != "v" || !a.Expires.Equal(made.Expires) {
+			t.Fatalf("time %d: %+v, %v", n, a, ok)
+		}
+		a.ID, a.Subject.Roles[0], a.Subject.Elsewhere.Subject = "imp_y", "owner", "w"
+	}
+	if len(st.known.young) != 1 {
+		t.Errorf("%d are remembered", len(st.known.young))
+	}
+	for name, f := range map[string]found{"doubled": {value, 2}, "missing": {value, 0}, "cut": {value[:len(value)-1], 1}, "longer": {value + "A", 1}, "empty": {"", 1}} {
+		if _, ok := st.impersonation(f); ok {
+			t.Errorf("%s: found", name)
+		}
+	}
+	other := c.site("https://john.app.test", box)
+	if _, ok := other.impersonation(found{value, 1}); ok {
+		t.Error("found on another origin")
+	}
+	held := encoding.EncodeToString(st.held.seal.Seal([]byte("held")))
+	for range 2 {
+		if got, err := st.held.open(found{held, 1}); got != "held" || err != nil {
+			t.Errorf("held: %q, %v", got, err)
+		}
+		if _, err := st.held.open(found{held, 2}); err == nil {
+			t.Error("doubled, and opened")
+		}
+		if _, err := st.signIn.open(found{held, 1}); err == nil {
+			t.Error("opened as another")
+		}
+	}
+}
+
+// TestHeaderNames: value finds nothing under a name that is not as net/http spells it.
+func TestHeaderNames(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := regexp.MustCompile(`value\([\w.]+, "([^"]+)"\)`)
+	n := 0
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range asked.FindAllSubmatch(source, -1) {
+			if name := string(m[1]); name != http.CanonicalHeaderKey(name) {
+				t.Errorf("%s asks for %s", file, name)
+			}
+			n++
+		}
+	}
+	if n < 10 {
+		t.Errorf("%d places were found", n)
+	}
 }
 
 // FuzzSession: an answer of the issuer is refused, or gives a session in which everything is set.

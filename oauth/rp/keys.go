@@ -41,12 +41,20 @@ type keys struct {
 	flight chan struct{} // closed by the end of the fetch under way; nil for none
 }
 
+const (
+	// verifiedTokens is how many tokens one half of what is remembered holds.
+	verifiedTokens = 2048
+	// longestVerified is the most bytes of a token that is remembered. The issuer's have some 800; at twice that for what it says, all of
+	// them together take 24 MB at most.
+	longestVerified = 2 << 10
+)
+
 // keyring is one answer, and what was verified with its keys: with other keys all of that is gone.
 type keyring struct {
 	public []tokens.PublicKey
 	asked  time.Time // for these
 	fresh  time.Time // until when
-	seen   *verified
+	seen   *remembered[*access]
 }
 
 // get gives the keys, and fetches them where none serve.
@@ -139,7 +147,7 @@ func (k *keys) end(public []tokens.PublicKey, err error) {
 	if before := k.current.Load(); before != nil && slices.EqualFunc(before.public, public, sameKey) {
 		ring.seen = before.seen
 	} else {
-		ring.seen = newVerified()
+		ring.seen = newRemembered[*access](verifiedTokens, longestVerified)
 	}
 	k.current.Store(ring)
 }

@@ -9,11 +9,11 @@ import (
 // Some pages load others by script, and take over what they get: all of a page or the part that they asked for. htmx and Turbo say so.
 
 // htmx reports whether htmx asks.
-func htmx(r *http.Request) bool { return r.Header.Get("Hx-Request") == "true" }
+func htmx(r *http.Request) bool { return value(r.Header, "Hx-Request") == "true" }
 
 // turbo reports whether Turbo asks. The space after the comma is its own, and no browser's.
 func turbo(r *http.Request) bool {
-	return r.Header["X-Turbo-Request-Id"] != nil || frame(r) || strings.HasSuffix(r.Header.Get("Accept"), "text/html, application/xhtml+xml")
+	return r.Header["X-Turbo-Request-Id"] != nil || frame(r) || strings.HasSuffix(value(r.Header, "Accept"), "text/html, application/xhtml+xml")
 }
 
 // frame reports whether Turbo asks for a part of a page.
@@ -21,12 +21,12 @@ func frame(r *http.Request) bool { return r.Header["Turbo-Frame"] != nil }
 
 // takesOver reports whether script asks for what is to take the place of the page.
 func takesOver(r *http.Request) bool {
-	return r.Header.Get("Hx-Boosted") == "true" || r.Header.Get("Hx-History-Restore-Request") == "true" || turbo(r) && !frame(r)
+	return value(r.Header, "Hx-Boosted") == "true" || value(r.Header, "Hx-History-Restore-Request") == "true" || turbo(r) && !frame(r)
 }
 
 // visits reports whether script asks for a page to follow a link to. What may be wanted for a stream of changes is none.
 func visits(r *http.Request) bool {
-	return r.Method == http.MethodGet && takesOver(r) && !strings.Contains(r.Header.Get("Accept"), "text/vnd.turbo-stream.html")
+	return r.Method == http.MethodGet && takesOver(r) && !strings.Contains(value(r.Header, "Accept"), "text/vnd.turbo-stream.html")
 }
 
 // stub has the page that script put it into loaded as a whole: Turbo by the first, htmx by the second, where it goes back in its history and so heeds no

@@ -82,8 +82,9 @@ func (c *Config) site(origin string, box *seal.Box) *site {
 		st.secure, st.prefix = false, "understudy"
 	}
 	st.acting = st.cookie(box, "", c.ClientID)
-	st.held = st.cookie(box, "-held", c.ClientID)
-	st.signIn = st.cookie(box, "-signin", c.ClientID)
+	st.known = newRemembered[acting](openedCookies, maxCookie)
+	st.held = st.cookie(box, "-held", c.ClientID).kept()
+	st.signIn = st.cookie(box, "-signin", c.ClientID).kept()
 	st.flow = st.cookie(box, "-flow-", c.ClientID)
 	st.mark = st.cookie(box, "-mark", c.ClientID)
 	return st
@@ -101,6 +102,14 @@ func (a *App) siteOf(r *http.Request) *site {
 		return a.acting
 	}
 	return nil
+}
+
+// value is h.Get(name) of a name that is in its canonical form, which h.Get sees to each time: every request asks for a dozen.
+func value(h http.Header, name string) string {
+	if values := h[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
 }
 
 func sameHost(a, b string) bool { return a == b || strings.EqualFold(a, b) }

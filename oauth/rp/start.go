@@ -229,7 +229,7 @@ func (a *App) leave(w http.ResponseWriter, r *http.Request, v *visit, f *flow, t
 
 // flowCookie is the cookie of the flow with that state: of its own, so that two tabs do not disturb each other.
 func (st *site) flowCookie(state string) cookie {
-	return cookie{st.flow.name + state[:min(8, len(state))], st.flow.seal}
+	return cookie{name: st.flow.name + state[:min(8, len(state))], seal: st.flow.seal}
 }
 
 // flowNames are the names of all flows under way.
