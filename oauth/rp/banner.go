@@ -31,7 +31,8 @@ func BannerHTML(ctx context.Context) template.HTML {
 
 // FormField is a hidden input that ties a form to the session it was made in: when that has ended, a form left open in
 // another tab is refused, and not sent in the name of whoever is there by then. Put it into each form that changes
-// something; banner.js does it where scripts run. When nobody impersonates it is "" on an app with an origin for that; where impersonation lies over the
+// something; banner.js does it in pages made under impersonation, and leaves the forms of all others as they are. When nobody impersonates it is "" on an
+// app with an origin for that; where impersonation lies over the
 // app's own, it then ties the form to that: one left open from before a start is not sent in the user's name. It needs App.Handler in front.
 func FormField(r *http.Request) template.HTML {
 	v := visitFrom(r.Context())

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -21,8 +22,10 @@ import (
 type stage struct {
 	origin string
 
-	mu    sync.Mutex
-	heard []string // method, path, session of the header, session of the form
+	mu     sync.Mutex
+	heard  []string // method, path, session of the header, session of the form
+	nobody bool     // is impersonated, as far as banner.js is told
+	away   []string // what of ours is unavailable when it is next asked for
 }
 
 func newStage(t *testing.T, bend func(*Session), h http.HandlerFunc) *stage {
@@ -34,8 +37,22 @@ func newStage(t *testing.T, bend func(*Session), h http.HandlerFunc) *stage {
 	t.Cleanup(srv.Close)
 	st.origin = srv.URL
 	a.acting.origin = srv.URL
-	mux.HandleFunc("GET /.understudy/{name}", func(w http.ResponseWriter, r *http.Request) { a.static(w, r, r.PathValue("name")) })
-	mux.HandleFunc("GET /.understudy/session", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /.understudy/{name}", func(w http.ResponseWriter, r *http.Request) {
+		if name := r.PathValue("name"); st.isAway(name) {
+			http.Error(w, "away", http.StatusServiceUnavailable)
+			return
+		}
+		a.static(w, r, r.PathValue("name"))
+	})
+	mux.HandleFunc("GET /.understudy/session", func(w http.ResponseWriter, r *http.Request) {
+		if st.isAway("session") {
+			a.unavailable(w, r, &visit{app: a, site: a.acting, session: s})
+			return
+		}
+		if st.nobody {
+			writeJSON(w, http.StatusOK, sessionJSON{})
+			return
+		}
 		writeJSON(w, http.StatusOK, sessionJSON{
 			Impersonating: true, ID: s.ID, Subject: &s.Subject, Actor: &s.Actor, Mode: s.Mode, ExpiresAt: s.Expires.Format("2006-01-02T15:04:05Z"), Stop: stopPath,
 		})
@@ -66,7 +83,18 @@ func newStage(t *testing.T, bend func(*Session), h http.HandlerFunc) *stage {
 func (s *stage) all() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.heard
+	return slices.Clone(s.heard)
+}
+
+// isAway reports whether name is unavailable, which it is once for each time that it is in away.
+func (s *stage) isAway(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.away, name)
+	if i >= 0 {
+		s.away = slices.Delete(s.away, i, i+1)
+	}
+	return i >= 0
 }
 
 // seen is what a person sees of the banner.
@@ -278,6 +306,64 @@ func TestBannerScript(t *testing.T) {
 		"POST /fetch header=" + id + " form=", "POST /url header=" + id + " form=", "POST /xhr header=" + id + " form=",
 		"POST /form header= form=" + id, "POST /.understudy/stop header= form=" + id,
 	}, st.all()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestBannerScriptOfNobody: on a page that was made while nobody was impersonated, whatever its scripts send says so, in every way that can; its forms are
+// sent as they are, and other origins are told nothing.
+func TestBannerScriptOfNobody(t *testing.T) {
+	t.Parallel()
+	p := browsertest.Start(t)
+	other := newStage(t, func(*Session) {}, http.NotFound)
+	st := newStage(t, func(*Session) {}, page("text/html", `<!doctype html><html lang="en"><head><title>x</title><script src="/.understudy/banner.js" defer></script></head><body>`+
+		`<form method="post" action="/form"><p><input name="a" value="b" aria-label="a"><p><button id="go">Go</button></form>`))
+	st.nobody = true
+	p.Go(st.origin + "/spa")
+	p.Wait("performance.getEntriesByType('resource').some((e) => e.name.endsWith('/session') && e.responseEnd > 0)")
+	p.Eval(`(async () => {
+		await (await fetch('/.understudy/session')).json() // what was asked before this is known
+		addEventListener('pagehide', () => navigator.sendBeacon('/hidden', new URLSearchParams({understudy_session: 'imp_of_the_page'})))
+		await fetch('/fetch', {method: 'post', headers: {a: 'b'}})
+		await fetch(new Request('/request', {method: 'POST', headers: {a: 'b'}, body: 'x'}))
+		await new Promise((done) => { const x = new XMLHttpRequest; x.open('POST', '/xhr'); x.onloadend = done; x.send('x') })
+		await fetch('`+other.origin+`/fetch', {method: 'POST'}).catch(() => {})
+		const refused = await Promise.all([fetch('http://[', {method: 'POST'}), fetch(undefined, {method: 'TRACE'})].map((f) => f.catch(() => 'refused')))
+		if (refused.join() !== 'refused,refused') throw refused
+		if (!navigator.sendBeacon('/beacon', new Blob(['x'])) || !navigator.sendBeacon('`+other.origin+`/beacon', 'x')) throw 'no beacon'
+	})()`, nil)
+	p.Follow("#go")
+	for _, c := range []struct {
+		st   *stage
+		want []string
+	}{
+		{st, []string{
+			"POST /beacon header=none form=", "POST /fetch header=none form=", "POST /form header= form=", "POST /hidden header=none form=imp_of_the_page",
+			"POST /request header=none form=", "POST /xhr header=none form=",
+		}},
+		{other, []string{"POST /beacon header= form=", "POST /fetch header= form="}},
+	} {
+		for end := time.Now().Add(15 * time.Second); len(c.st.all()) < len(c.want) && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if diff := cmp.Diff(c.want, slices.Sorted(slices.Values(c.st.all()))); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	}
+}
+
+// TestBannerScriptAsksAgain: where the app could not say for whom the page was made, banner.js asks again, for the banner's looks too; an answer that is none
+// makes nobody of the user.
+func TestBannerScriptAsksAgain(t *testing.T) {
+	t.Parallel()
+	p := browsertest.Start(t)
+	st := newStage(t, func(*Session) {}, page("text/html", `<!doctype html><html lang="en"><head><title>x</title><script src="/.understudy/banner.js" defer></script></head><body>`+app))
+	st.away = []string{"session", "banner.css"}
+	p.Go(st.origin + "/spa")
+	p.Wait("document.querySelector('understudy-banner')?.shadowRoot?.querySelector('button').offsetHeight > 30")
+	look(p).want(t, "made by script")
+	p.Eval("fetch('/fetch', {method: 'POST'})", nil)
+	if diff := cmp.Diff([]string{"POST /fetch header=imp_abcdefghijklmnopqrstuvwxyz form="}, st.all()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -31,7 +31,8 @@ type Config struct {
 	// Handler and differ from BaseURL in its host. "" lays impersonation over BaseURL: see "Two forms" above.
 	Origin string
 	// AllowSameOriginWrite lets somebody have full access without an Origin. Script in the user's page can then press
-	// Stop and act as the administrator. Without it, say so to the issuer (clients.modes: {app: [read]}): its page then
+	// Stop and act as the administrator, and what the administrator's own tabs send counts as the user's, unless it says that it is from before: see
+	// "Tabs left open" above. Without it, say so to the issuer (clients.modes: {app: [read]}): its page then
 	// offers no full access, and nobody starts one that ends at once.
 	AllowSameOriginWrite bool
 	// Resource is the API that tokens shall be for (RFC 8707); "" takes the client's first.

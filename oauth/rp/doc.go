@@ -18,8 +18,8 @@
 //
 // Without it, impersonation lies over the app's own origin. The actor's sign-in is then held: taken out of the browser's
 // reach and sealed until Stop. It is look only, unless Config.AllowSameOriginWrite is set. What remains is that script in
-// the user's page can press Stop, and then read the actor's pages. Tell the issuer that the app is look only, so that its
-// page offers nothing else (clients.modes in its configuration).
+// the user's page can press Stop, and then read the actor's pages; and with full access, that what the actor's own tabs send may count
+// as the user's: see "Tabs left open". Tell the issuer that the app is look only, so that its page offers nothing else (clients.modes in its configuration).
 //
 // In both forms, what could change something is refused under impersonation if another origin's page sends it, a sibling host's too: it would be
 // on record as the actor's doing.
@@ -47,6 +47,23 @@
 // session is over has the whole page load again.
 //
 // What a handler writes although one only looks, no guard sees: ask [Impersonating] before that. [Mask] is for what support need not read whole.
+//
+// # Tabs left open
+//
+// A page outlives the session that it was made in, and what it sends is then sent as whoever is there by then: on one origin a page of the
+// actor's own as the user, after a start in another tab; anywhere a page of one user's as the next. So pages say for whom they were made, and who names
+// another session than the current one is refused with the reason "ended", and on record while anybody is impersonated. [FormField] says it in a form. banner.js says
+// it in the header X-Understudy-Session, with the session's id or "none", of what the page's scripts send to their own origin by fetch or XMLHttpRequest and may
+// change something. For navigator.sendBeacon, which takes no header, it sends a fetch with keepalive. It knows once /.understudy/session has answered, and asks until that
+// does. Load it on every page whose scripts send, and as the first of them: some libraries, Turbo one of them, keep to the fetch that they find.
+//
+// Into forms it puts the field understudy_session by itself in pages made under impersonation. The forms of all others go out as the app wrote them, so those
+// are tied by FormField alone.
+//
+// Nothing ties a page that has neither; a form without FormField that is a POST only by its button; what scripts send by WebSocket or fetchLater, from a worker, or
+// from a frame without banner.js; and what only looks: script of the actor's page may be answered with what the user sees, and that is on record as any look. On one
+// origin, look only still refuses whatever could change something. With an origin of its own a page of the actor's sends as the actor, with or
+// without banner.js, and on that origin Handler serves no page while nobody is impersonated; what is left is the tab of the user before.
 //
 // # On record
 //
@@ -112,8 +129,7 @@
 // not_impersonating; or unavailable, 503, with Retry-After.
 //
 // banner.js shows the banner on pages that the server does not write, at their top or in an element understudy-banner of theirs, shows it again
-// where a page has dropped it, and names the session in whatever the page's scripts and forms send (X-Understudy-Session, or the form field
-// understudy_session): who names another than the current one is refused. It is a custom element, in React, in Vue (whose compiler is told so
+// where a page has dropped it, and names the session in what the page sends: see "Tabs left open". It is a custom element, in React, in Vue (whose compiler is told so
 // by isCustomElement) and without either; a policy must allow it script-src, style-src and connect-src 'self'. Where a request is refused with the
 // reason "ended", load the page anew: it says what happened. examples/react is such an app.
 //
@@ -137,5 +153,5 @@
 //	POST /.understudy/backchannel-logout
 //	                             takes the issuer's logout tokens: the app's backchannel_logout_uri. Not with a [Config].Liveness of one's own.
 //	POST /.understudy/events     takes the issuer's security events (RFC 8935): the app's ssf_push_uri. Not with a Liveness of one's own either.
-//	GET  /.understudy/banner.js  for pages made in the browser, and for tabs left open: a script element with defer
+//	GET  /.understudy/banner.js  for pages made in the browser, and for tabs left open: a script element with defer, before all others
 package rp
