@@ -71,8 +71,11 @@ func readStart(r *http.Request) (s startJSON, err error) {
 	}
 	d := json.NewDecoder(strings.NewReader(string(body)))
 	d.DisallowUnknownFields()
-	if d.Decode(&s) != nil || d.More() {
+	if d.Decode(&s) != nil {
 		return s, errors.New("the body must be an object of strings: subject, reason, ticket_number, return_to")
+	}
+	if _, err := d.Token(); err != io.EOF { // More would take a bracket that closes nothing for the end
+		return s, errors.New("the body has something behind its object")
 	}
 	for name, value := range s.fields() {
 		if len(value) > maxField {
