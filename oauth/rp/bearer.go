@@ -95,7 +95,7 @@ func NewBearer(ctx context.Context, c BearerConfig) (*Bearer, error) {
 	}
 	var err error
 	if b.record, err = newJournal(Config{Issuer: c.Issuer, ClientID: c.ClientID, Spool: c.Spool, SpoolBytes: c.SpoolBytes, Logger: c.Logger}, to, b.forget, b.now); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("rp: BearerConfig.Spool: %w", err)
 	}
 	b.record.wary = true // the issuer tells an API of sessions also where it would take no record of them: those that another app started, if the API is one too
 	go b.record.run(ctx)
@@ -119,7 +119,7 @@ func (c *BearerConfig) complete() error {
 			return fmt.Errorf("rp: BearerConfig.%s must be set", name)
 		}
 	}
-	if err := checkOrigin("Issuer", c.Issuer, false); err != nil {
+	if err := checkOrigin("BearerConfig.Issuer", c.Issuer, false); err != nil {
 		return err
 	}
 	if strings.ContainsFunc(c.Audience, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {

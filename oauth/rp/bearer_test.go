@@ -216,7 +216,7 @@ func TestRequireAuthentication(t *testing.T) {
 	}
 }
 
-// TestBearerConfig: a mistake is named.
+// TestBearerConfig: a mistake is named, by the type and the field.
 func TestBearerConfig(t *testing.T) {
 	t.Parallel()
 	for want, bend := range map[string]func(*rp.BearerConfig){
@@ -228,6 +228,10 @@ func TestBearerConfig(t *testing.T) {
 		"Audience must be a URI":   func(c *rp.BearerConfig) { c.Audience = `https://a"b` },
 		"URL \"":                   func(c *rp.BearerConfig) { c.URL = "http://api.acme.test" },
 		"must be https://host":     func(c *rp.BearerConfig) { c.URL = "https://api.acme.test/" },
+		"in lower case":            func(c *rp.BearerConfig) { c.Issuer = "https://ID.acme.test" },
+		"without a path":           func(c *rp.BearerConfig) { c.Issuer = "https://id.acme.test/" },
+		"Spool: ":                  func(c *rp.BearerConfig) { c.Spool = "/dev/null/spool" },
+		"SpoolBytes 1 ":            func(c *rp.BearerConfig) { c.SpoolBytes = 1 },
 		"without URL":              func(c *rp.BearerConfig) { c.URL, c.DPoPNonce = "", true },
 	} {
 		c := rp.BearerConfig{Issuer: "https://id.acme.test", Audience: audience, ClientID: "api", ClientSecret: "secret", URL: apiURL}
@@ -235,8 +239,25 @@ func TestBearerConfig(t *testing.T) {
 			t.Fatal(err)
 		}
 		bend(&c)
-		if _, err := rp.NewBearer(t.Context(), c); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := rp.NewBearer(t.Context(), c); err == nil || !strings.HasPrefix(err.Error(), "rp: BearerConfig.") || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+// TestBearerErrorText: a line of a log has the status, the code and the reason.
+func TestBearerErrorText(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	a.set(func() { a.over["imp_2"] = true })
+	for want, authorization := range map[string]string{
+		"rp: 401: An access token is required in the Authorization header.":                          "",
+		"rp: 401 invalid_token: The access token is malformed, or not for here.":                     "Bearer x",
+		"rp: 403 impersonation_blocked read_only: The impersonation is look only. Nothing was done.": "Bearer " + a.acting(),
+		"rp: 401 invalid_token ended: The impersonation has ended. Nothing was done.":                "Bearer " + a.acting("scope", fullAccess, "sid", "imp_2"),
+	} {
+		if _, err := a.bearer.Authenticate(t.Context(), authorization, "", "POST", "/pkg.Service/Call"); err == nil || err.Error() != want {
+			t.Errorf("got %q, want %q", err, want)
 		}
 	}
 }

@@ -48,9 +48,15 @@ var (
 	errForbidden   = &BearerError{Status: http.StatusForbidden, Code: "impersonation_blocked", Reason: reasonForbidden, Description: "Nobody may do this in the name of somebody else. Nothing was done."}
 )
 
-// Error tells the status, the code and the description.
+// Error tells the status, the code and the reason where there are any, and the description.
 func (e *BearerError) Error() string {
-	text := "rp: " + strconv.Itoa(e.Status) + " " + e.Code + ": " + e.Description
+	text := "rp: " + strconv.Itoa(e.Status)
+	for _, word := range [...]string{e.Code, e.Reason} {
+		if word != "" {
+			text += " " + word
+		}
+	}
+	text += ": " + e.Description
 	if e.cause != nil {
 		text += " " + e.cause.Error()
 	}

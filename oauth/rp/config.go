@@ -185,7 +185,7 @@ func (c *Config) complete() error {
 			return fmt.Errorf("rp: Config.%s must be set", name)
 		}
 	}
-	if err := errors.Join(checkOrigin("Issuer", c.Issuer, false), checkOrigin("BaseURL", c.BaseURL, c.InsecureCookies), c.checkForm()); err != nil {
+	if err := errors.Join(checkOrigin("Config.Issuer", c.Issuer, false), checkOrigin("Config.BaseURL", c.BaseURL, c.InsecureCookies), c.checkForm()); err != nil {
 		return err
 	}
 	switch {
@@ -235,7 +235,7 @@ func (c *Config) checkForm() error {
 		}
 		return nil
 	}
-	if err := checkOrigin("Origin", c.Origin, c.InsecureCookies); err != nil {
+	if err := checkOrigin("Config.Origin", c.Origin, c.InsecureCookies); err != nil {
 		return err
 	}
 	switch {
@@ -251,15 +251,16 @@ func (c *Config) checkForm() error {
 	return nil
 }
 
+// checkOrigin checks the value of a field, which is named with its type.
 func checkOrigin(field, raw string, loopbackOnly bool) error {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.Contains(u.Host, "%") || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("rp: Config.%s %q must be an origin: https://host, without a path", field, raw)
+		return fmt.Errorf("rp: %s %q must be an origin: https://host, without a path", field, raw)
 	case strings.ToLower(u.Host) != u.Host:
-		return fmt.Errorf("rp: Config.%s %q must be in lower case, as browsers write it", field, raw)
+		return fmt.Errorf("rp: %s %q must be in lower case, as browsers write it", field, raw)
 	case u.Scheme == "http" && !oauth.Loopback(u.Hostname()):
-		return fmt.Errorf("rp: Config.%s %q must be https: http is for loopback hosts only", field, raw)
+		return fmt.Errorf("rp: %s %q must be https: http is for loopback hosts only", field, raw)
 	case loopbackOnly && !oauth.Loopback(u.Hostname()):
 		return fmt.Errorf("rp: Config.InsecureCookies is for loopback hosts only, and %s is not one", field)
 	}

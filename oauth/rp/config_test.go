@@ -59,6 +59,8 @@ func TestConfig(t *testing.T) {
 		{"write with origin", func(c *rp.Config) { c.Origin, c.AllowSameOriginWrite = "https://b.test", true }, "AllowSameOriginWrite"},
 		{"insecure elsewhere", func(c *rp.Config) { c.InsecureCookies = true }, "InsecureCookies"},
 		{"short key", func(c *rp.Config) { c.CookieKeys = [][]byte{make([]byte, 16)} }, "CookieKeys"},
+		{"no spool", func(c *rp.Config) { c.Spool = "/dev/null/spool" }, "Spool"},
+		{"small spool", func(c *rp.Config) { c.SpoolBytes = 1 }, "SpoolBytes"},
 		{"long sign-in", func(c *rp.Config) { c.SignInLifetime = 25 * time.Hour }, "SignInLifetime"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -66,7 +68,7 @@ func TestConfig(t *testing.T) {
 			config := good()
 			c.bend(&config)
 			_, err := rp.New(context.Background(), config)
-			if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), string(config.ClientSecret)) && config.ClientSecret != "") {
+			if (err == nil) != (c.want == "") || err != nil && (!strings.HasPrefix(err.Error(), "rp: Config.") || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), string(config.ClientSecret)) && config.ClientSecret != "") {
 				t.Errorf("got %v, want one with %q", err, c.want)
 			}
 		})

@@ -74,7 +74,7 @@ func (j *journal) end(ctx context.Context) {
 	defer cancel()
 	err := j.drain(ctx)
 	if n := j.rest(); n > 0 && !j.files {
-		j.log.ErrorContext(ctx, "the app ended before actions were on record: they are lost, since there is no Config.Spool", "actions", n, "error", err)
+		j.log.ErrorContext(ctx, "the app ended before actions were on record: they are lost, since there is no Spool", "actions", n, "error", err)
 	}
 	if err := j.spool.Close(); err != nil {
 		j.log.ErrorContext(ctx, "closing the spool failed", "error", err)

@@ -72,6 +72,7 @@ type queued struct {
 // errCrowded means that too much of one session waits.
 var errCrowded = errors.New("too many actions of the session wait to be put on record")
 
+// newJournal fails where c.Spool cannot be used.
 func newJournal(c Config, to Recorder, over func(string), now func() time.Time) (*journal, error) {
 	j := &journal{
 		to: to, files: c.Spool != "", writer: oauth.NewID("wrt"), over: over, log: c.Logger, now: now,
@@ -82,7 +83,7 @@ func newJournal(c Config, to Recorder, over func(string), now func() time.Time) 
 	var err error
 	j.spool, err = spool.Open(spool.Config{Dir: c.Spool, Owner: owner(c), Name: j.writer, MaxBytes: c.SpoolBytes, SyncEvery: time.Second, Logger: c.Logger})
 	if err != nil {
-		return nil, fmt.Errorf("rp: Config.Spool: %w", err)
+		return nil, err
 	}
 	return j, nil
 }

@@ -2,6 +2,7 @@ package rp
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -66,7 +67,7 @@ func New(ctx context.Context, c Config) (*App, error) {
 		to = a.issuer
 	}
 	if a.record, err = newJournal(c, to, a.forget, a.now); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("rp: Config.Spool: %w", err)
 	}
 	go a.record.run(ctx)
 	a.ending = newEndings(ctx, a)
