@@ -84,7 +84,7 @@
 //
 // [Bearer] stands in front of an API: [Bearer.Handler], or [Bearer.Authenticate] where there is no HTTP. The same [Subject], [Actor] and [Forbid] work behind it,
 // look only holds there too, and [RequireScope] and [RequireAuthentication] ask for what a token must say. An ordinary token is verified offline and counts
-// until its exp; one of an impersonation counts while its session goes on.
+// until its exp; one of an impersonation counts while its session goes on. Package rptest gives an API's own tests tokens of both kinds.
 //
 // [Bound] ends what outlives a request, such as a WebSocket, with the impersonation; [App.NewContext] and [Bearer.NewContext] carry both people to a job.
 //

@@ -88,23 +88,30 @@ func (i *Issuer) start(w http.ResponseWriter, r *http.Request, ticket string) {
 		refuse(w, http.StatusBadRequest, "invalid_request", "The ticket or the actor's token is not one of this request.")
 		return
 	}
-	now := i.Now().UTC()
-	a := o.person
-	a.Roles, a.Organisation = nil, ""
-	s := &session{Session: rp.Session{ID: oauth.NewID("imp"), Subject: o.subject, Actor: a, Mode: o.mode, Started: now, Expires: now.Add(sessionLifetime).Truncate(time.Second)}}
-	i.sessions[s.ID] = s
+	s := i.open(o.person, o.subject, o.mode)
 	scope := "openid profile email roles app:read"
 	if o.mode == oauth.ModeWrite {
 		scope += " app:write " + oauth.ScopeImpersonationWrite
 	}
 	given := i.give(&grant{person: o.subject, scope: scope, session: s})
 	given["issued_token_type"] = oauth.TokenTypeAccessToken
-	given["understudy_return_token"] = i.issue(&once{kind: "return", person: o.person, scope: actor.scope, session: s, expires: now.Add(returnLifetime).Unix()})
+	given["understudy_return_token"] = i.issue(&once{kind: "return", person: o.person, scope: actor.scope, session: s, expires: s.Started.Add(returnLifetime).Unix()})
 	given["understudy_return_token_expires_in"] = int64(returnLifetime / time.Second)
 	given["understudy_session"] = map[string]any{
-		"id": s.ID, "mode": s.Mode, "expires_at": s.Expires.Format(time.RFC3339), "subject": o.subject, "actor": a,
+		"id": s.ID, "mode": s.Mode, "expires_at": s.Expires.Format(time.RFC3339), "subject": s.Subject, "actor": s.Actor,
 	}
 	answer(w, http.StatusOK, given)
+}
+
+// open begins a session.
+func (i *Issuer) open(actor, subject rp.Person, mode oauth.Mode) *session {
+	now := i.Now().UTC()
+	actor.Roles, actor.Organisation = nil, ""
+	s := &session{start: oauth.NewID("aud"), Session: rp.Session{
+		ID: oauth.NewID("imp"), Subject: subject, Actor: actor, Mode: mode, Started: now, Expires: now.Add(sessionLifetime).Truncate(time.Second),
+	}}
+	i.sessions[s.ID] = s
+	return s
 }
 
 // stop spends a return token: the actor's own again, and never what acts.

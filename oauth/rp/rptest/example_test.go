@@ -2,6 +2,7 @@ package rptest_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log"
@@ -93,4 +94,58 @@ func ExampleBrowser() {
 	// after POST / 403 "read_only"
 	// 403 false
 	// 403 false
+}
+
+// An API: whose orders it shows, what it refuses an admin who only looks or lacks a scope, what goes on record, and an end from outside.
+func ExampleIssuer_ImpersonationToken() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	issuer := rptest.NewIssuer()
+	config := issuer.BearerConfig()
+	config.Logger = slog.New(slog.DiscardHandler)
+	api, err := rp.NewBearer(ctx, config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /orders", func(_ http.ResponseWriter, r *http.Request) {
+		subject, _ := rp.Subject(r.Context())
+		actor, _ := rp.Actor(r.Context())
+		fmt.Println("orders of", subject.Subject, "for", actor.Subject)
+	})
+	mux.Handle("DELETE /orders/7", rp.RequireScope(http.NotFoundHandler(), "orders:write"))
+	call := func(method, path, token string) {
+		r := httptest.NewRequest(method, path, nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		api.Handler(mux).ServeHTTP(w, r)
+		var refusal struct{ Code, Reason string }
+		if json.Unmarshal(w.Body.Bytes(), &refusal) == nil {
+			fmt.Println(w.Code, strings.TrimSpace(refusal.Code+" "+refusal.Reason))
+		}
+	}
+
+	ann, john := rp.Person{Subject: "ann"}, rp.Person{Subject: "john"}
+	call("GET", "/orders", issuer.Token(john, "orders:read"))
+	call("DELETE", "/orders/7", issuer.Token(john, "orders:read"))
+	look := issuer.ImpersonationToken(ann, john, oauth.ModeRead, "orders:read")
+	call("GET", "/orders", look)
+	call("DELETE", "/orders/7", look)
+	api.Flush(ctx)
+	for _, a := range issuer.Actions() {
+		fmt.Printf("%s %s %s %d %q\n", a.Phase, a.Method, a.Route, a.Status, a.Note)
+	}
+	full := issuer.ImpersonationToken(ann, john, oauth.ModeWrite, "orders:read", "orders:write")
+	issuer.End()
+	call("DELETE", "/orders/7", full)
+
+	// Output:
+	// orders of john for john
+	// 403 insufficient_scope
+	// orders of john for ann
+	// 403 impersonation_blocked read_only
+	// before GET /orders 0 ""
+	// after GET /orders 200 ""
+	// after DELETE /orders/7 403 "read_only"
+	// 401 invalid_token ended
 }

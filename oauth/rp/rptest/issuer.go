@@ -60,6 +60,7 @@ type Issuer struct {
 // session is one stretch of impersonation.
 type session struct {
 	rp.Session
+	start string // what is on record of it
 	ended bool
 }
 

@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/rp"
@@ -61,11 +63,16 @@ func TestMisuse(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	for name, f := range map[string]func(){
-		"nobody acts":      func() { rptest.Impersonate(r, rp.Person{}, john, oauth.ModeRead) },
-		"nobody to act as": func() { rptest.Impersonate(r, ann, rp.Person{}, oauth.ModeRead) },
-		"as themselves":    func() { rptest.Impersonate(r, ann, ann, oauth.ModeRead) },
-		"no mode":          func() { rptest.Impersonate(r, ann, john, "") },
-		"nobody signs in":  func() { rptest.SignedIn(r, rp.Person{}) },
+		"nobody acts":       func() { rptest.Impersonate(r, rp.Person{}, john, oauth.ModeRead) },
+		"nobody to act as":  func() { rptest.Impersonate(r, ann, rp.Person{}, oauth.ModeRead) },
+		"as themselves":     func() { rptest.Impersonate(r, ann, ann, oauth.ModeRead) },
+		"no mode":           func() { rptest.Impersonate(r, ann, john, "") },
+		"nobody signs in":   func() { rptest.SignedIn(r, rp.Person{}) },
+		"nobody's token":    func() { rptest.NewIssuer().Token(rp.Person{}) },
+		"a token as self":   func() { rptest.NewIssuer().ImpersonationToken(ann, ann, oauth.ModeRead) },
+		"nobody has it":     func() { rptest.NewIssuer().ImpersonationToken(rp.Person{}, john, oauth.ModeRead) },
+		"a token of no one": func() { rptest.NewIssuer().ImpersonationToken(ann, rp.Person{}, oauth.ModeRead) },
+		"a token, no mode":  func() { rptest.NewIssuer().ImpersonationToken(ann, john, "") },
 	} {
 		func() {
 			defer func() {
@@ -111,5 +118,65 @@ func TestBrowserErrors(t *testing.T) {
 	resp, err := b.Get("/.understudy/start")
 	if err != nil || resp.Request.URL.Path != "/" || resp.Request.URL.Host != "app.test" {
 		t.Errorf("after Cancel: %v %v", resp.Request.URL, err)
+	}
+}
+
+// TestTokens: an API sees in a token who it is for, who has it, what for and until when, as from the real issuer; each is one of its own, and
+// one of another issuer is none.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	i := rptest.NewIssuer()
+	now := time.Now().Truncate(time.Second)
+	i.Now = func() time.Time { return now }
+	c := i.BearerConfig()
+	c.Logger = slog.New(slog.DiscardHandler)
+	api, err := rp.NewBearer(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(token string) (context.Context, error) {
+		return api.Authenticate(t.Context(), "Bearer "+token, "", "POST", "/orders")
+	}
+	scope := []string{"orders:read", "orders:write"}
+	own, err := call(i.Token(john, scope...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject, _ := rp.Subject(own)
+	says, _ := rp.AccessFromContext(own)
+	if subject.Subject != "john" || rp.Impersonating(own) || says.ClientID != rptest.ClientID || !slices.Equal(says.Scope, scope) || !says.AuthTime.Equal(now) ||
+		!slices.Equal(says.AMR, []string{"pwd"}) || says.Audit != "" || !says.Expires.Equal(now.Add(10*time.Minute)) {
+		t.Errorf("john's own: %+v, %+v", subject, says)
+	}
+	if _, err := call(i.Token(john)); err != nil {
+		t.Errorf("without scope: %v", err)
+	}
+	full := i.ImpersonationToken(ann, john, oauth.ModeWrite, scope...)
+	acting, err := call(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := rp.FromContext(acting)
+	says, _ = rp.AccessFromContext(acting)
+	if s.Actor.Subject != "ann" || s.Subject.Subject != "john" || s.Mode != oauth.ModeWrite || !slices.Contains(says.Scope, "orders:write") || says.Audit == "" ||
+		!says.AuthTime.IsZero() || !says.Expires.Equal(now.Add(30*time.Minute)) {
+		t.Errorf("john in the hands of ann: %+v, %+v", s, says)
+	}
+	refused := func(what, token, want string) {
+		t.Helper()
+		if _, err := call(token); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", what, err, want)
+		}
+	}
+	look := i.ImpersonationToken(ann, john, oauth.ModeRead, scope...)
+	refused("look only", look, "read_only")
+	refused("another issuer's", rptest.NewIssuer().Token(john), "invalid_token")
+	i.SetAway(true)
+	refused("away", full, "503")
+	i.SetAway(false)
+	i.End()
+	refused("ended", full, "ended")
+	if _, err := call(i.ImpersonationToken(ann, john, oauth.ModeWrite)); err != nil {
+		t.Errorf("after that: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package rptest_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -61,7 +62,7 @@ func (s *story) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// members are the members of a JSON object, and of those in it, with what kind of value they have; names that are values are left out.
+// members are the members of a JSON object, of those in it, and of the claims of JWTs, with what kind of value they have; names that are values are left out.
 func members(body []byte) map[string]string {
 	all := make(map[string]string)
 	var walk func(at string, v any)
@@ -69,6 +70,13 @@ func members(body []byte) map[string]string {
 		object, ok := v.(map[string]any)
 		if !ok {
 			all[at] = fmt.Sprintf("%T", v)
+			text, _ := v.(string)
+			if parts := strings.Split(text, "."); len(parts) == 3 {
+				claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+				if err == nil && json.Unmarshal(claims, &object) == nil {
+					walk(at, object)
+				}
+			}
 			return
 		}
 		for name, v := range object {
@@ -237,7 +245,7 @@ func TestLikeTheRealOne(t *testing.T) {
 			}
 		}
 		for member := range real.wire[name] {
-			if _, ok := members[member]; !ok && !strings.Contains(name, "/.well-known/") && !strings.Contains(name, "introspect") {
+			if _, ok := members[member]; !ok && !strings.Contains(name, "/.well-known/") && !strings.Contains(name, "introspect") && !strings.HasPrefix(member, ".id_token.") {
 				t.Errorf("%s: rptest has no member %s", name, member)
 			}
 		}

@@ -22,13 +22,14 @@ type grant struct {
 	person  rp.Person
 	scope   string
 	session *session // nil for a person's own
+	login   string   // of a person's own
 	issued  time.Time
 	expires time.Time
 }
 
 // give makes an access token for g, and the answer that holds it (RFC 6749 §5.1).
 func (i *Issuer) give(g *grant) map[string]any {
-	g.id, g.issued = oauth.NewID("tok"), i.Now().UTC()
+	g.id, g.login, g.issued = oauth.NewID("tok"), oauth.NewID("lgn"), i.Now().UTC()
 	g.expires = g.issued.Add(tokenLifetime)
 	if g.session != nil {
 		g.expires = g.session.Expires
@@ -41,11 +42,17 @@ func (i *Issuer) give(g *grant) map[string]any {
 // claims puts what RFC 9068 §2.2 says of g into to.
 func (g *grant) claims(i *Issuer, to map[string]any) map[string]any {
 	to["iss"], to["sub"], to["aud"], to["client_id"] = i.URL, g.person.Subject, Resource, ClientID
-	to["scope"], to["jti"], to["iat"], to["exp"] = g.scope, g.id, g.issued.Unix(), g.expires.Unix()
-	if s := g.session; s != nil {
-		to["sid"] = s.ID
-		to["act"] = map[string]string{"iss": i.URL, "sub": s.Actor.Subject}
+	to["jti"], to["iat"], to["exp"] = g.id, g.issued.Unix(), g.expires.Unix()
+	if g.scope != "" {
+		to["scope"] = g.scope
 	}
+	s := g.session
+	if s == nil {
+		to["sid"], to["auth_time"], to["amr"] = g.login, g.issued.Unix(), []string{"pwd"}
+		return to
+	}
+	to["sid"], to["txn"] = s.ID, s.start
+	to["act"] = map[string]string{"iss": i.URL, "sub": s.Actor.Subject}
 	return to
 }
 
