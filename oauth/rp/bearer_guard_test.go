@@ -3,6 +3,7 @@ package rp_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -75,6 +76,31 @@ func TestGuardAtAPIs(t *testing.T) {
 		"own": a.post("/delete", a.token()), "blocked": a.post("/blocked/x", a.token()), "method": a.do(a.request("POST", "/me?_method=DELETE", a.token())),
 	} {
 		a.yes("john's own: "+what, r, "john", "john")
+	}
+}
+
+// TestHiddenMethodAtAPIs: JSON does not hide another method where that is blocked, and reaches the handler whole where it hides none.
+func TestHiddenMethodAtAPIs(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	a.bearer.Block("DELETE /users/{id}")
+	a.serve = a.bearer.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
+	full := a.acting("scope", fullAccess)
+	send := func(token, body string) reply {
+		r := httptest.NewRequest(http.MethodPost, "/users/7", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+token)
+		return a.do(r)
+	}
+	for _, body := range []string{`{"_method":"DELETE"}`, `{"a":"` + strings.Repeat("x", 1<<20) + `"}`} {
+		a.no("hidden", send(full, body), http.StatusForbidden, "impersonation_blocked")
+		if r := send(a.token(), body); r.status != http.StatusOK || r.body != body {
+			t.Errorf("john's own: %d %.80s", r.status, r.body)
+		}
+	}
+	a.recorded("hidden", "after POST /users/7 403 forbidden", "after POST /users/7 403 forbidden")
+	if body := `{"a":"` + strings.Repeat("x", 100<<10) + `"}`; send(full, body).body != body {
+		t.Error("what hides nothing does not arrive whole")
 	}
 }
 

@@ -37,10 +37,12 @@
 //
 // # What passes
 //
-// The guard judges a request by the ways in which routers read a path (case, slashes, dots, parameters, encoded up to three times), and takes out of it the headers by
-// which it would pass for another one: X-HTTP-Method-Override and its like, X-Original-URL, X-Rewrite-URL. A field or parameter _method is refused, and where one only looks
-// so is every Upgrade that [App.Allow] does not name. It does not know what an app makes of the end or the beginning of a path (/x.json, /index.php/x), nor a _method in
-// JSON, behind the first 64 KiB of a form or in a form that net/http cannot read: name those paths too, or use [Forbid], which stands behind the app's own router.
+// The guard judges a request by the ways in which routers read a path (case, slashes, dots, parameters, encoded up to three times, with a format at its end as /x.json has, or
+// behind a script as in /index.php/x), and takes out of it the headers by which it would pass for another one: X-HTTP-Method-Override and its like, X-Original-URL, X-Rewrite-URL. A
+// field or parameter _method is refused, and where one only looks so is every Upgrade that [App.Allow] does not name. Where Allow names a path, or [App.Block] another method of it, no
+// method hides in a body either: a form or JSON has to be of up to 1 MiB, and written so that all frameworks read it alike. Elsewhere a _method passes in JSON, behind the first 64 KiB
+// of a form, and in a form that net/http cannot read; the trail has the method that was sent. The guard does not know a path in a query (/?q=account/delete), nor
+// prefixes of the app's own (/en/account): name those too, or use [Forbid], which stands behind the app's own router.
 //
 // The banner goes into pages as they pass, streamed or not; files to be saved, parts, and what is compressed already pass as they are. Where htmx or Turbo would put
 // a page in another's place, the browser is led to load it, since a script's parser opens no shadow root. Frames and fragments get no banner, and one that is asked for when the

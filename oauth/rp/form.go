@@ -51,10 +51,15 @@ func readForm(r *http.Request, most int64) (f formHead) {
 	}
 	_, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	f.multipart, f.boundary = kind == "multipart/form-data", params["boundary"]
-	var err error
-	f.head, err = io.ReadAll(io.LimitReader(r.Body, most))
-	r.Body = &peekedBody{io.MultiReader(bytes.NewReader(f.head), failing{r.Body, err}), r.Body}
+	f.head, _ = peekBody(r, most)
 	return f
+}
+
+// peekBody reads at most so many bytes of the body of r, and leaves it as it was.
+func peekBody(r *http.Request, most int64) ([]byte, error) {
+	head, err := io.ReadAll(io.LimitReader(r.Body, most))
+	r.Body = &peekedBody{io.MultiReader(bytes.NewReader(head), failing{r.Body, err}), r.Body}
+	return head, err
 }
 
 // fields are the names and values of a form, but no files. A value is read up to a number of bytes, and may be cut short by the end of

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/understudy-id/understudy/oauth"
 )
@@ -28,24 +29,30 @@ func refusalStatus(reason string) int {
 type guard struct {
 	allowed, blocked *http.ServeMux // nil without patterns, since asking a mux costs
 	folded           folded         // those of blocked
+	others           folded         // those of blocked that name a method, for any
 }
 
 // Allow lets requests through while somebody only looks, although their method is one that changes things: a search by
 // POST, say. patterns are those of [http.ServeMux]; one that it would not take panics. A path counts in that one spelling only, and never with
-// a percent sign, a backslash or a semicolon. Call it before Handler.
+// a percent sign, a backslash or a semicolon. A body counts that names no other method by a field or member _method: of a form or JSON up to
+// 1 MiB that all frameworks read alike. Call it before Handler.
 func (a *App) Allow(patterns ...string) { register(&a.guard.allowed, patterns) }
 
 // Block refuses what matches patterns (of [http.ServeMux]) while anybody is impersonated, in whatever case, encoding or other spelling of the
 // path that routers are known to take. It is a second net: a list of
 // paths knows nothing of those that the app has beside, so wrap the handler itself in Forbid first.
-// Nor does it know a router's own ways to change a method, but for the usual headers and a field _method in the query or in
-// the first 64 KiB of a form, which are refused.
+// Of the ways in which routers change a method it knows the usual headers, which it takes out, and a parameter or field _method, which is refused. Where the path is that of a pattern with
+// another method than the request's, so is a form or JSON that names one anywhere, has more than 1 MiB, or is not written so that all frameworks read it alike: with Block("DELETE
+// /files/{id}"), a large upload by POST to /files/7.
 func (a *App) Block(patterns ...string) { a.guard.block(patterns) }
 
 func (g *guard) block(patterns []string) {
 	register(&g.blocked, patterns)
 	for _, p := range patterns {
 		g.folded.add(p)
+		if i := strings.IndexAny(p, " \t"); i >= 0 && p[:i] != methodJob {
+			g.others.add(strings.TrimLeft(p[i:], " \t"))
+		}
 	}
 }
 
@@ -65,6 +72,9 @@ func (listed) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
 // refuses gives the reason for which r, whose form is f, may not be done in mode, "" if it may.
 func (g guard) refuses(r *http.Request, f peek, mode oauth.Mode) string {
+	if len(r.URL.Path) > longestPath {
+		return reasonTooLong
+	}
 	if g.blocked != nil {
 		if _, pattern := g.blocked.Handler(r); pattern != "" { // also for a path that the mux would clean first
 			return reasonForbidden
@@ -80,8 +90,10 @@ func (g guard) refuses(r *http.Request, f peek, mode oauth.Mode) string {
 		return reasonForbidden
 	}
 	switch {
-	case mode != oauth.ModeWrite && changes(r) && !g.allows(r):
+	case mode != oauth.ModeWrite && changes(r) && (!g.allows(r) || hidesMethod(r)):
 		return reasonReadOnly
+	case len(g.others) > 0 && !safe(r.Method) && g.others.match(r) && hidesMethod(r):
+		return reasonForbidden
 	case len(r.Method) > maxMethod: // the trail would show another one
 		return reasonForbidden
 	case unrecordable(r):

@@ -287,6 +287,49 @@ func TestMethodField(t *testing.T) {
 	}
 }
 
+// TestHiddenMethodField: where another method of the same path is blocked, or another than the allowed one only looks, a body that could hide one is refused.
+// Elsewhere, and of what cannot hide any, nothing is.
+func TestHiddenMethodField(t *testing.T) {
+	t.Parallel()
+	const form, json = "application/x-www-form-urlencoded", "application/json"
+	h := setup(t, apart, nil)
+	b := h.ann()
+	large := strings.Repeat("x", 1<<20)
+	for _, mode := range []string{"write", "read"} {
+		b.impersonate("john", mode)
+		app, err := rp.New(t.Context(), h.config)
+		h.must(err)
+		app.Block("DELETE /Users/{id}", "JOB /jobs/", "/own/")
+		app.Allow("POST /users/", "PUT /users/", "POST /jobs/", "POST /search")
+		unblocked := map[string]int{"write": 200, "read": 403}[mode]
+		for _, c := range []struct {
+			method, path, kind, body string
+			want                     int
+		}{
+			{"POST", "/users/7", form, "a=b", 200}, {"POST", "/users/7", json, `{"a":1}`, 200}, {"PUT", "/users/7", json, `{"a":1}`, 200}, {"POST", "/users/7", "", "", 200},
+			{"POST", "/users/7", "image/png", large + "x", 200}, {"POST", "/users/7/keys", form, "a=b", 200}, {"DELETE", "/users/7", "", "", 403},
+			{"POST", "/users/7", json, `{"_method":"DELETE"}`, 403}, {"PUT", "/users/7", json, `{"_method":"DELETE"}`, 403}, {"POST", "/users/7", form, "a=" + large + "&_method=DELETE", 403}, {"POST", "/users/7", form, "a=" + large, 403},
+			{"POST", "/users/7", "multipart/form-data; boundary=x", "--x\n\n", 403}, {"POST", "/users/7", "", "_method=DELETE", 403},
+			{"POST", "/users/7.json", json, `{"_method":"DELETE"}`, 403}, {"POST", "/users/7%2f", form, "a=" + large, 403},
+			{"POST", "/jobs/7", json, `{"_method":"JOB"}`, unblocked}, {"POST", "/search", json, `{"_method":"DELETE"}`, unblocked}, {"POST", "/search", form, "a=" + large, unblocked}, {"POST", "/search", json, `{"a":1}`, 200},
+			{"POST", "/search", form, "_method=DELETE", 403},
+		} {
+			r := b.request(c.method, h.asUser+c.path, nil)
+			if c.body != "" {
+				r.Body, r.ContentLength = io.NopCloser(strings.NewReader(c.body)), int64(len(c.body))
+			}
+			r.Header.Del("Content-Type")
+			if c.kind != "" {
+				r.Header.Set("Content-Type", c.kind)
+			}
+			if w := serve(app, r, b.cookies(h.asUser)); w.Code != c.want {
+				t.Errorf("%s: %s %s %s %.40s: %d, want %d", mode, c.method, c.path, c.kind, c.body, w.Code, c.want)
+			}
+		}
+		b.post(h.asUser + "/.understudy/stop")
+	}
+}
+
 // longRoutes are requests whose paths are too long for the trail, with what comes of them and what the trail must show.
 func longRoutes() []longRoute {
 	x := strings.Repeat("x", 600)
@@ -296,7 +339,7 @@ func longRoutes() []longRoute {
 		{"GET", "/" + x + "/%2e%2e/account/./delete//" + x, 200, "/%2e%2e/account/./delete//"},
 		{"GET", strings.Repeat("/", 600) + "account/delete", 414, "/account/delete"}, {"GET", "/account/delete" + strings.Repeat("/.", 400), 414, "/account/delete/"},
 		{"GET", "/account/delete" + strings.Repeat("/%2e/%2E", 100), 414, "/account/delete/"}, {"GET", "/account/delete" + strings.Repeat("/"+x[:40], 20), 414, "/account/delete/"},
-		{"POST", "/" + x, 414, "/x"}, {"POST", "/account/" + x + "/delete", 414, "/delete"}, {"POST", "/account/" + x + "y/delete", 414, "/delete"},
+		{"GET", "/signed/" + strings.Repeat(x, 15) + "/delete", 414, "/delete"}, {"POST", "/" + x, 414, "/x"}, {"POST", "/account/" + x + "/delete", 414, "/delete"}, {"POST", "/account/" + x + "y/delete", 414, "/delete"},
 	}
 }
 

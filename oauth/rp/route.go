@@ -15,6 +15,9 @@ const (
 	maxMethod = 16
 )
 
+// longestPath is more than any server has to take (RFC 9110 §4.1), and so much that trying each way to read it costs little.
+const longestPath = 8 << 10
+
 const (
 	// cutMark stands where something was left out, and hashMark before the SHA-256 of the whole. An escaped path has neither.
 	cutMark, hashMark = "…", " sha256:"

@@ -1,10 +1,12 @@
 package rp
 
 import (
+	"cmp"
 	"iter"
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -39,7 +41,10 @@ func fold(pattern string) string {
 // match reports whether some router could take r for what one of the patterns means.
 func (f folded) match(r *http.Request) bool {
 	probe := http.Request{Method: strings.ToUpper(r.Method), Host: strings.ToLower(r.Host), URL: new(url.URL)}
-	for _, whole := range [...]string{r.URL.Path, segmented(r.URL)} {
+	for i, whole := range [...]string{r.URL.Path, segmented(r.URL)} {
+		if i > 0 && whole == r.URL.Path {
+			break
+		}
 		for p := range spellings(whole) {
 			probe.URL.Path = p
 			for _, mux := range f {
@@ -68,7 +73,8 @@ func segmented(u *url.URL) string {
 const maxDecoded = 3
 
 // spellings are the paths for which routers could take p, which was decoded once: those that decode again, that know no case, to whom a backslash is a slash,
-// or a segment ends at its parameters, or that do not mind a slash at the end. Dot segments count for what they lead to, and for segments like others.
+// or a segment ends at its parameters, or that do not mind a slash at the end. Dot segments count for what they lead to, and for segments like others. Each
+// counts also without what names a format or a script.
 func spellings(p string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for range maxDecoded {
@@ -76,7 +82,7 @@ func spellings(p string) iter.Seq[string] {
 			for _, q := range [...]string{p, withoutParameters(p)} {
 				q = "/" + strings.Trim(q, "/")
 				for _, q := range [...]string{path.Clean(q), literal(q)} {
-					if !yield(q) { // a mux tells where there is something with a slash at the end
+					if !readings(q, yield) { // a mux tells where there is something with a slash at the end
 						return
 					}
 				}
@@ -88,6 +94,48 @@ func spellings(p string) iter.Seq[string] {
 			p = again
 		}
 	}
+}
+
+// scripts are the ends of the files that servers run, and give the rest of a path to (RFC 3875 §4.1.5).
+var scripts = strings.Fields("php php3 php4 php5 php7 php8 phtml cgi fcgi pl py rb asp aspx ashx jsp jspx cfm dll")
+
+// readings yields p, which is in lower case, and what a router makes of it that knows formats (/users/7.json is /users/7), or that stands behind a script
+// (/index.php/users/7). It reports whether to go on.
+func readings(p string, yield func(string) bool) bool {
+	if !strings.Contains(p, ".") {
+		return yield(p)
+	}
+	for _, p := range behindScripts(p) {
+		start := strings.LastIndexByte(p, '/') + 1
+		end := p[start:]
+		for _, i := range [...]int{len(end), strings.IndexByte(end, '.'), strings.LastIndexByte(end, '.')} {
+			if (i > 0 || i == len(end)) && !yield(p[:start+i]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// behindScripts gives p, and what stands behind the first and the last script in it, with what is before it and without. Between those two there
+// are no files.
+func behindScripts(p string) []string {
+	all := []string{p}
+	var last []string
+	for start := 1; start <= len(p); {
+		end := len(p)
+		if i := strings.IndexByte(p[start:], '/'); i >= 0 {
+			end = start + i
+		}
+		if i := strings.LastIndexByte(p[start:end], '.'); i >= 0 && slices.Contains(scripts, p[start+i+1:end]) {
+			rest := cmp.Or(p[end:], "/")
+			if last = []string{rest, p[:start-1] + rest}; len(all) == 1 {
+				all = append(all, last...)
+			}
+		}
+		start = end + 1
+	}
+	return append(all, last...)
 }
 
 // withoutParameters ends each segment of p at its first semicolon (RFC 3986 §3.3).

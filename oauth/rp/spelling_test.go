@@ -38,7 +38,7 @@ func guarded(t *testing.T, guard func(*rp.App)) func(method, target string) int 
 func TestBlockedSpellings(t *testing.T) {
 	t.Parallel()
 	ask := guarded(t, func(app *rp.App) {
-		app.Block("/Account/delete", "POST /api/", "/users/{ID}/keys", "AS-USER.app.localhost/hosted")
+		app.Block("/Account/delete", "POST /api/", "/users/{ID}/keys", "/feeds/john.doe", "AS-USER.app.localhost/hosted")
 	})
 	for _, target := range []string{
 		"/Account/delete", "/account/delete", "/ACCOUNT/DELETE", "/Account/delete/", "//Account//delete", "/./Account/./delete", "/x/../Account/delete",
@@ -47,12 +47,15 @@ func TestBlockedSpellings(t *testing.T) {
 		"/Account/delete%3b", "/Account/%64elete/%2e", "/users/7/keys", "/users/7/KEYS/", "/users/a%2Fb/keys", "/users/../keys", "/users//keys", "/users/7;v=1/keys",
 		"/users/7%2Fx/keys/", "/users/7%2fx/KEYS", "/users/7%5Cx/keys/", "/users/7%2Fx/keys;a", "/users/7%2Fx/%6beys/",
 		"/hosted", "/Hosted/",
+		"/account/delete.json", "/Account/delete.JSON/", "/account/delete.a.b", "/account/delete%2ejson", "/account/delete.json;x", "/account/delete;x.json", "/account/delete.", "/users/7/keys.xml", "/feeds/john.doe.json",
+		"/index.php/account/delete", "/INDEX.PHP/Account/delete.json", "/sub/app_dev.php/account/delete", "/index%2ephp%2faccount/delete", "/x.php/index.php/account/delete", "/index.php;a/account/delete",
+		"/index.php/x/../account/delete", "/cgi-bin/app.fcgi/users/7/keys", "/index.php/account/x.php/../delete", "//index.php//account/delete", "/index.php/sub/b.php/account/delete", "/account/app.php/delete",
 	} {
 		if got := ask(http.MethodGet, target); got != http.StatusForbidden {
 			t.Errorf("GET %s: %d, want 403", target, got)
 		}
 	}
-	for _, target := range []string{"/api/", "/api", "/API/x", "/api/../x", "/api%2fx", "/api%2f..%2fx", `/api\..\x`, "/api/x;y", "/api;x/y", "/x;/../api/y"} {
+	for _, target := range []string{"/api/", "/api", "/API/x", "/api/../x", "/api%2fx", "/api%2f..%2fx", "/index.php/api/x", "/index.php/api", "/api.json", `/api\..\x`, "/api/x;y", "/api;x/y", "/x;/../api/y"} {
 		if got := ask(http.MethodPost, target); got != http.StatusForbidden {
 			t.Errorf("POST %s: %d, want 403", target, got)
 		}
@@ -62,7 +65,7 @@ func TestBlockedSpellings(t *testing.T) {
 	}
 	for _, target := range []string{
 		"/", "/account", "/account/deleted", "/x/account/delete", "/api/x", "/users/keys", "/users/7/8/keys", "/files/a%2Fb", "/100%25", "/a;b/c", "/a/../b", "/x?to=/account/delete",
-		"/search/Account%20delete",
+		"/search/Account%20delete", "/account/deleted.json", "/account.delete", "/account/.delete", "/index.php", "/index.php.", "/index.html/account/delete", "/account/delete.d/x", "/.json", "/users/7.json", "/a.php/b.php/c",
 	} {
 		if got := ask(http.MethodGet, target); got != http.StatusOK {
 			t.Errorf("GET %s: %d, want 200", target, got)
