@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestSlowClients is vulns.csv CVE-2026-56853 and CVE-2024-24791: who never ends a header, a body or the preface of another protocol is closed, and keeps nobody
+// TestSlowClients is CVE-2026-56853 and CVE-2024-24791: who never ends a header, a body or the preface of another protocol is closed, and keeps nobody
 // else from an answer.
 func TestSlowClients(t *testing.T) {
 	t.Parallel()

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestTemplatesStayPlain is vulns.csv CVE-2024-24785, CVE-2026-39826, CVE-2026-27142 and what stands in their row: html/template
+// TestTemplatesStayPlain is CVE-2024-24785, CVE-2026-39826, CVE-2026-27142 and their like: html/template
 // was led astray in scripts, in style elements and in the content of meta refresh. Our templates have none of them, nor an
 // attribute that is code.
 func TestTemplatesStayPlain(t *testing.T) {

@@ -28,7 +28,7 @@ func nobodyElse(t *testing.T, h *house, b *browser, what string) {
 	}
 }
 
-// TestDamagedCookies is vulns.csv CVE-2026-25899, CVE-2024-28197, Cookie Chaos and the cookie rows of "bad input": whatever is wrong with
+// TestDamagedCookies is CVE-2026-25899, CVE-2024-28197 and "Cookie Chaos" (names that only look like a prefixed one): whatever is wrong with
 // what the browser sends, the answer is that it is over. On one origin the two cookies are damaged in turn.
 func TestDamagedCookies(t *testing.T) {
 	t.Parallel()
@@ -94,7 +94,7 @@ func flip(s string) string {
 	return s[:20] + string(c) + s[21:]
 }
 
-// TestTooManyCookies is vulns.csv CVE-2026-25899, CVE-2026-40303: a thousand cookies are read without memory, more than
+// TestTooManyCookies is CVE-2026-25899, CVE-2026-40303: a thousand cookies are read without memory, more than
 // any browser keeps is 431.
 func TestTooManyCookies(t *testing.T) {
 	t.Parallel()
@@ -121,8 +121,8 @@ func TestTooManyCookies(t *testing.T) {
 	}
 }
 
-// TestStolenCookie replays the impersonation's cookie at stop from another browser: it ends, and gives nothing.
-// vulns.csv CVE-2021-28680.
+// TestStolenCookie replays the impersonation's cookie at stop from another browser: it ends, and gives nothing
+// (CVE-2021-28680).
 func TestStolenCookie(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, h *house) {
@@ -186,7 +186,7 @@ func TestMixedCookies(t *testing.T) {
 	}
 }
 
-// TestAnotherBrowsersTicket is threatmodel T05: a ticket counts only in the browser that asked for it.
+// TestAnotherBrowsersTicket is an injected ticket: a ticket counts only in the browser that asked for it.
 func TestAnotherBrowsersTicket(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, h *house) {
@@ -277,7 +277,7 @@ func TestReturnTo(t *testing.T) {
 	}
 }
 
-// TestForeignStop is threatmodel T07: no other site's page stops anything.
+// TestForeignStop is a forged stop (CSRF): no other site's page stops anything.
 func TestForeignStop(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, h *house) {
@@ -304,7 +304,7 @@ func TestForeignStop(t *testing.T) {
 	})
 }
 
-// TestSecondStart is threatmodel T45. On one origin the first has to be stopped; on its own the second ends it. A form of the
+// TestSecondStart: what one session does is never booked on another. On one origin the first has to be stopped; on its own the second ends it. A form of the
 // first one's page is refused in either.
 func TestSecondStart(t *testing.T) {
 	t.Parallel()
@@ -420,7 +420,7 @@ func TestNobodyOnOrigin(t *testing.T) {
 	nobodyElse(t, h, b, "nobody")
 }
 
-// TestCookieFlags is vulns.csv CVE-2024-28197: nothing can be planted from another subdomain, nothing is for script.
+// TestCookieFlags is CVE-2024-28197: nothing can be planted from another subdomain, nothing is for script.
 // And it is CVE-2026-34454: no cookie of an impersonation outlives its stop; and nextcloud passwords#116: the browser is told to forget its pages.
 func TestCookieFlags(t *testing.T) {
 	t.Parallel()

@@ -224,7 +224,7 @@ func trailing(part string) string {
 }
 
 // TestEveryBitOfATokenCounts: of one token that is remembered no other spelling is taken, be it by one bit or by what libraries overlook
-// (vulns.csv LAB-12, GHSA-rp9m-7r4c-75qg); and none is refused because of another.
+// (trailing bits of base64, line breaks, s and n-s of ECDSA; GHSA-rp9m-7r4c-75qg); and none is refused because of another.
 func TestEveryBitOfATokenCounts(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, nil)

@@ -16,7 +16,7 @@ func good() rp.Config {
 	return rp.Config{Issuer: "https://issuer.test", ClientID: "app", ClientSecret: oauth.NewSecret(), BaseURL: "https://app.test"}
 }
 
-// TestConfig refuses what cannot be safe, and names the field. Some are of vulns.csv CVE-2026-25679 and CVE-2025-47912.
+// TestConfig refuses what cannot be safe, and names the field. Some are of CVE-2026-25679 and CVE-2025-47912.
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	token := func(*http.Request) (oauth.Secret, error) { return "", nil }

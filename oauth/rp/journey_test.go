@@ -85,7 +85,7 @@ func TestExpiryInBrowser(t *testing.T) {
 	})
 }
 
-// TestBackAfterStop is vulns.csv nextcloud passwords#116 in a browser: after Stop, and after an end that nobody pressed, its Back button
+// TestBackAfterStop is nextcloud passwords#116 in a browser: after Stop, and after an end that nobody pressed, its Back button
 // shows no page of the user's, with and without scripts on the page, though the browser keeps pages whole that it went on from.
 func TestBackAfterStop(t *testing.T) {
 	t.Parallel()
@@ -139,7 +139,7 @@ func TestBackWithoutUs(t *testing.T) {
 	}
 }
 
-// TestPageDropsTheBanner is threatmodel T17: script of the page's own can remove the banner, and nothing hangs on it. The guard refuses and the
+// TestPageDropsTheBanner: script of the page's own can remove the banner, and nothing hangs on it. The guard refuses and the
 // trail tells as ever, the next page has it again, and the address of Stop is a page without any script. With banner.js it comes back by itself.
 func TestPageDropsTheBanner(t *testing.T) {
 	t.Parallel()

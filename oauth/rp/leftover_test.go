@@ -119,7 +119,7 @@ func TestUpgrade(t *testing.T) {
 }
 
 // TestAppsCookies: on an origin of its own nothing that the user's pages set leaves it, or outlives Stop; and nothing tells
-// a shared cache to keep a page (RFC 9213), threatmodel T18.
+// a shared cache to keep a page (RFC 9213).
 func TestAppsCookies(t *testing.T) {
 	t.Parallel()
 	h := setup(t, apart, nil)

@@ -11,7 +11,7 @@ import (
 	"github.com/understudy-id/understudy/oauth"
 )
 
-// TestBelievedOfOneToken is vulns.csv CVE-2021-32701 and GHSA-rp9m-7r4c-75qg: what is remembered of a session is remembered of
+// TestBelievedOfOneToken is CVE-2021-32701 and GHSA-rp9m-7r4c-75qg: what is remembered of a session is remembered of
 // its token too, for its time, and by this app alone. No key is made of joined texts, so none can stand for another.
 func TestBelievedOfOneToken(t *testing.T) {
 	t.Parallel()

@@ -161,7 +161,7 @@ func (h *behind) wantNothing(who string, r reply) {
 	}
 }
 
-// TestNginx is vulns.csv CVE-2023-30861 and threatmodel T18, in front of which a real cache stands: what somebody got while they
+// TestNginx is CVE-2023-30861 with a real cache in front: what somebody got while they
 // impersonate, nobody else gets, neither page nor banner, cookie, redirect or session; they themselves get it no more after the end; and
 // what somebody else got before, is not shown to them as the user's.
 func TestNginx(t *testing.T) {

@@ -33,7 +33,6 @@ func byScript(b *browser, method, to string, header ...string) reply {
 }
 
 // TestPagesByScript: where htmx or Turbo would put a page in another's place, the browser itself loads it, and so the banner is there; the app is not asked twice.
-// Threatmodel T17.
 func TestPagesByScript(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, h *house) {

@@ -99,7 +99,7 @@ func TestAllowedSpellings(t *testing.T) {
 }
 
 // TestTargets: the target of a request in absolute form (RFC 9112 §3.2.2), and headers that name another path or method, do not get past the guard. Nothing that
-// asks for a connection of its own gets through where one only looks. It is vulns.csv CVE-2026-33494 and CVE-2026-33495.
+// asks for a connection of its own gets through where one only looks. It is CVE-2026-33494 and CVE-2026-33495.
 func TestTargets(t *testing.T) {
 	t.Parallel()
 	h := setup(t, apart, nil)

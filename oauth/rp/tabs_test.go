@@ -99,7 +99,7 @@ func each(format string) (out []string) {
 	return out
 }
 
-// TestTabFromBefore is threatmodel T45 in a browser: what the actor has open when they begin to impersonate somebody sends nothing in that user's name, and what was the user's sends nothing
+// TestTabFromBefore is two tabs of one browser: what the actor has open when they begin to impersonate somebody sends nothing in that user's name, and what was the user's sends nothing
 // once that is over. On one origin it is refused, and on record if anybody is impersonated; on an origin of its own the actor's page goes on as theirs.
 func TestTabFromBefore(t *testing.T) {
 	t.Parallel()

@@ -13,7 +13,7 @@ import (
 
 // These are flaws that others had with cookies and sessions, by their public numbers. More of them are in attack_test.go.
 
-// TestIdentityInRequest is vulns.csv CVE-2025-61928, and CVE-2025-64484, CVE-2026-40575, CVE-2026-34457 and CVE-2026-20896, which are about headers of a proxy: nothing
+// TestIdentityInRequest is CVE-2025-61928, and CVE-2025-64484, CVE-2026-40575, CVE-2026-34457 and CVE-2026-20896, which are about headers of a proxy: nothing
 // that a request says of who makes it makes anybody somebody.
 func TestIdentityInRequest(t *testing.T) {
 	t.Parallel()
@@ -84,7 +84,7 @@ func (k kept) serves(sent http.Header) bool {
 	return true
 }
 
-// TestSharedCache is vulns.csv CVE-2023-30861, nextcloud passwords#116 and threatmodel T18: of what is served under impersonation, or about one,
+// TestSharedCache is CVE-2023-30861, nextcloud passwords#116 and web cache deception: of what is served under impersonation, or about one,
 // a cache keeps nothing for the next person, also where the address looks like a style sheet's.
 func TestSharedCache(t *testing.T) {
 	t.Parallel()
@@ -111,7 +111,7 @@ func TestSharedCache(t *testing.T) {
 	})
 }
 
-// TestRawRequests is vulns.csv CVE-2025-22871, CVE-2023-39326 and CVE-2022-1705: what two servers in a row could cut in two places is refused, and its connection
+// TestRawRequests is CVE-2025-22871, CVE-2023-39326 and CVE-2022-1705: what two servers in a row could cut in two places is refused, and its connection
 // closed. Where it is not, what comes behind stands on its own: nobody's cookie is carried over to it.
 func TestRawRequests(t *testing.T) {
 	t.Parallel()

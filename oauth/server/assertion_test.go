@@ -84,7 +84,7 @@ func signHMAC(header, payload string, key []byte) string {
 }
 
 // TestForgedAssertions: whatever is wrong with an assertion, the answer is the one text of a failed client authentication, nothing
-// is written, and nobody is asked. The assertion that they were made from is good, and stays so. It is vulns.csv CVE-2026-11800,
+// is written, and nobody is asked. The assertion that they were made from is good, and stays so. It is CVE-2026-11800,
 // CVE-2022-29217, CVE-2024-37568, CVE-2023-48223, CVE-2026-34950 and CVE-2026-22817 (a public key taken for a shared secret), and CVE-2026-32301 (a
 // header that is fetched).
 // Covers RFC7523-3-01, RFC7523-3-02, RFC7523-3-03, RFC7523-3-04, RFC7515-4.1.2-01, RFC8725-3.1-01, RFC8725-3.1-02, RFC8725-3.5-01,

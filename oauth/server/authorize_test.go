@@ -153,7 +153,7 @@ func cookieOf(t *testing.T, r reply) string {
 }
 
 // TestAnswerAtTheApp: each answer at the redirect URI, good or bad, has iss and the state byte by byte, and keeps the URI's own query. It is
-// vulns.csv COAT / CORF, on the side of the issuer.
+// cross-app OAuth account takeover and request forgery (COAT, CORF), on the side of the issuer.
 //
 // Covers RFC9207-2-01, RFC6749-4.1.2-03, RFC6749-10.14-01.
 func TestAnswerAtTheApp(t *testing.T) {

@@ -310,7 +310,7 @@ func (b bent) in(v url.Values, name string) url.Values {
 }
 
 // TestBadParameters: every parameter of every endpoint, wrong in every way: 4xx, or the redirect with an error that the wire defines,
-// with the parameter's name; nothing given, nothing written, no secret told. It is vulns.csv CVE-2026-9704.
+// with the parameter's name; nothing given, nothing written, no secret told. It is CVE-2026-9704.
 func TestBadParameters(t *testing.T) {
 	t.Parallel()
 	l := setupLent(t)

@@ -77,7 +77,7 @@ func (l *lent) wireEndpoints() map[string]endpoint {
 }
 
 // TestBadWire does what TestBadParameters does with the rest of the wire: refresh tokens, assertions, proofs, user ids, and tokens whose
-// may_act names somebody. It is vulns.csv CVE-2026-34969, CVE-2026-44883 and CVE-2019-7644 too: no secret is in an answer, in a
+// may_act names somebody. It is CVE-2026-34969, CVE-2026-44883 and CVE-2019-7644 too: no secret is in an answer, in a
 // log line or in a row.
 func TestBadWire(t *testing.T) {
 	t.Parallel()

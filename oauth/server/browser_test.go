@@ -91,7 +91,7 @@ func TestWithoutScripts(t *testing.T) {
 	p.Quiet()
 }
 
-// TestFramed is T28: no hosted page can be put into a frame, neither by another site nor by another port of the same host, to
+// TestFramed is clickjacking: no hosted page can be put into a frame, neither by another site nor by another port of the same host, to
 // whose frames the browser sends our SameSite=Lax cookie.
 func TestFramed(t *testing.T) {
 	t.Parallel()
@@ -126,7 +126,7 @@ func TestFramed(t *testing.T) {
 }
 
 // hostile is what people and registrations may bring along to break out of a page (CVE-2026-29191, CVE-2026-29192,
-// CVE-2025-67495, T16).
+// CVE-2025-67495).
 var hostile = []string{
 	"javascript:alert(1)", "java\tscript:alert(2)", "java\nscript:alert(3)", "\x01javascript:alert(4)", "data:text/html,<script>alert(5)</script>",
 	"vbscript:alert(6)", "<script>alert(7)</script>", "</title><script>alert(8)</script>", "</textarea><img src=x onerror=alert(9)>",

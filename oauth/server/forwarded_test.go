@@ -36,7 +36,7 @@ func (f forwarding) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // TestForwardedHeadersCountForNothing: where no proxy is trusted, what a request says of itself moves nothing: not the issuer, nor where
-// anybody is sent, nor the address that is counted and recorded, nor who a client or a person is. It is vulns.csv
+// anybody is sent, nor the address that is counted and recorded, nor who a client or a person is. It is
 // CVE-2025-64101, CVE-2025-64484 and GHSA-9g5q-2w5x-hmxf.
 //
 // Covers RFC9700-4.13-01.

@@ -78,8 +78,8 @@ func (h *house) enrolled() (code func() string) {
 	return code
 }
 
-// TestPendingSignIn is vulns.csv GHSA-xg6x-h9c9-2m83: who has typed the password alone is nobody yet, under whichever name
-// the cookie comes. The row wants 401 of protected pages; ours lead people to the sign-in. And a password that was changed
+// TestPendingSignIn is GHSA-xg6x-h9c9-2m83: who has typed the password alone is nobody yet, under whichever name
+// the cookie comes. Protected pages answer 401 elsewhere; ours lead people to the sign-in. And a password that was changed
 // before the code opens nothing any more.
 func TestPendingSignIn(t *testing.T) { onBoth(t, testPendingSignIn) }
 

@@ -122,7 +122,7 @@ var places = map[string]place{
 	"introspection": {[]string{"access token", "impersonation token"}, "", func(k *kindsHouse, _, jwt string) bool { return k.active("rp", jwt) }},
 }
 
-// TestKindsOfJWT: of all kinds of JWT that this issuer and its clients make, each is taken where it belongs, and nowhere else. It is vulns.csv
+// TestKindsOfJWT: of all kinds of JWT that this issuer and its clients make, each is taken where it belongs, and nowhere else. It is
 // CVE-2025-12421 and CVE-2026-41164.
 //
 // Covers RFC8693-3-05, RFC8725-3.12-01.

@@ -14,10 +14,10 @@ import (
 	"github.com/understudy-id/understudy/oauth"
 )
 
-// The rows LAB-1 to LAB-12 are weaknesses that were measured in the libraries underneath; each has its test here, in package
+// LAB-1 to LAB-12 are weaknesses that were measured in the libraries underneath; each has its test here, in package
 // tokens (10, 11, 12) or, for LAB-3, in TestOnceUnderRace.
 
-// TestLAB1ExactAudience: fosite's default matcher compares prefixes, and lets every urn: match every other. It is vulns.csv GHSA-75p6-52g3-rqc8 too.
+// TestLAB1ExactAudience: fosite's default matcher compares prefixes, and lets every urn: match every other. It is GHSA-75p6-52g3-rqc8 too.
 func TestLAB1ExactAudience(t *testing.T) {
 	t.Parallel()
 	h := setup(t, options{})
@@ -55,7 +55,7 @@ func TestLAB1ExactAudience(t *testing.T) {
 	}
 }
 
-// TestLAB2PKCEBurn: on fosite's own storage a wrong verifier strips the code of its challenge, and a second try without one passes. It is vulns.csv CVE-2026-16089
+// TestLAB2PKCEBurn: on fosite's own storage a wrong verifier strips the code of its challenge, and a second try without one passes. It is CVE-2026-16089
 // and CVE-2026-32245 too; these want the code dead after a stranger's try, by which anybody could spoil the sign-ins of others.
 //
 // Covers RFC7636-4.6-01.
@@ -117,7 +117,7 @@ func TestLAB4RepeatedParameters(t *testing.T) {
 	refused(t, h.post("/oauth2/token?grant_type=authorization_code", "app", redeem("x")), 400, "invalid_request")
 }
 
-// TestLAB5IntrospectionNeedsTheRightClient: fosite answers whoever has any active token. It is vulns.csv
+// TestLAB5IntrospectionNeedsTheRightClient: fosite answers whoever has any active token. It is
 // CVE-2026-37979 and CVE-2026-58425 too.
 func TestLAB5IntrospectionNeedsTheRightClient(t *testing.T) {
 	onBoth(t, testLAB5IntrospectionNeedsTheRightClient)

@@ -51,7 +51,7 @@ func again(found []reply, f func(i int) reply) []reply {
 	return found
 }
 
-// TestOnceUnderRace (LAB-3): a code, a ticket and a return token each work once out of 32 parallel tries. Losers get the error of
+// TestOnceUnderRace: fosite's own storage lets a race through (LAB-3). Here a code, a ticket and a return token each work once out of 32 parallel tries. Losers get the error of
 // the wire, never 500; and since they were second uses, what the first gave is over where the rules say so.
 //
 // Covers RFC6749-4.1.2-01.
@@ -60,7 +60,7 @@ func TestOnceUnderRace(t *testing.T) {
 	once(t, setup(t, options{}))
 }
 
-// TestOnceAcrossReplicas is the same where the tries are spread over two servers on one database. It is vulns.csv
+// TestOnceAcrossReplicas is the same where the tries are spread over two servers on one database. It is
 // CVE-2026-1035.
 func TestOnceAcrossReplicas(t *testing.T) {
 	t.Parallel()
@@ -119,7 +119,7 @@ func one(t *testing.T, what, code string, replies []reply) (won reply) {
 }
 
 // TestCodeOfTheDeviceAcrossReplicas: the code of an authenticator signs in once (RFC 6238 §5.2), whichever server takes it, and
-// the lock-out counts the tries of both. It is vulns.csv CVE-2026-22751 and CVE-2026-20779.
+// the lock-out counts the tries of both. It is CVE-2026-22751 and CVE-2026-20779.
 func TestCodeOfTheDeviceAcrossReplicas(t *testing.T) {
 	t.Parallel()
 	n := 20 // checking a password takes longer than all else

@@ -356,7 +356,7 @@ func TestRefreshUnderRace(t *testing.T) {
 	raceRefresh(t, h)
 }
 
-// TestRefreshAcrossReplicas is the same over two servers on one database. It is vulns.csv CVE-2026-1035.
+// TestRefreshAcrossReplicas is the same over two servers on one database. It is CVE-2026-1035.
 func TestRefreshAcrossReplicas(t *testing.T) {
 	t.Parallel()
 	h := setup(t, options{on: onPostgres})

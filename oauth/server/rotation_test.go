@@ -166,7 +166,7 @@ func (h *house) inactive(token string) error {
 }
 
 // TestRevokedKey: within a second no server takes anything that the key signed, and each signs with another. The session behind a token
-// is not over by that: its return token, which no key signed, still stops it. It is vulns.csv CVE-2025-22149.
+// is not over by that: its return token, which no key signed, still stops it. It is CVE-2025-22149.
 func TestRevokedKey(t *testing.T) { onBoth(t, testRevokedKey) }
 
 func testRevokedKey(t *testing.T, o options) {

@@ -191,7 +191,7 @@ func (th *thief) asGrant(forms map[string]url.Values) {
 }
 
 // TestTerminalElsewhere: as bearer, cookie, hint or parameter, an impersonation token signs nobody in and opens nothing but userinfo,
-// which tells of the user and never as the admin. It is vulns.csv zitadel PR #7516.
+// which tells of the user and never as the admin. It is zitadel PR #7516.
 func TestTerminalElsewhere(t *testing.T) { onBoth(t, testTerminalElsewhere) }
 
 func testTerminalElsewhere(t *testing.T, o options) {
@@ -301,7 +301,7 @@ func (th *thief) notSignedIn(t *testing.T, name string, c call, r reply) {
 }
 
 // TestActorTokenMustBeTheAdmins: nothing but a living access token of the admin's login, at this client, with the scope impersonate,
-// serves as actor_token; everything else gets the same answer, byte for byte, and leaves the ticket as it was. It is vulns.csv CVE-2026-56668 and CVE-2026-9097.
+// serves as actor_token; everything else gets the same answer, byte for byte, and leaves the ticket as it was. It is CVE-2026-56668 and CVE-2026-9097.
 func TestActorTokenMustBeTheAdmins(t *testing.T) { onBoth(t, testActorTokenMustBeTheAdmins) }
 
 func testActorTokenMustBeTheAdmins(t *testing.T, o options) {
@@ -372,8 +372,8 @@ func (h *house) adminsToken(user string) string {
 	return h.token(cookie, "app", actorScope)
 }
 
-// TestNested: where admins may impersonate support (T04), the token that says so is no actor token of support, not even for a ticket
-// that support got; the trail says why. It is vulns.csv better-auth#6448.
+// TestNested: where admins may impersonate support, the token that says so is no actor token of support, not even for a ticket
+// that support got; the trail says why. It is better-auth#6448.
 func TestNested(t *testing.T) { onBoth(t, testNested) }
 
 func testNested(t *testing.T, o options) {

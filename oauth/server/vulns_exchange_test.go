@@ -156,7 +156,7 @@ var changes = map[string]func(h *doorHouse){
 	},
 }
 
-// TestChangesAtEveryDoor is vulns.csv CVE-2026-1609, CVE-2025-14559, CVE-2026-16103, CVE-2026-17526, CVE-2025-53942 and CVE-2026-9097: a way in
+// TestChangesAtEveryDoor is CVE-2026-1609, CVE-2025-14559, CVE-2026-16103, CVE-2026-17526, CVE-2025-53942 and CVE-2026-9097: a way in
 // that came later did not ask what the others asked, or asked before the last step and not at it. Here each way is begun, then something
 // changes, and the last step is refused by all that stand on it, and by no other.
 func TestChangesAtEveryDoor(t *testing.T) { onBoth(t, testChangesAtEveryDoor) }
@@ -180,7 +180,7 @@ func testChangesAtEveryDoor(t *testing.T, o options) {
 	}
 }
 
-// TestEveryGrantAsks is vulns.csv keycloak#48104: a second handler had left the permission out that the first one asked. At a server whose
+// TestEveryGrantAsks is keycloak#48104: a second handler had left the permission out that the first one asked. At a server whose
 // policy denies every start no grant gives a token with act, and all else works. TestGrantHandlers has the list of the handlers: who adds
 // one adds its door here.
 func TestEveryGrantAsks(t *testing.T) { onBoth(t, testEveryGrantAsks) }

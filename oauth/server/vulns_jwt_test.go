@@ -15,7 +15,7 @@ import (
 
 // These are flaws that others had with tokens and what is in them, by their public numbers.
 
-// TestEverySpelling is vulns.csv CVE-2026-27840: a token that was cut still counted, since its tail was not looked at. No beginning of one
+// TestEverySpelling is CVE-2026-27840: a token that was cut still counted, since its tail was not looked at. No beginning of one
 // counts, and none with a character more, less or other.
 func TestEverySpelling(t *testing.T) {
 	t.Parallel()
@@ -55,7 +55,7 @@ var reserved = []string{
 	"ACT", "Sub", "\u017fub", "act.sub", "sub_id", "email", "name", "organisation",
 }
 
-// TestAttributesAreNoClaims is vulns.csv CVE-2026-16102 and CVE-2024-29892: what somebody could write into a profile came out as a claim. What
+// TestAttributesAreNoClaims is CVE-2026-16102 and CVE-2024-29892: what somebody could write into a profile came out as a claim. What
 // is known of a person beside their name, address, roles and organisation is in no token and no answer, whatever it is called.
 func TestAttributesAreNoClaims(t *testing.T) {
 	t.Parallel()
@@ -94,7 +94,7 @@ func TestAttributesAreNoClaims(t *testing.T) {
 
 func names(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
 
-// TestNoRefreshOfImpersonation is vulns.csv CVE-2022-3916: a refresh token led to a session that was not its own. An impersonation has none,
+// TestNoRefreshOfImpersonation is CVE-2022-3916: a refresh token led to a session that was not its own. An impersonation has none,
 // at a client that has them too, and none can be asked for.
 func TestNoRefreshOfImpersonation(t *testing.T) {
 	t.Parallel()
@@ -116,7 +116,7 @@ func TestNoRefreshOfImpersonation(t *testing.T) {
 	}
 }
 
-// TestNobodysTicket is vulns.csv CVE-2016-4340 and CVE-2025-47910: whoever was signed in could become another, and a path that was spelt
+// TestNobodysTicket is CVE-2016-4340 and CVE-2025-47910: whoever was signed in could become another, and a path that was spelt
 // otherwise passed the wall. No verb and no spelling gives a ticket to a stranger, a user, an admin of before, or to a form of another site.
 func TestNobodysTicket(t *testing.T) {
 	t.Parallel()
@@ -144,7 +144,7 @@ func TestNobodysTicket(t *testing.T) {
 	}
 }
 
-// TestEndedAfterRestart is vulns.csv keycloak#31296: what was revoked was remembered by a process, and counted again after the next start.
+// TestEndedAfterRestart is keycloak#31296: what was revoked was remembered by a process, and counted again after the next start.
 func TestEndedAfterRestart(t *testing.T) { onBoth(t, testEndedAfterRestart) }
 
 func testEndedAfterRestart(t *testing.T, o options) {

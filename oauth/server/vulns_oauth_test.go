@@ -90,7 +90,7 @@ func (h *onceHouse) granting(f url.Values) (reply, bool) {
 	return r, r.status == http.StatusOK
 }
 
-// TestCrossRedeem is vulns.csv CVE-2026-4282, CVE-2025-12421 and CVE-2025-46815: what one part made was redeemed at another, since all
+// TestCrossRedeem is CVE-2026-4282, CVE-2025-12421 and CVE-2025-46815: what one part made was redeemed at another, since all
 // lay under one kind of key. Here each secret is offered wherever another belongs, is refused, and is still good where it belongs; where
 // it works once it is refused there too afterwards. TestKindsOfJWT does the same with all that is a JWT.
 func TestCrossRedeem(t *testing.T) { onBoth(t, testCrossRedeem) }
@@ -147,7 +147,7 @@ func testSameIDElsewhere(t *testing.T, o options) {
 	}
 }
 
-// TestReplayWithTheClockBack is vulns.csv CVE-2026-9802: reuse was told by the time at which a process had started. What was used is a row,
+// TestReplayWithTheClockBack is CVE-2026-9802: reuse was told by the time at which a process had started. What was used is a row,
 // for a server that starts anew and for one whose clock was set back.
 func TestReplayWithTheClockBack(t *testing.T) { onBoth(t, testReplayWithTheClockBack) }
 
@@ -195,7 +195,7 @@ func testReplayWithTheClockBack(t *testing.T, o options) {
 	}
 }
 
-// TestRefreshReadsAnew is vulns.csv CVE-2026-43983 and CVE-2025-64521: a refresh went on after what it stood on was gone. Here every one
+// TestRefreshReadsAnew is CVE-2026-43983 and CVE-2025-64521: a refresh went on after what it stood on was gone. Here every one
 // reads the person, the client and the consent anew. TestRefreshEndsWithLogin and TestRefreshEndsWithClient hold the ends that an
 // operator's act brings, TestRefreshAfterDemotion a role that is lost; here nothing but the row changes.
 func TestRefreshReadsAnew(t *testing.T) { onBoth(t, testRefreshReadsAnew) }
@@ -220,7 +220,7 @@ func testRefreshReadsAnew(t *testing.T, o options) {
 	h.dead("disabled", "web", g)
 }
 
-// TestInactiveAlike is vulns.csv CVE-2026-18208: an inactive answer still told the claims to who asked for another media type. Whatever the
+// TestInactiveAlike is CVE-2026-18208: an inactive answer still told the claims to who asked for another media type. Whatever the
 // cause and whatever Accept says, the answer is the same to the byte, and so are its headers.
 func TestInactiveAlike(t *testing.T) {
 	t.Parallel()
@@ -275,7 +275,7 @@ var astray = []string{
 
 var aLink = regexp.MustCompile(`(?:href|action|src)="((?:[^d"]|d[^a"])[^"]*)"`) // but for pictures that are data
 
-// TestLeadsNowhere is vulns.csv GHSA-vrw8-fxc6-2r93, GHSA-mqqf-5wvp-8fh8 and CVE-2026-40295: what an address, a Host header or a Referer said
+// TestLeadsNowhere is GHSA-vrw8-fxc6-2r93, GHSA-mqqf-5wvp-8fh8 and CVE-2026-40295: what an address, a Host header or a Referer said
 // became where people were sent. Here nobody is sent but to a page of ours or to what a client has registered.
 func TestLeadsNowhere(t *testing.T) {
 	t.Parallel()
@@ -324,7 +324,7 @@ func TestLeadsNowhere(t *testing.T) {
 	}
 }
 
-// TestRedirectsExactly is vulns.csv CVE-2020-15233, CVE-2020-15234, CVE-2026-28512, CVE-2026-7504, CVE-2026-3872, CVE-2024-8883,
+// TestRedirectsExactly is CVE-2020-15233, CVE-2020-15234, CVE-2026-28512, CVE-2026-7504, CVE-2026-3872, CVE-2024-8883,
 // GHSA-p64j-f4x9-wq66, CVE-2025-4143 and CVE-2025-4144: a redirect_uri that was nearly the registered one took the code elsewhere. It is
 // compared byte by byte, the port of a loopback address too, at each of the endpoints by itself.
 func TestRedirectsExactly(t *testing.T) {
@@ -376,7 +376,7 @@ func (h *house) codeAtURI(f url.Values, cookie string) string {
 	return r.location.Query().Get("code")
 }
 
-// TestPublicClientMay is vulns.csv CVE-2018-1000211, CVE-2023-34246, CVE-2026-44476 and Abblix PR #187: a public client could not revoke, came
+// TestPublicClientMay is CVE-2018-1000211, CVE-2023-34246, CVE-2026-44476 and Abblix PR #187: a public client could not revoke, came
 // with a secret that nobody looked at, or asked about others' tokens. It signs people in and takes its own tokens back, no more.
 func TestPublicClientMay(t *testing.T) {
 	t.Parallel()

@@ -28,7 +28,7 @@ import (
 
 // These are flaws that others had with cookies and sessions, by their public numbers.
 
-// TestIdentityInRequest is vulns.csv CVE-2025-61928: with no session but a user's id in the body, a handler took that for the
+// TestIdentityInRequest is CVE-2025-61928: with no session but a user's id in the body, a handler took that for the
 // caller. Whatever a request says of who makes it, the actor on record is who signed in, and nobody is nobody.
 func TestIdentityInRequest(t *testing.T) {
 	t.Parallel()
@@ -97,8 +97,8 @@ func TestIdentityInRequest(t *testing.T) {
 	}
 }
 
-// TestHiddenFields is vulns.csv CVE-2026-7571: what a form's page was given is forged between GET and POST. The row wants an
-// opaque id of a flow that the server keeps; by our design nothing is kept before the POST, and every parameter is
+// TestHiddenFields is CVE-2026-7571: what a form's page was given is forged between GET and POST. Elsewhere
+// an opaque id of a flow mends that, which the server keeps; by our design nothing is kept before the POST, and every parameter is
 // validated anew there, so that a forged one gets what it would have got at the GET.
 func TestHiddenFields(t *testing.T) {
 	t.Parallel()
@@ -147,7 +147,7 @@ func TestHiddenFields(t *testing.T) {
 	}
 }
 
-// TestNextPerson is vulns.csv CVE-2025-12390: who signs out without cookies, or with some, leaves nothing to the next
+// TestNextPerson is CVE-2025-12390: who signs out without cookies, or with some, leaves nothing to the next
 // person at the same browser.
 func TestNextPerson(t *testing.T) { onBoth(t, testNextPerson) }
 
@@ -175,9 +175,9 @@ func testNextPerson(t *testing.T, o options) {
 	}
 }
 
-// TestOldCookies is vulns.csv CVE-2026-34454 and CVE-2026-56750: sign-out expires the sign-in's cookie with the attributes
+// TestOldCookies is CVE-2026-34454 and CVE-2026-56750: sign-out expires the sign-in's cookie with the attributes
 // that it was set with, and what it stood for is over for who kept a copy. TestSignIn shows the same of a sign-in in place
-// of another, package rp's TestCookieFlags of a stop. The row's family of rotated cookies has nothing to apply to: no cookie
+// of another, package rp's TestCookieFlags of a stop. Of the flaws that rotated cookies have there is nothing to test: no cookie
 // of ours renews itself.
 func TestOldCookies(t *testing.T) { onBoth(t, testOldCookies) }
 
@@ -198,7 +198,7 @@ func testOldCookies(t *testing.T, o options) {
 	}
 }
 
-// TestPlantedCookie is vulns.csv CVE-2024-28197, CVE-2023-45128 and Cookie Chaos: an id that the browser was given by
+// TestPlantedCookie is CVE-2024-28197, CVE-2023-45128 and "Cookie Chaos" (names that only look like a prefixed one): an id that the browser was given by
 // somebody else is never taken over, and a name that only looks like ours is not ours. Quotes around the right value are
 // none of its business: RFC 6265 §4.1.1 has them, and who knows the value is who signed in.
 func TestPlantedCookie(t *testing.T) {
@@ -229,7 +229,7 @@ func TestPlantedCookie(t *testing.T) {
 	}
 }
 
-// TestReplayAfterRestart is vulns.csv GO-2026-5815: what may be used once is a row, so that neither a restart nor a flood of
+// TestReplayAfterRestart is GO-2026-5815: what may be used once is a row, so that neither a restart nor a flood of
 // others forgets that it was.
 func TestReplayAfterRestart(t *testing.T) { onBoth(t, testReplayAfterRestart) }
 
@@ -258,7 +258,7 @@ func testReplayAfterRestart(t *testing.T, o options) {
 	}
 }
 
-// TestRetryAfterFailure is vulns.csv keycloak#49213: what failed has used nothing up. The same ticket, the same return token
+// TestRetryAfterFailure is keycloak#49213: what failed has used nothing up. The same ticket, the same return token
 // and the same code are good once the store answers. TestLostCommit is its other half: a commit whose answer was lost.
 func TestRetryAfterFailure(t *testing.T) { onBoth(t, testRetryAfterFailure) }
 
@@ -292,8 +292,8 @@ func testRetryAfterFailure(t *testing.T, o options) {
 	}
 }
 
-// TestGoFloor is vulns.csv CVE-2023-44487, CVE-2024-24785, CVE-2026-39826, CVE-2026-42507, CVE-2025-61726 and what stands in
-// their rows: HTTP/2, html/template, net/textproto, crypto/tls and net/url are mended in the Go that builds this.
+// TestGoFloor is CVE-2023-44487, CVE-2024-24785, CVE-2026-39826, CVE-2026-42507, CVE-2025-61726 and
+// their like: HTTP/2, html/template, net/textproto, crypto/tls and net/url are mended in the Go that builds this.
 func TestGoFloor(t *testing.T) {
 	t.Parallel()
 	const floor = "go1.26"
@@ -313,7 +313,7 @@ func TestGoFloor(t *testing.T) {
 	}
 }
 
-// TestFloods is vulns.csv CVE-2025-61726, CVE-2025-58186, CVE-2023-24534 and CVE-2026-39825: parameters and cookies without number or end are refused, or passed over, by
+// TestFloods is CVE-2025-61726, CVE-2025-58186, CVE-2023-24534 and CVE-2026-39825: parameters and cookies without number or end are refused, or passed over, by
 // every endpoint that takes a form, before anybody is known; a body in another form than that is not read at all.
 func TestFloods(t *testing.T) {
 	t.Parallel()

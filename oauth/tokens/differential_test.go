@@ -87,7 +87,7 @@ func readOurs(c tokens.Claims) reading {
 	return r
 }
 
-// What Verify accepts, the libraries that resource servers use read alike (row LAB-10 of our list of flaws).
+// What Verify accepts, the libraries that resource servers use read alike.
 func FuzzVerifyAgreesWithOthers(f *testing.F) {
 	f.Add(payload)
 	for _, v := range vectors(f) {

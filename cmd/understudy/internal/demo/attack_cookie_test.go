@@ -102,7 +102,7 @@ func (s *prey) ofAnotherApp() map[string]string {
 }
 
 // TestStolenCookie replays the impersonation's cookie at Stop from another browser: the session ends, and the thief is
-// nobody (vulns.csv CVE-2021-28680).
+// nobody (CVE-2021-28680).
 func TestStolenCookie(t *testing.T) {
 	t.Parallel()
 	hunt(t, []form{apart, siblings, over}, func(t *testing.T, s *prey) {

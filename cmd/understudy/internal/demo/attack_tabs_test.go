@@ -63,7 +63,7 @@ func TestOpenerOnOneOrigin(t *testing.T) {
 	})
 }
 
-// TestStaleForm is threatmodel T45 with two tabs: a form of the first session is refused after the second start, and after
+// TestStaleForm is two tabs of one browser: a form of the first session is refused after the second start, and after
 // the stop, whoever the browser shows by then.
 func TestStaleForm(t *testing.T) {
 	t.Parallel()
@@ -101,7 +101,7 @@ func TestStaleForm(t *testing.T) {
 	})
 }
 
-// TestFramed is threatmodel T28: another site's page frames nothing of the user's, since its frames come without the cookie
+// TestFramed is clickjacking: another site's page frames nothing of the user's, since its frames come without the cookie
 // and then with a page that refuses frames; a form in it stops nothing. In a frame of the user's own page, Stop leads the
 // whole tab.
 func TestFramed(t *testing.T) {
@@ -136,7 +136,7 @@ func TestFramed(t *testing.T) {
 }
 
 // TestBackAndForward: neither person's page comes back out of the browser's memory when the other is there
-// (vulns.csv nextcloud passwords#116). On an origin of its own the admin's page is the admin's at all times.
+// (nextcloud passwords#116). On an origin of its own the admin's page is the admin's at all times.
 func TestBackAndForward(t *testing.T) {
 	t.Parallel()
 	hunt(t, []form{apart, siblings, over}, func(t *testing.T, s *prey) {
