@@ -188,43 +188,48 @@ func TestPollAnswer(t *testing.T) {
 	}
 }
 
+// parsers are those of all requests but polls, by what is asked for.
+var parsers = map[string]func(body []byte) (any, error){
+	"open":    func(b []byte) (any, error) { return ssf.ParseStreamRequest(b, false) },
+	"change":  func(b []byte) (any, error) { return ssf.ParseStreamRequest(b, true) },
+	"status":  func(b []byte) (any, error) { return ssf.ParseStatus(b) },
+	"verify":  func(b []byte) (any, error) { return ssf.ParseVerifyRequest(b) },
+	"subject": func(b []byte) (any, error) { return ssf.ParseSubjectRequest(b) },
+}
+
+// others are bodies for parsers, and what comes of them.
+var others = []struct {
+	ask, body string
+	want      any
+	fault     string
+}{
+	{"open", `{}`, ssf.StreamRequest{}, ""},
+	{"open", `{"delivery":{"method":"urn:ietf:rfc:8936","endpoint_url":"https://x"},"events_requested":["e"],"description":"d","iss":1}`,
+		ssf.StreamRequest{Requested: new([]string{"e"}), Description: new("d")}, ""},
+	{"open", `{"stream_id":"s"}`, nil, "stream_id: is for the transmitter"},
+	{"open", `{"delivery":{"method":"urn:ietf:rfc:8935","endpoint_url":"https://x"}}`, nil, "delivery.method: SETs are pushed"},
+	{"open", `{"delivery":{}}`, nil, "delivery.method: must be"},
+	{"open", `{"delivery":"x"}`, nil, "delivery: must be an object"},
+	{"open", `{"events_requested":"x"}`, nil, "events_requested: must be an array"},
+	{"open", `{"description":"` + strings.Repeat("d", 256) + `"}`, nil, "description: must have at most 255"},
+	{"change", `{"stream_id":"s"}`, ssf.StreamRequest{ID: "s"}, ""},
+	{"change", `{}`, nil, "stream_id: is required"},
+	{"status", `{"stream_id":"s","status":"paused","reason":"r"}`, ssf.StreamStatus{ID: "s", Status: ssf.Paused, Reason: "r"}, ""},
+	{"status", `{"stream_id":"s","status":"off"}`, nil, "status: must be"},
+	{"status", `{"status":"paused"}`, nil, "stream_id: is required"},
+	{"verify", `{"stream_id":"s","state":"x"}`, ssf.VerifyRequest{ID: "s", State: "x"}, ""},
+	{"verify", `{"state":"x"}`, nil, "stream_id: is required"},
+	{"verify", `{"stream_id":"s","state":"` + strings.Repeat("d", 256) + `"}`, nil, "state: must have at most 255"},
+	{"subject", `{"stream_id":"s","subject":{"format":"opaque","id":"x"},"verified":true}`, "s", ""},
+	{"subject", `{"stream_id":"s","subject":{"id":"x"}}`, nil, "subject.format: is required"},
+	{"subject", `{"stream_id":"s","subject":"x"}`, nil, "subject: must be an object"},
+	{"subject", `{"subject":{"format":"opaque"}}`, nil, "stream_id: is required"},
+}
+
 func TestParseOthers(t *testing.T) {
 	t.Parallel()
-	open := func(b string) (any, error) { return ssf.ParseStreamRequest([]byte(b), false) }
-	change := func(b string) (any, error) { return ssf.ParseStreamRequest([]byte(b), true) }
-	status := func(b string) (any, error) { return ssf.ParseStatus([]byte(b)) }
-	verify := func(b string) (any, error) { return ssf.ParseVerifyRequest([]byte(b)) }
-	subject := func(b string) (any, error) { return ssf.ParseSubjectRequest([]byte(b)) }
-	description, requested := "d", []string{"e"}
-	for _, c := range []struct {
-		parse func(string) (any, error)
-		body  string
-		want  any
-		fault string
-	}{
-		{open, `{}`, ssf.StreamRequest{}, ""},
-		{open, `{"delivery":{"method":"urn:ietf:rfc:8936","endpoint_url":"https://x"},"events_requested":["e"],"description":"d","iss":1}`,
-			ssf.StreamRequest{Requested: &requested, Description: &description}, ""},
-		{open, `{"stream_id":"s"}`, nil, "stream_id: is for the transmitter"},
-		{open, `{"delivery":{"method":"urn:ietf:rfc:8935","endpoint_url":"https://x"}}`, nil, "delivery.method: SETs are pushed"},
-		{open, `{"delivery":{}}`, nil, "delivery.method: must be"},
-		{open, `{"delivery":"x"}`, nil, "delivery: must be an object"},
-		{open, `{"events_requested":"x"}`, nil, "events_requested: must be an array"},
-		{open, `{"description":"` + strings.Repeat("d", 256) + `"}`, nil, "description: must have at most 255"},
-		{change, `{"stream_id":"s"}`, ssf.StreamRequest{ID: "s"}, ""},
-		{change, `{}`, nil, "stream_id: is required"},
-		{status, `{"stream_id":"s","status":"paused","reason":"r"}`, ssf.StreamStatus{ID: "s", Status: ssf.Paused, Reason: "r"}, ""},
-		{status, `{"stream_id":"s","status":"off"}`, nil, "status: must be"},
-		{status, `{"status":"paused"}`, nil, "stream_id: is required"},
-		{verify, `{"stream_id":"s","state":"x"}`, ssf.VerifyRequest{ID: "s", State: "x"}, ""},
-		{verify, `{"state":"x"}`, nil, "stream_id: is required"},
-		{verify, `{"stream_id":"s","state":"` + strings.Repeat("d", 256) + `"}`, nil, "state: must have at most 255"},
-		{subject, `{"stream_id":"s","subject":{"format":"opaque","id":"x"},"verified":true}`, "s", ""},
-		{subject, `{"stream_id":"s","subject":{"id":"x"}}`, nil, "subject.format: is required"},
-		{subject, `{"stream_id":"s","subject":"x"}`, nil, "subject: must be an object"},
-		{subject, `{"subject":{"format":"opaque"}}`, nil, "stream_id: is required"},
-	} {
-		got, err := c.parse(c.body)
+	for _, c := range others {
+		got, err := parsers[c.ask]([]byte(c.body))
 		if c.fault != "" {
 			if !isFault(err) || !strings.Contains(err.Error(), c.fault) {
 				t.Errorf("%s: got %+v, %v; want a fault that says %q", c.body, got, err, c.fault)
@@ -235,6 +240,97 @@ func TestParseOthers(t *testing.T) {
 			t.Errorf("%s: %v (-want +got):\n%s", c.body, err, diff)
 		}
 	}
+}
+
+// FuzzRequests: whatever stands in the body of a request, the answer is a fault that quotes nothing, or what another reader of JSON sees there,
+// within its bounds.
+func FuzzRequests(f *testing.F) {
+	for _, c := range others {
+		f.Add([]byte(c.body))
+	}
+	members := []string{"", "stream_id", "events_requested", "description", "delivery", "delivery.method", "status", "reason", "state", "verified", "subject", "subject.format"}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var seen map[string]any
+		object := json.Unmarshal(body, &seen) == nil
+		text := func(name string) string {
+			s, _ := seen[name].(string)
+			return s
+		}
+		var taken []string
+		for ask, parse := range parsers {
+			got, err := parse(body)
+			if err != nil {
+				var fault *ssf.Fault
+				if !errors.As(err, &fault) || !slices.Contains(members, fault.Member) || len(fault.Rule) > 100 {
+					t.Errorf("%s %q: got %v; want a short *Fault about a member that we know", ask, body, err)
+				}
+				continue
+			}
+			taken = append(taken, ask)
+			bound := func(name string, most int) {
+				if n := len(text(name)); n > most {
+					t.Errorf("%s: %s has %d bytes", ask, name, n)
+				}
+			}
+			bound("stream_id", 1000)
+			id := text("stream_id")
+			var want any
+			switch ask {
+			case "open", "change":
+				r := ssf.StreamRequest{ID: id}
+				if all, ok := seen["events_requested"].([]any); ok {
+					r.Requested = new(make([]string, len(all)))
+					for i, one := range all {
+						(*r.Requested)[i], _ = one.(string)
+					}
+					if len(all) > 32 {
+						t.Errorf("%d events are asked for", len(all))
+					}
+				}
+				if s, ok := seen["description"].(string); ok {
+					r.Description = &s
+				}
+				bound("description", 255)
+				want = r
+			case "status":
+				bound("reason", 255)
+				want = ssf.StreamStatus{ID: id, Status: ssf.Status(text("status")), Reason: text("reason")}
+				if s := text("status"); s != "enabled" && s != "paused" && s != "disabled" {
+					t.Errorf("%q is a status", s)
+				}
+			case "verify":
+				bound("state", 255)
+				want = ssf.VerifyRequest{ID: id, State: text("state")}
+			case "subject":
+				want = id
+				if subject, _ := seen["subject"].(map[string]any); subject["format"] == nil {
+					t.Errorf("%q names a subject", body)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" || !object || len(body) > ssf.MaxBody || (id == "") != (ask == "open") {
+				t.Errorf("%s %q: got %+v (-another reader +got):\n%s", ask, body, got, diff)
+			}
+		}
+		if slices.Contains(taken, "open") && len(taken) > 1 {
+			t.Errorf("%q is taken for %q", body, taken)
+		}
+	})
+}
+
+// FuzzIDs: a name says the position that it was made for, and a text that says one is its name.
+func FuzzIDs(f *testing.F) {
+	n := ids("k")
+	f.Add("app", int64(1), "")
+	f.Add("", int64(-1), n.ID("", 7))
+	f.Add("app:", int64(1<<62), n.ID("app", 1))
+	f.Fuzz(func(t *testing.T, audience string, position int64, text string) {
+		if got, ok := n.Position(audience, n.ID(audience, position)); !ok || got != position {
+			t.Errorf("the name of %d for %q says %d, %v", position, audience, got, ok)
+		}
+		if got, ok := n.Position(audience, text); ok && n.ID(audience, got) != text {
+			t.Errorf("%q says %d for %q, and is not its name", text, got, audience)
+		}
+	})
 }
 
 func ids(key string) ssf.IDs {
