@@ -88,18 +88,9 @@ func readTold(w http.ResponseWriter, r *http.Request, media string) (string, err
 // backchannelLogout is POST /.understudy/backchannel-logout (OpenID Connect Back-Channel Logout §2.5, §2.8).
 func (a *App) backchannelLogout(w http.ResponseWriter, r *http.Request) {
 	sid, err := a.readLogout(w, r)
-	if err == nil && sessionID(sid) { // a sign-in has one too, but the app's own is asked for anew before long, and is kept in a cookie alone
-		err = a.hearEnd(r.Context(), sid)
-	}
-	f := new(fault)
-	switch {
-	case errors.As(err, &f):
-		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": brief(f.rule)})
-	case err != nil:
-		a.notNow(w, r, err)
-	default:
-		private(w.Header())
-	}
+	a.take(w, r, sid, err, http.StatusOK, func(f *fault) map[string]string {
+		return map[string]string{"error": "invalid_request", "error_description": brief(f.rule)}
+	})
 }
 
 func (a *App) readLogout(w http.ResponseWriter, r *http.Request) (sid string, err error) {
@@ -121,18 +112,25 @@ func (a *App) pushed(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		_, sid, err = a.signed.set(r.Context(), a.now(), set)
 	}
-	if err == nil && sid != "" {
+	a.take(w, r, sid, err, http.StatusAccepted, func(f *fault) map[string]string {
+		return map[string]string{"err": f.code, "description": brief(f.rule)}
+	})
+}
+
+// take ends the session of which the issuer told, unless err is why that is not known, and answers with status, or with what refused says.
+func (a *App) take(w http.ResponseWriter, r *http.Request, sid string, err error, status int, refused func(*fault) map[string]string) {
+	if err == nil && sessionID(sid) { // a sign-in has one too, but the app's own is asked for anew before long, and is kept in a cookie alone
 		err = a.hearEnd(r.Context(), sid)
 	}
 	f := new(fault)
 	switch {
 	case errors.As(err, &f):
-		writeJSON(w, http.StatusBadRequest, map[string]string{"err": f.code, "description": brief(f.rule)})
+		writeJSON(w, http.StatusBadRequest, refused(f))
 	case err != nil:
 		a.notNow(w, r, err)
 	default:
 		private(w.Header())
-		w.WriteHeader(http.StatusAccepted)
+		w.WriteHeader(status)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -152,14 +151,13 @@ var (
 	errBadURI = errors.New("the client's back-channel logout URI must be https, or on loopback http where the issuer is too")
 )
 
-// post sends a logout token and gives the status of the answer. The URI is in no error: it may hold a secret of the client's.
+// post sends a logout token and gives the status of the answer.
 func (t *teller) post(ctx context.Context, n store.Notice) (status int, err error) {
 	uri := n.Settings.BackchannelLogoutURI
-	if uri == "" {
+	switch {
+	case uri == "":
 		return 0, errNoURI
-	}
-	u, err := url.Parse(uri)
-	if err != nil || u.Scheme != "https" && (u.Scheme != "http" || !t.s.local() || !oauth.Loopback(u.Hostname())) {
+	case !t.s.postsTo(uri):
 		return 0, errBadURI
 	}
 	token, err := t.s.keys().SignLogoutToken(n.Settings.IDTokenAlg, tokens.LogoutToken{
@@ -168,24 +166,7 @@ func (t *teller) post(ctx context.Context, n store.Notice) (status int, err erro
 	if err != nil {
 		return 0, fmt.Errorf("signing a logout token: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, tellWithin)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, uri, strings.NewReader(url.Values{"logout_token": {token}}.Encode()))
-	if err != nil {
-		return 0, errBadURI
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := t.http.Do(req)
-	var failure *url.Error
-	switch {
-	case errors.As(err, &failure):
-		return 0, failure.Err
-	case err != nil:
-		return 0, err
-	}
-	defer resp.Body.Close()
-	io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection serves again; how it ends is nothing to us
-	return resp.StatusCode, nil
+	return post(ctx, t.http, uri, http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, url.Values{"logout_token": {token}}.Encode())
 }
 
 // noticeID is the jti of a logout token: the same at each try, so that a client may take one for all.

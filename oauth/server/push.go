@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 
-	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/ssf"
 	"github.com/understudy-id/understudy/oauth/store"
@@ -242,37 +238,18 @@ func (p *pusher) tell(ctx context.Context, client string, e store.Telling) (agai
 
 var errPushURI = errors.New("the client's ssf_push_uri must be https, or on loopback http where the issuer is too")
 
-// post pushes a SET and gives the status of the answer. The URI is in no error: it may hold a secret of the client's.
+// post pushes a SET and gives the status of the answer.
 func (p *pusher) post(ctx context.Context, client string, e store.Telling) (status int, err error) {
 	c, err := p.s.store.Client(ctx, client)
 	if err != nil {
 		return 0, fmt.Errorf("reading the client: %w", err)
 	}
-	u, err := url.Parse(c.Settings.PushURI)
-	if err != nil || u.Scheme != "https" && (u.Scheme != "http" || !p.s.local() || !oauth.Loopback(u.Hostname())) {
+	if !p.s.postsTo(c.Settings.PushURI) {
 		return 0, errPushURI
 	}
 	_, set, err := p.s.set(client, e)
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, tellWithin)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), strings.NewReader(set))
-	if err != nil {
-		return 0, errPushURI
-	}
-	req.Header.Set("Content-Type", ssf.TypeSET)
-	req.Header.Set("Accept", "application/json")
-	resp, err := p.http.Do(req)
-	var failure *url.Error
-	switch {
-	case errors.As(err, &failure):
-		return 0, failure.Err
-	case err != nil:
-		return 0, err
-	}
-	defer resp.Body.Close()
-	io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection serves again; how it ends is nothing to us
-	return resp.StatusCode, nil
+	return post(ctx, p.http, c.Settings.PushURI, http.Header{"Content-Type": {ssf.TypeSET}, "Accept": {"application/json"}}, set)
 }
