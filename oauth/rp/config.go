@@ -81,7 +81,8 @@ type Config struct {
 	Liveness Liveness
 	// NoStream leaves the issuer's events alone: each process that impersonates otherwise polls for them once a second.
 	NoStream bool
-	// Recorder puts actions on record. Nil: the issuer's own trail.
+	// Recorder puts actions on record. Nil: the issuer's own trail. With another the issuer learns once a minute, instead of within a second, that a session
+	// is used.
 	Recorder Recorder
 	// Spool is a directory for what is not on record yet, which is made if it is missing; processes of the app may share it, on one machine.
 	// What may change something, and what is refused, is on record at the issuer before it happens. A request that only looks

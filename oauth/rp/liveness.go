@@ -17,9 +17,9 @@ import (
 const (
 	// believed is how long an answer of the issuer counts where nobody tells what ends: how late a kill may reach a safe request.
 	believed = 5 * time.Second
-	// resight is the same while a stream vouches. It is not needed to hear of an end; but a session that nobody asks about for ten
-	// minutes has ended for idleness.
-	resight = 4 * time.Minute
+	// resight is the same while a stream vouches. It is not needed to hear of an end; but the issuer ends what nobody uses, and where what only
+	// looks is recorded elsewhere, or a connection stays open (Bound), to be asked is how it knows. Its impersonation_idle is two minutes at the least.
+	resight = time.Minute
 	// maxBelieved bounds the memory: beyond it answers are asked for anew rather than kept.
 	maxBelieved = 10_000
 	// longest is for how long the end of a session can matter: the longest that one can last, and room for clocks that differ.

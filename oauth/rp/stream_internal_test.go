@@ -235,17 +235,24 @@ func TestStreamOfOthers(t *testing.T) {
 	}
 }
 
-// TestStreamAsksAgain: a session that lives on is asked for again before the issuer takes it for idle.
+// TestStreamAsksAgain: a session that is used is asked for once a minute, though its stream vouches: the issuer takes it for idle else.
 func TestStreamAsksAgain(t *testing.T) {
 	t.Parallel()
 	x := newTransmitter(t)
+	x.set(func() { x.stands = time.Now() })
 	l := x.receive()
 	x.begin(l, "a")
-	before := x.asked("POST /introspect")
-	x.set(func() { x.off += resight })
-	x.wantAlive(l, "a", true)
-	if n := x.asked("POST /introspect") - before; n != 1 {
-		t.Errorf("asked %d times after %v; want once", n, resight)
+	for _, c := range []struct {
+		later time.Duration
+		want  int
+	}{{59 * time.Second, 0}, {time.Second, 1}, {59 * time.Second, 0}, {time.Second, 1}} {
+		before := x.asked("POST /introspect")
+		x.set(func() { x.off += c.later })
+		until(t, "the stream vouches again", func() bool { return l.vouching("imp_a") })
+		x.wantAlive(l, "a", true)
+		if n := x.asked("POST /introspect") - before; n != c.want {
+			t.Errorf("asked %d times %v later; want %d", n, c.later, c.want)
+		}
 	}
 }
 
