@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -221,6 +222,21 @@ func TestNotes(t *testing.T) {
 		}
 		if got := l.Notes(); len(got) != want || want == 2 && !strings.HasPrefix(got[1], "upstreams[0] (corp): mfa is empty") {
 			t.Errorf("%q: got %q, want %d", keys, got, want)
+		}
+	}
+}
+
+// A session that is used must not end for idleness, however seldom an app has to ask about it.
+func TestNoteOfIdleness(t *testing.T) {
+	t.Parallel()
+	for idle, want := range map[string]bool{"10m": false, "2m": false, "119s": true, "10s": true} {
+		l, err := config.Load(config.Sources{File: file(t, "lifetimes: {impersonation_idle: "+idle+"}\n")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := slices.ContainsFunc(l.Notes(), func(n string) bool { return strings.HasPrefix(n, "lifetimes.impersonation_idle ") })
+		if said != want {
+			t.Errorf("%s: got %q", idle, l.Notes())
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/server"
@@ -143,6 +144,9 @@ func holds(m map[string]string, value string) bool {
 	return false
 }
 
+// leastIdle is how long a session that is used may look unused: an app asks about it once a minute, and the server notes that half a minute late.
+const leastIdle = 2 * time.Minute
+
 // Notes name, a sentence each, what an operator may not have meant though it is no risk, and how long sessions by tokens of each trusted
 // issuer may last.
 func (c *Config) Notes() []string {
@@ -151,6 +155,9 @@ func (c *Config) Notes() []string {
 		if len(u.MFA) == 0 && c.SignIn.SecondFactor == SecondFactorRequired {
 			out = append(out, fmt.Sprintf("upstreams[%d] (%s): mfa is empty and sign_in.second_factor is required: nobody who signs in through it can impersonate", i, u.Name))
 		}
+	}
+	if idle := c.Lifetimes.ImpersonationIdle; idle < leastIdle {
+		out = append(out, fmt.Sprintf("lifetimes.impersonation_idle %s may end sessions that are used: an app that is told of ends asks about one once a minute; %s is enough", idle, leastIdle))
 	}
 	return append(append(out, c.AlikeIssuers()...), c.lasting()...)
 }
