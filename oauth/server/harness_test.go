@@ -108,7 +108,7 @@ type options struct {
 }
 
 // noLimits are those of a house where a test asks for no others: tests do in a second what people do in an hour.
-var noLimits = server.Limits{ClientFailures: -1, ClientRequests: -1, ActorStarts: -1, ActorSessions: -1, ServiceSessions: -1}
+var noLimits = server.Limits{ClientFailures: -1, ClientRequests: -1, ActorSearches: -1, ActorStarts: -1, ActorSessions: -1, ServiceSessions: -1}
 
 // wrapped gives o with the server's store wrapped; the house's own is not.
 func (o options) wrapped(wrap func(store.Store) store.Store) options {

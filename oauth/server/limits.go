@@ -21,6 +21,7 @@ import (
 type Limits struct {
 	ClientFailures  int // failed client authentications from one address in a minute, a third under one client_id; a further one is 429: 30
 	ClientRequests  int // requests of one client in a minute that make something: 6,000
+	ActorSearches   int // looks of one actor at the page that finds users, in a minute: 30. The page is also a directory of customers
 	ActorStarts     int // impersonations that one actor starts in a minute, and tries to start at one client: 30
 	ActorSessions   int // impersonations of one person at once: 10
 	ServiceSessions int // impersonations of one client that acts for itself at once: 100
@@ -29,7 +30,7 @@ type Limits struct {
 // DefaultLimits gives the limits that a zero Limits stands for.
 func DefaultLimits() Limits {
 	return Limits{
-		ClientFailures: 30, ClientRequests: 6000, ActorStarts: 30,
+		ClientFailures: 30, ClientRequests: 6000, ActorStarts: 30, ActorSearches: 30,
 		ActorSessions: impersonation.DefaultMaxSessions, ServiceSessions: impersonation.DefaultMaxServiceSessions,
 	}
 }
@@ -38,7 +39,7 @@ func (l Limits) withDefaults() Limits {
 	d := DefaultLimits()
 	return Limits{
 		ClientFailures: cmp.Or(l.ClientFailures, d.ClientFailures), ClientRequests: cmp.Or(l.ClientRequests, d.ClientRequests),
-		ActorStarts: cmp.Or(l.ActorStarts, d.ActorStarts), ActorSessions: cmp.Or(l.ActorSessions, d.ActorSessions),
+		ActorSearches: cmp.Or(l.ActorSearches, d.ActorSearches), ActorStarts: cmp.Or(l.ActorStarts, d.ActorStarts), ActorSessions: cmp.Or(l.ActorSessions, d.ActorSessions),
 		ServiceSessions: cmp.Or(l.ServiceSessions, d.ServiceSessions),
 	}
 }

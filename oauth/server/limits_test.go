@@ -285,7 +285,24 @@ func TestNoLimit(t *testing.T) {
 	for range 100 {
 		refused(t, h.form("/oauth2/token", "", url.Values{"client_id": {"app"}, "client_secret": {canary}}), 401, "invalid_client")
 	}
-	if d := server.DefaultLimits(); d != (server.Limits{ClientFailures: 30, ClientRequests: 6000, ActorStarts: 30, ActorSessions: 10, ServiceSessions: 100}) {
+	if d := server.DefaultLimits(); d != (server.Limits{ClientFailures: 30, ClientRequests: 6000, ActorSearches: 30, ActorStarts: 30, ActorSessions: 10, ServiceSessions: 100}) {
 		t.Errorf("defaults are %+v", d)
+	}
+}
+
+// TestSearches: one actor looks so often at the page that finds users, and another as often.
+func TestSearches(t *testing.T) {
+	t.Parallel()
+	limits := noLimits
+	limits.ActorSearches = 2
+	h := setup(t, options{limits: &limits})
+	h.clock.stop()
+	for _, who := range []string{"ann", "bea"} {
+		cookie, _ := h.login(who)
+		for i, want := range []int{200, 200, 429} {
+			if r := h.get("/impersonate?"+ask("app")+"&q=doe", cookie); r.status != want {
+				t.Errorf("%s, look %d: got %d; want %d", who, i+1, r.status, want)
+			}
+		}
 	}
 }

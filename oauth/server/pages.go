@@ -14,9 +14,6 @@ import (
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
-// searchesPerMinute bounds how fast one actor can read the directory through the search box.
-const searchesPerMinute = 30
-
 // pageConfig wires the hosted pages to the rest.
 func (s *Server) pageConfig(rules policy.Decider, support string) page.Config {
 	return page.Config{

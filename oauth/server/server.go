@@ -85,7 +85,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		issuer: c.PublicURL, store: c.Store, vouching: vouch.New(c.Store.Ready), registry: c.Registry, life: c.Lifetimes, box: c.Box, passwords: c.Passwords, log: c.Logger,
 		now: c.Now, byPassword: c.Local, proxies: c.TrustedProxies, rules: rules, algorithm: c.SigningAlgorithm, ownKeys: c.Keys,
 		strangers: rate.NewLimiter(1, 10), // one line a second tells as much as a thousand
-		searches:  newLimits(searchesPerMinute),
+		searches:  newLimits(c.Limits.ActorSearches),
 		acts:      newLimits(actionsPerMinute),
 		requests:  newLimits(c.Limits.ClientRequests),
 		starts:    newStarts(c.Limits.ActorStarts),

@@ -88,6 +88,7 @@ type Lifetimes struct {
 type Limits struct {
 	ClientFailures  int `yaml:"client_failures" doc:"failed client authentications from one address in a minute, a third of them under one client_id; -1 for any number"`
 	ClientRequests  int `yaml:"client_requests" doc:"tokens, codes and pushed requests that one client asks for in a minute; -1 for any number"`
+	ActorSearches   int `yaml:"searches_per_actor" doc:"looks of one actor at the page that finds users, in a minute; -1 for any number"`
 	ActorStarts     int `yaml:"actor_starts" doc:"impersonations that one actor starts in a minute; -1 for any number"`
 	ActorSessions   int `yaml:"sessions_per_actor" doc:"impersonations of one person at once; -1 for any number"`
 	ServiceSessions int `yaml:"sessions_per_service" doc:"impersonations at once of one client that acts for itself; -1 for any number"`
