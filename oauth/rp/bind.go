@@ -5,24 +5,24 @@ import (
 	"net"
 )
 
-// bound is a connection that ends with what it was taken over in.
-type bound struct {
+// tied is a connection that ends with what it was taken over in.
+type tied struct {
 	net.Conn
 	stop context.CancelCauseFunc
 }
 
 // Close closes the connection, and ends the watch over it.
-func (b *bound) Close() error {
-	defer b.stop(context.Canceled)
-	return b.Conn.Close()
+func (t *tied) Close() error {
+	defer t.stop(context.Canceled)
+	return t.Conn.Close()
 }
 
 // bind closes c when what t depends on is over, or when nobody can tell whether it is, or ctx is: what goes over it is neither seen nor recorded.
 func bind(ctx context.Context, c net.Conn, t *tie) net.Conn {
 	ctx, stop := context.WithCancelCause(ctx)
-	b := &bound{c, stop}
+	b := &tied{c, stop}
 	go func() {
-		t.hold(ctx, stop)
+		t.watch(ctx, stop)
 		_ = b.Close() // whoever took it may have done so before
 	}()
 	return b

@@ -32,7 +32,7 @@ func Bound(ctx context.Context) (bound context.Context, cancel context.CancelFun
 		return context.WithCancel(ctx)
 	}
 	bound, stop := context.WithCancelCause(ctx)
-	go t.hold(bound, stop)
+	go t.watch(bound, stop)
 	return bound, func() { stop(context.Canceled) }
 }
 
@@ -63,8 +63,8 @@ func (v *visit) tie() *tie { return &tie{v.app.live, v.session, v.session.Expire
 // tie is that of a token.
 func (c *call) tie() *tie { return &tie{c.bearer.live, c.session, c.Expires, c.bearer.now} }
 
-// hold asks until ctx has ended, or ends it.
-func (t *tie) hold(ctx context.Context, stop context.CancelCauseFunc) {
+// watch asks until ctx has ended, or ends it.
+func (t *tie) watch(ctx context.Context, stop context.CancelCauseFunc) {
 	tick := time.NewTicker(boundPoll)
 	defer tick.Stop()
 	for {

@@ -18,7 +18,7 @@ type visit struct {
 	over   bool
 	jar    jar
 	saw    bool   // the impersonation's cookie could be opened: it is in acting, also when it is over
-	held   string // what the held sign-in's cookie holds, if it could be opened; see holding
+	held   string // what the held sign-in's cookie holds, if it could be opened; see heldSignIn
 	acting acting
 	shown  bool  // the handler put the banner into its page itself
 	back   *flow // the start that leads back where it fails; nil if a page of ours says so
@@ -55,7 +55,7 @@ func (a *App) visit(r *http.Request, st *site, j jar) (*visit, error) {
 // agree: the impersonation and the actor's held sign-in. Either of them alone, damaged, doubled, foreign or out of time
 // means that it is over, and never that the actor is back: script in a page can make a browser drop any cookie.
 func (a *App) findSession(r *http.Request, v *visit) error {
-	hold, err := a.holding(r)
+	hold, err := a.heldByApp(r)
 	if err != nil {
 		return err
 	}
@@ -97,8 +97,8 @@ func (st *site) impersonation(f found) (acting, bool) {
 	return a, true
 }
 
-// holding asks an app with its own sign-in whether that is held.
-func (a *App) holding(r *http.Request) (sid string, err error) {
+// heldByApp asks an app with its own sign-in whether that is held.
+func (a *App) heldByApp(r *http.Request) (sid string, err error) {
 	if a.cfg.Held == nil {
 		return "", nil
 	}
@@ -149,8 +149,8 @@ func (a *App) leftovers(w http.ResponseWriter, r *http.Request, v *visit) {
 	a.clear(w)
 }
 
-// holding is the held sign-in; nil if there is none that can be read.
-func (v *visit) holding() *held {
+// heldSignIn is the held sign-in; nil if there is none that can be read.
+func (v *visit) heldSignIn() *held {
 	h := new(held)
 	if h.unpack(v.held) != nil {
 		return nil
@@ -160,7 +160,7 @@ func (v *visit) holding() *held {
 
 // ended is the session as far as the cookies still tell it; nil if they do not.
 func (v *visit) ended() *Session {
-	h := v.holding()
+	h := v.heldSignIn()
 	switch {
 	case h != nil:
 		return &Session{ID: h.Session, Subject: h.Subject, Actor: h.Actor, Started: h.Started, Expires: h.Expires}

@@ -26,18 +26,18 @@ type setClaims struct {
 	Audience audience                   `json:"aud"`
 	IssuedAt int64                      `json:"iat"`
 	ID       string                     `json:"jti"`
-	Subject  subjectID                  `json:"sub_id"`
+	Subject  setSubject                 `json:"sub_id"`
 	Events   map[string]json.RawMessage `json:"events"`
 	// What no SET has: with them it would be a token of another kind (SSF §4.1.1, §4.1.7).
 	Sub     json.RawMessage `json:"sub"`
 	Expires json.RawMessage `json:"exp"`
 }
 
-// subjectID is who a SET is about (RFC 9493 §3).
-type subjectID struct {
-	Format  string     `json:"format"`
-	ID      string     `json:"id"`
-	Session *subjectID `json:"session"`
+// setSubject is who a SET is about (RFC 9493 §3).
+type setSubject struct {
+	Format  string      `json:"format"`
+	ID      string      `json:"id"`
+	Session *setSubject `json:"session"`
 }
 
 // set reads a SET that came at came, and gives its name and the session that ended; "" for an event that ends nothing. It says so however late

@@ -79,7 +79,7 @@ type stopJSON struct {
 
 // stopOver stops where impersonation lies over the app's own origin.
 func (a *App) stopOver(w http.ResponseWriter, r *http.Request, v *visit) {
-	h := v.holding()
+	h := v.heldSignIn()
 	if s := v.ended(); s != nil {
 		a.forget(s.ID)
 	}
@@ -142,7 +142,7 @@ func (a *App) stopStolen(w http.ResponseWriter, r *http.Request, v *visit) {
 	if v.saw {
 		a.endNow(r.Context(), v.acting.Session, v.acting.Token)
 	}
-	if h := v.holding(); h != nil {
+	if h := v.heldSignIn(); h != nil {
 		a.endNow(r.Context(), *v.ended(), h.Return)
 	}
 	a.log.WarnContext(r.Context(), "a stop came without the sign-in that was held: the session was ended, nobody was signed in", "session", v.ended().ID)
