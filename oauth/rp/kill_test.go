@@ -144,22 +144,22 @@ func (f *fleet) settle(cookies map[*fleetApp]map[string]string) {
 			f.t.Fatalf("an unsafe request before anything ended: %d", status)
 		}
 	}
-	f.quiet("safe requests before anything ended", func(a *fleetApp, p *process) bool {
+	f.quiet("safe requests before anything ended", 100, func(a *fleetApp, p *process) bool {
 		_, served := a.ask(p, http.MethodGet, cookies[a])
 		return served
 	})
 }
 
-// quiet has each process answer a hundred requests by answer, again and again, until nobody asked the issuer for any. answer reports that one
+// quiet has each process answer some requests by answer, again and again, until nobody asked the issuer for any. answer reports that one
 // was answered as it must be.
-func (f *fleet) quiet(what string, answer func(a *fleetApp, p *process) bool) {
+func (f *fleet) quiet(what string, some int, answer func(a *fleetApp, p *process) bool) {
 	f.t.Helper()
 	var asked int
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		before := f.introspections()
 		var failed atomic.Int32
 		f.all(func(a *fleetApp, p *process) {
-			for range 100 {
+			for range some {
 				if !answer(a, p) {
 					failed.Add(1)
 				}
@@ -172,7 +172,7 @@ func (f *fleet) quiet(what string, answer func(a *fleetApp, p *process) bool) {
 			return
 		}
 	}
-	f.t.Fatalf("%s still ask the issuer: %d questions of the last 100 requests of each process", what, asked)
+	f.t.Fatalf("%s still ask the issuer: %d questions of the last %d requests of each process", what, asked, some)
 }
 
 // introspections counts the questions that reached the issuer.
