@@ -69,7 +69,8 @@ func (a *App) start(w http.ResponseWriter, r *http.Request) {
 	case q.Get("on_failure") == "return" && !a.marked(w, r, v, q):
 		return
 	case v.site != a.acting: // to the origin where it is to live
-		redirect(w, a.acting.origin+r.URL.Path+"?"+q.Encode())
+		there := url.URL{Path: r.URL.Path, RawQuery: q.Encode()}
+		redirect(w, a.acting.origin+there.RequestURI())
 		return
 	case a.acting == a.base && (v.over || v.session != nil):
 		a.notice(w, r, v.site, a.stopFirstNotice(v.ended()))
