@@ -79,12 +79,14 @@ func spellings(p string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for range maxDecoded {
 			p = strings.ReplaceAll(strings.ToLower(p), `\`, "/")
-			for _, q := range [...]string{p, withoutParameters(p)} {
+			for i, q := range [...]string{p, withoutParameters(p)} {
+				if i > 0 && q == p {
+					break
+				}
 				q = "/" + strings.Trim(q, "/")
-				for _, q := range [...]string{path.Clean(q), literal(q)} {
-					if !readings(q, yield) { // a mux tells where there is something with a slash at the end
-						return
-					}
+				clean, as := path.Clean(q), literal(q)
+				if !readings(clean, yield) || as != clean && !readings(as, yield) { // a mux tells where there is something with a slash at the end
+					return
 				}
 			}
 			again, err := url.PathUnescape(p)
@@ -107,11 +109,9 @@ func readings(p string, yield func(string) bool) bool {
 	}
 	for _, p := range behindScripts(p) {
 		start := strings.LastIndexByte(p, '/') + 1
-		end := p[start:]
-		for _, i := range [...]int{len(end), strings.IndexByte(end, '.'), strings.LastIndexByte(end, '.')} {
-			if (i > 0 || i == len(end)) && !yield(p[:start+i]) {
-				return false
-			}
+		first, last := strings.IndexByte(p[start:], '.'), strings.LastIndexByte(p[start:], '.')
+		if !yield(p) || first > 0 && !yield(p[:start+first]) || last > first && !yield(p[:start+last]) {
+			return false
 		}
 	}
 	return true
