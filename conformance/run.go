@@ -1,0 +1,238 @@
+package conformance
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Options say how a target is tested. The zero value tries every case that neither waits nor destroys.
+type Options struct {
+	// Only and Skip are patterns of ids as path.Match has them, where one without a slash stands for a whole area. Without Only all are tried.
+	Only, Skip []string
+	// Slow tries cases that wait for something to run out, too.
+	Slow bool
+	// Destructive tries cases that leave something changed that no other needs, too.
+	Destructive bool
+	// RequestTimeout is how long one answer may take, 5 s if 0. CaseTimeout is how long one case may take, 2 minutes if 0: a server may ask to wait.
+	RequestTimeout, CaseTimeout time.Duration
+	// RootCAs verify the target's certificate; nil means the system's.
+	RootCAs *x509.CertPool
+	// Progress, if not nil, is called before each case, with how many came before it and how many there are.
+	Progress func(c Case, n, of int)
+	// Done, if not nil, is called after each case.
+	Done func(Result)
+}
+
+// ErrTarget is wrapped by errors of Run that tell that nothing could be tried: the target is incomplete, does not answer, or has no metadata.
+var ErrTarget = errors.New("the target cannot be tested")
+
+// Run tries the cases against a target and reports what came of each. Its error, which wraps ErrTarget, tells that nothing could be tried; a target that fails
+// cases is no error. Where ctx ends first the report has what came before, and says so. Cases run one after the other.
+func Run(ctx context.Context, target Target, o Options) (*Report, error) {
+	if err := target.Check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTarget, err)
+	}
+	cases, err := o.choose()
+	if err != nil {
+		return nil, err
+	}
+	o.RequestTimeout, o.CaseTimeout = cmp.Or(o.RequestTimeout, perRequest), cmp.Or(o.CaseTimeout, 2*time.Minute)
+	r := &run{target: target, options: o, http: newHTTP(o), logins: make(map[string]*login), tokens: make(map[string]string), codes: make(map[string]int64)}
+	defer r.http.CloseIdleConnections()
+	report := &Report{Schema: Schema, Target: cmp.Or(target.Name, target.Issuer), Issuer: target.Issuer, Started: time.Now().UTC().Truncate(time.Second)}
+	began := time.Now()
+	if r.meta, err = r.discover(ctx); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTarget, err)
+	}
+	r.has = target.has(r.meta)
+	for f, has := range r.has {
+		if !has {
+			report.Without = append(report.Without, f)
+		}
+	}
+	slices.Sort(report.Without)
+	for i, c := range cases {
+		if ctx.Err() != nil {
+			report.Interrupted = true
+			break
+		}
+		if o.Progress != nil {
+			o.Progress(c, i, len(cases))
+		}
+		result := r.try(ctx, c)
+		report.Results = append(report.Results, result)
+		if o.Done != nil {
+			o.Done(result)
+		}
+	}
+	report.Requests, report.Duration = r.requests, Duration(time.Since(began))
+	return report, nil
+}
+
+// choose gives the cases that are asked for. A pattern that fits none is a mistake.
+func (o Options) choose() (chosen []Case, err error) {
+	all := Cases()
+	for _, patterns := range [][]string{o.Only, o.Skip} {
+		for _, pattern := range patterns {
+			if _, err := path.Match(pattern, ""); err != nil {
+				return nil, fmt.Errorf("%w: %q is no pattern", ErrTarget, pattern)
+			}
+			if !slices.ContainsFunc(all, func(c Case) bool { return matches(pattern, c) }) {
+				return nil, fmt.Errorf("%w: no case is called %q", ErrTarget, pattern)
+			}
+		}
+	}
+	for _, c := range all {
+		fits := func(pattern string) bool { return matches(pattern, c) }
+		if (len(o.Only) == 0 || slices.ContainsFunc(o.Only, fits)) && !slices.ContainsFunc(o.Skip, fits) {
+			chosen = append(chosen, c)
+		}
+	}
+	return chosen, nil
+}
+
+func matches(pattern string, c Case) bool {
+	ok, _ := path.Match(pattern, c.ID)
+	return ok || pattern == string(c.Area())
+}
+
+// run is what the cases of one run share.
+type run struct {
+	target  Target
+	options Options
+	http    *http.Client
+	meta    *metadata
+	has     map[Feature]bool
+
+	requests int
+	logins   map[string]*login // by account and client: who has signed in
+	tokens   map[string]string // of the actor, by client, that cases may share since none ends them
+	codes    map[string]int64  // the last step of a second factor that was used, by its secret
+
+	mu   sync.Mutex
+	kept keeper
+}
+
+func (r *run) keeper() *keeper {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &keeper{secrets: slices.Clone(r.kept.secrets)}
+}
+
+// secret makes evidence hide what it is told.
+func (r *run) secret(values ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, v := range values {
+		r.kept.add(v)
+	}
+}
+
+// tidy ends what the case has started: nothing shall go on, and whoever acts may have so many sessions at once. What that gives is no part of the case.
+func (r *run) tidy(p *probe) {
+	if r.meta.Revocation == "" {
+		return
+	}
+	for token, c := range p.begun {
+		quiet := &probe{ctx: context.WithoutCancel(p.ctx), run: r, c: p.c}
+		func() {
+			defer func() {
+				if v := recover(); v != nil {
+					if _, ok := v.(verdict); !ok {
+						panic(v)
+					}
+				}
+			}()
+			quiet.post(r.meta.Revocation, c, url.Values{"token": {token}})
+		}()
+		r.requests += quiet.requests
+	}
+}
+
+// probe is one case being tried.
+type probe struct {
+	ctx context.Context
+	run *run
+	c   Case
+
+	mu       sync.Mutex
+	evidence []Exchange
+	requests int
+	begun    map[string]*Client // the tokens of starts, and the clients that got them
+}
+
+// verdict ends a case.
+type verdict struct {
+	status   Status
+	severity Severity
+	want     string
+	text     string
+}
+
+// fail ends the case: the target does not do what is required.
+func (p *probe) fail(s Severity, want, got string, args ...any) {
+	panic(verdict{Failed, s, want, fmt.Sprintf(got, args...)})
+}
+
+// blocked ends the case: it could not be tried.
+func (p *probe) blocked(why string, args ...any) {
+	panic(verdict{status: Blocked, text: fmt.Sprintf(why, args...)})
+}
+
+// skip ends the case: the target has not what it needs, as only trying showed.
+func (p *probe) skip(why string, args ...any) {
+	panic(verdict{status: Skipped, text: fmt.Sprintf(why, args...)})
+}
+
+// try tries one case.
+func (r *run) try(ctx context.Context, c Case) (result Result) {
+	result = Result{ID: c.ID, Source: c.Source, Level: c.Level, Profile: c.Profile, Requirement: c.Requirement, Status: Passed}
+	skipped := func(why string) Result {
+		result.Status, result.Reason = Skipped, why
+		return result
+	}
+	switch {
+	case c.Slow && !r.options.Slow:
+		return skipped("it is slow, and slow cases were not asked for")
+	case c.Destructive && !r.options.Destructive:
+		return skipped("it changes the target for good, which was not allowed")
+	}
+	for _, f := range c.Needs {
+		if !r.has[f] {
+			return skipped(fmt.Sprintf("the target has no %s", f))
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, r.options.CaseTimeout, fmt.Errorf("the case took longer than %v", r.options.CaseTimeout))
+	defer cancel()
+	p := &probe{ctx: ctx, run: r, c: c, begun: make(map[string]*Client)}
+	began := time.Now()
+	defer r.tidy(p)
+	defer func() {
+		result.Duration, result.Evidence = Duration(time.Since(began)), p.evidence
+		r.requests += p.requests
+		switch v := recover().(type) {
+		case nil:
+		case verdict:
+			k := r.keeper()
+			result.Status, result.Severity = v.status, v.severity
+			if v.status == Failed {
+				result.Want, result.Got = v.want, k.text(v.text)
+			} else {
+				result.Reason = k.text(v.text)
+			}
+		default:
+			panic(v)
+		}
+	}()
+	c.try(p)
+	return result
+}

@@ -1,0 +1,237 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Target is a server, and what the suite needs in order to test it. All that it names must exist before: the suite registers nothing. The
+// accounts and clients should be there for the test alone.
+type Target struct {
+	// Name is for the report; "" is the issuer.
+	Name string `yaml:"name"`
+	// Issuer is the issuer identifier, below which the metadata is found (RFC 8414 §3, OpenID Connect Discovery §4).
+	Issuer string `yaml:"issuer"`
+	// Clients may sign people in and exchange.
+	Clients Clients `yaml:"clients"`
+	// Accounts are the people.
+	Accounts Accounts `yaml:"accounts"`
+	// Start is how an impersonation begins.
+	Start Start `yaml:"start"`
+	// Resource is the API that tokens are asked for, "" for the server's own choice (RFC 8707).
+	Resource string `yaml:"resource"`
+	// Scope is what an actor signs in with, SubjectScope what a start asks for. Scopes are separated by single spaces.
+	Scope        string `yaml:"scope"`
+	SubjectScope string `yaml:"subject_scope"`
+	// Without are features that the server does not have though its metadata or this Target might say so.
+	Without []Feature `yaml:"without"`
+}
+
+// Clients are the registered clients.
+type Clients struct {
+	// App is the client that signs the actor in and starts. It must be confidential.
+	App Client `yaml:"app"`
+	// Other is another client with the same rights. Without one nothing is tried that a client must not do with another's tokens.
+	Other *Client `yaml:"other"`
+	// NoExchange may sign people in and not exchange.
+	NoExchange *Client `yaml:"no_exchange"`
+	// Public has no secret (RFC 6749 §2.1).
+	Public *Client `yaml:"public"`
+}
+
+// Client is one client.
+type Client struct {
+	ID string `yaml:"id"`
+	// Secret is what it authenticates with; "" for a public client.
+	Secret string `yaml:"secret"`
+	// Auth is client_secret_basic ("" is that), client_secret_post or none.
+	Auth string `yaml:"auth"`
+	// RedirectURI is one that is registered. Nothing needs to listen there: answers are taken from the Location header.
+	RedirectURI string `yaml:"redirect_uri"`
+}
+
+// Accounts are people who can sign in.
+type Accounts struct {
+	// Actor may impersonate Subject.
+	Actor Account `yaml:"actor"`
+	// OtherActor may do so too.
+	OtherActor *Account `yaml:"other_actor"`
+	// Subject is an ordinary user.
+	Subject Account `yaml:"subject"`
+	// Protected is somebody whom Actor must not impersonate, such as an administrator.
+	Protected *Account `yaml:"protected"`
+	// Ordinary is a user who may impersonate nobody, other than Subject.
+	Ordinary *Account `yaml:"ordinary"`
+}
+
+// Account is one person.
+type Account struct {
+	// Subject is their sub in tokens.
+	Subject string `yaml:"sub"`
+	// Login is what they type into the first field of the sign-in form, Password into the second. Both may be "" for who never signs in.
+	Login    string `yaml:"login"`
+	Password string `yaml:"password"`
+	// TOTP is the secret of their second factor in base32 (RFC 6238: SHA-1, six digits, 30 seconds); "" where none is asked for.
+	TOTP string `yaml:"totp"`
+}
+
+// The ways to start.
+const (
+	StartByTicket  = "ticket"            // a page of the server gives a ticket
+	StartByUserID  = "user_id"           // the subject_token is the user's id, with a type of its own
+	StartByRequest = "requested_subject" // the actor's token is the subject_token, and a parameter names the user
+)
+
+// Start is how an impersonation begins.
+type Start struct {
+	By string `yaml:"by"` // StartByTicket, StartByUserID or StartByRequest
+	// Page is the address of the page that gives tickets; relative to the issuer.
+	Page string `yaml:"page"`
+	// Query is what is added to the query of the page, Fields are what is filled into its form. In both {subject}, {login}, {mode} and {reason} stand for those of
+	// the case.
+	Query  map[string]string `yaml:"query"`
+	Fields map[string]string `yaml:"fields"`
+	// TicketParam is the parameter of the redirect that holds the ticket; "" is ticket.
+	TicketParam string `yaml:"ticket_param"`
+	// SubjectTokenType is the type of the subject_token, a URI.
+	SubjectTokenType string `yaml:"subject_token_type"`
+	// ReturnTokenType is the type by which the return token is exchanged, a URI; "" where there is none.
+	ReturnTokenType string `yaml:"return_token_type"`
+	// ReturnTokenMember is the member of the answer that holds the return token.
+	ReturnTokenMember string `yaml:"return_token_member"`
+	// SubjectParam names the user where the start is by StartByRequest; "" is requested_subject.
+	SubjectParam string `yaml:"subject_param"`
+	// Parameters are sent besides with each start, such as a reason.
+	Parameters map[string]string `yaml:"parameters"`
+	// ReadMode and WriteMode are what {mode} stands for to look only and with full access; "" where there is but one.
+	ReadMode  string `yaml:"read_mode"`
+	WriteMode string `yaml:"write_mode"`
+}
+
+// Check reports everything that is missing or wrong, each with its field as a target file spells it.
+func (t *Target) Check() error {
+	var errs []error
+	wrong := func(field, rule string) { errs = append(errs, fmt.Errorf("%s: %s", field, rule)) }
+	if u, err := url.Parse(t.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" {
+		wrong("issuer", "must be a URL with https or http, and without query and fragment")
+	}
+	t.Clients.App.check("clients.app", true, wrong)
+	for field, c := range map[string]*Client{"clients.other": t.Clients.Other, "clients.no_exchange": t.Clients.NoExchange} {
+		if c != nil {
+			c.check(field, true, wrong)
+		}
+	}
+	if c := t.Clients.Public; c != nil {
+		c.check("clients.public", false, wrong)
+	}
+	t.Accounts.Actor.check("accounts.actor", true, wrong)
+	t.Accounts.Subject.check("accounts.subject", false, wrong)
+	for field, a := range map[string]*Account{"accounts.other_actor": t.Accounts.OtherActor, "accounts.ordinary": t.Accounts.Ordinary} {
+		if a != nil {
+			a.check(field, true, wrong)
+		}
+	}
+	if a := t.Accounts.Protected; a != nil {
+		a.check("accounts.protected", false, wrong)
+	}
+	t.Start.check(wrong)
+	for _, f := range t.Without {
+		if !slices.Contains(features(), f) {
+			wrong("without", fmt.Sprintf("%q is no feature", f))
+		}
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
+}
+
+func (c *Client) check(field string, confidential bool, wrong func(field, rule string)) {
+	if c.ID == "" {
+		wrong(field+".id", "must be set")
+	}
+	if confidential != (c.Secret != "") {
+		wrong(field+".secret", map[bool]string{true: "must be set", false: "must not be set: this client is public"}[confidential])
+	}
+	switch c.Auth {
+	case "", "client_secret_basic", "client_secret_post", "none":
+	default:
+		wrong(field+".auth", "must be client_secret_basic, client_secret_post or none")
+	}
+	if u, err := url.Parse(c.RedirectURI); err != nil || u.Scheme == "" {
+		wrong(field+".redirect_uri", "must be an absolute URI that is registered")
+	}
+}
+
+func (a *Account) check(field string, signsIn bool, wrong func(field, rule string)) {
+	if a.Subject == "" {
+		wrong(field+".sub", "must be set")
+	}
+	if signsIn && (a.Login == "" || a.Password == "") {
+		wrong(field, "must have login and password")
+	}
+	if a.TOTP != "" {
+		if _, err := totpKey(a.TOTP); err != nil {
+			wrong(field+".totp", "must be base32")
+		}
+	}
+}
+
+func (s *Start) check(wrong func(field, rule string)) {
+	switch s.By {
+	case StartByTicket:
+		if s.Page == "" {
+			wrong("start.page", "must be set for a start by ticket")
+		}
+		fallthrough
+	case StartByUserID:
+		if s.SubjectTokenType == "" {
+			wrong("start.subject_token_type", "must be set")
+		}
+	case StartByRequest:
+	default:
+		wrong("start.by", "must be ticket, user_id or requested_subject")
+	}
+	if (s.ReturnTokenType == "") != (s.ReturnTokenMember == "") {
+		wrong("start", "return_token_type and return_token_member belong together")
+	}
+	if (s.ReadMode == "") != (s.WriteMode == "") {
+		wrong("start", "read_mode and write_mode belong together")
+	}
+}
+
+// has gives what the target has, as metadata and t tell it.
+func (t *Target) has(m *metadata) map[Feature]bool {
+	has := map[Feature]bool{
+		FeatureTicket:        t.Start.By == StartByTicket,
+		FeatureReturnToken:   t.Start.ReturnTokenType != "",
+		FeatureIntrospection: m.Introspection != "",
+		FeatureRevocation:    m.Revocation != "",
+		FeatureUserinfo:      m.Userinfo != "",
+		FeatureJWT:           m.JWKS != "",
+		FeatureRefresh:       slices.Contains(m.GrantTypes, "refresh_token"),
+		FeaturePAR:           m.PAR != "",
+		FeatureDPoP:          len(m.DPoPAlgs) > 0,
+		FeatureIssuer:        m.IssuerInAnswer,
+		FeatureOtherClient:   t.Clients.Other != nil,
+		FeatureNoExchange:    t.Clients.NoExchange != nil,
+		FeaturePublic:        t.Clients.Public != nil,
+		FeatureOtherActor:    t.Accounts.OtherActor != nil,
+		FeatureProtected:     t.Accounts.Protected != nil,
+		FeatureOrdinary:      t.Accounts.Ordinary != nil,
+		FeatureModes:         t.Start.ReadMode != "",
+	}
+	for _, f := range t.Without {
+		has[f] = false
+	}
+	return has
+}
+
+func features() (all []Feature) {
+	for f := range (&Target{}).has(&metadata{}) {
+		all = append(all, f)
+	}
+	slices.Sort(all)
+	return all
+}
