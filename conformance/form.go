@@ -225,8 +225,12 @@ func (l *login) fillIn(p *probe, a *answer, fill map[string]string, signedIn, fi
 		values := f.values()
 		switch {
 		case asksPassword:
+			key := l.account.Login + "\x00" + l.account.Password
 			if *signedIn {
-				p.blocked("%s could not sign in: the server asks for the password again", l.account.Login)
+				p.run.refused[key] = l.account.Login + " could not sign in: the server asks for the password again"
+			}
+			if why := p.run.refused[key]; why != "" {
+				p.blocked("%s", why)
 			}
 			*signedIn = true
 			who, ok := f.field(func(x htmlField) bool { return x.kind == "email" || x.kind == "text" })

@@ -30,6 +30,27 @@ const (
 	Low      Severity = "low"      // refused as it must be, but said in the wrong way
 )
 
+// Kind is what a failure is called.
+type Kind string
+
+// The kinds. Only what breaks a MUST or a MUST NOT of a clause is called a violation of it.
+const (
+	Violation       Kind = "violation"        // of a MUST or MUST NOT of the clause
+	Departure       Kind = "departure"        // from what the clause only recommends, or leaves open
+	SecurityFinding Kind = "security finding" // of a profile case: the clause allows it, and impersonation is not safe by it
+)
+
+// kind gives what a failure of c is called.
+func kind(c Case) Kind {
+	switch {
+	case c.Profile:
+		return SecurityFinding
+	case c.Level == Must || c.Level == MustNot:
+		return Violation
+	}
+	return Departure
+}
+
 // Report is what came of a run.
 type Report struct {
 	Schema   int       `json:"schema"`
@@ -38,6 +59,7 @@ type Report struct {
 	Started  time.Time `json:"started"`  // RFC 3339
 	Duration Duration  `json:"duration"` // seconds
 	Requests int       `json:"requests"`
+	Cases    int       `json:"cases"` // how many were chosen; as many as Results unless the run was ended
 	// Without are the features that the target has not, sorted.
 	Without []Feature `json:"without"`
 	Results []Result  `json:"results"`
@@ -53,7 +75,8 @@ type Result struct {
 	Profile     bool   `json:"profile,omitempty"`
 	Requirement string `json:"requirement"`
 	Status      Status `json:"status"`
-	// Severity is of a failure.
+	// Kind and Severity are of a failure.
+	Kind     Kind     `json:"kind,omitempty"`
 	Severity Severity `json:"severity,omitempty"`
 	// Want and Got are of a failure, Reason is of what was skipped or blocked.
 	Want   string `json:"want,omitempty"`

@@ -46,11 +46,15 @@ func Run(ctx context.Context, target Target, o Options) (*Report, error) {
 		return nil, err
 	}
 	o.RequestTimeout, o.CaseTimeout = cmp.Or(o.RequestTimeout, perRequest), cmp.Or(o.CaseTimeout, 2*time.Minute)
-	r := &run{target: target, options: o, http: newHTTP(o), logins: make(map[string]*login), tokens: make(map[string]string), codes: make(map[string]int64)}
+	r := &run{target: target, options: o, http: newHTTP(o), logins: make(map[string]*login), tokens: make(map[string]string), codes: make(map[string]int64), refused: make(map[string]string)}
 	defer r.http.CloseIdleConnections()
-	report := &Report{Schema: Schema, Target: cmp.Or(target.Name, target.Issuer), Issuer: target.Issuer, Started: time.Now().UTC().Truncate(time.Second)}
+	report := &Report{Schema: Schema, Target: cmp.Or(target.Name, target.Issuer), Issuer: target.Issuer, Started: time.Now().UTC().Truncate(time.Second), Cases: len(cases)}
 	began := time.Now()
-	if r.meta, err = r.discover(ctx); err != nil {
+	defer func() { report.Requests, report.Duration = r.requests, Duration(time.Since(began)) }()
+	if r.meta, err = r.discover(ctx); ctx.Err() != nil {
+		report.Interrupted = true
+		return report, nil
+	} else if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTarget, err)
 	}
 	r.has = target.has(r.meta)
@@ -73,8 +77,11 @@ func Run(ctx context.Context, target Target, o Options) (*Report, error) {
 		if o.Done != nil {
 			o.Done(result)
 		}
+		if ctx.Err() != nil && result.Status == Blocked {
+			report.Interrupted = true
+			break
+		}
 	}
-	report.Requests, report.Duration = r.requests, Duration(time.Since(began))
 	return report, nil
 }
 
@@ -117,6 +124,7 @@ type run struct {
 	logins   map[string]*login // by account and client: who has signed in
 	tokens   map[string]string // of the actor, by client, that cases may share since none ends them
 	codes    map[string]int64  // the last step of a second factor that was used, by its secret
+	refused  map[string]string // why an account or a client is not let in: trying it again in each case would lock it
 
 	mu   sync.Mutex
 	kept keeper
@@ -137,13 +145,20 @@ func (r *run) secret(values ...string) {
 	}
 }
 
-// tidy ends what the case has started: nothing shall go on, and whoever acts may have so many sessions at once. What that gives is no part of the case.
+// tidy ends what the case has started: nothing shall go on, and whoever acts may have so many sessions at once. What that gives is no part of the case. It has
+// time also where the case has none left, but less: whoever interrupts a run waits for it.
 func (r *run) tidy(p *probe) {
-	if r.meta.Revocation == "" {
+	if r.meta.Revocation == "" || len(p.begun) == 0 {
 		return
 	}
+	limit := 2 * r.options.RequestTimeout
+	if p.ctx.Err() != nil {
+		limit = min(limit, 2*time.Second)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), limit)
+	defer cancel()
 	for token, c := range p.begun {
-		quiet := &probe{ctx: context.WithoutCancel(p.ctx), run: r, c: p.c}
+		quiet := &probe{ctx: ctx, run: r, c: p.c}
 		func() {
 			defer func() {
 				if v := recover(); v != nil {
@@ -225,7 +240,7 @@ func (r *run) try(ctx context.Context, c Case) (result Result) {
 			k := r.keeper()
 			result.Status, result.Severity = v.status, v.severity
 			if v.status == Failed {
-				result.Want, result.Got = v.want, k.text(v.text)
+				result.Kind, result.Want, result.Got = kind(c), v.want, k.text(v.text)
 			} else {
 				result.Reason = k.text(v.text)
 			}

@@ -125,8 +125,15 @@ func redemption(c *Client, code, verifier string) url.Values {
 
 // fresh signs account in and gives the answer of the token endpoint, which is a good one.
 func (p *probe) fresh(account *Account, c *Client) *answer {
-	verifier := random()
+	verifier, key := random(), "client\x00"+c.ID+"\x00"+c.Secret
+	if why := p.run.refused[key]; why != "" {
+		p.blocked("%s", why)
+	}
 	a := p.token(c, redemption(c, p.freshCode(account, c, verifier), verifier))
+	if a.text("error") == "invalid_client" {
+		p.run.refused[key] = "the server refuses the client " + c.ID + ": " + cmp.Or(a.text("error_description"), a.text("error"))
+		p.blocked("%s", p.run.refused[key])
+	}
 	if a.status != http.StatusOK || a.text("access_token") == "" {
 		p.blocked("the code of %s at %s could not be redeemed: %v %s", account.Login, c.ID, a, a.text("error_description"))
 	}
