@@ -1,11 +1,19 @@
 package conformance
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 )
 
-// Schema is the version of a Report's JSON. A member is never removed nor changed in meaning under the same version.
+// Schema is the version of a Report's JSON. A member is never removed nor changed in meaning under the same version; one may be added.
 const Schema = 1
 
 // Status is what became of a case.
@@ -119,4 +127,131 @@ func (r *Report) Count(s Status) (n int) {
 // OK reports whether something was tried, and all of that held.
 func (r *Report) OK() bool {
 	return r.Count(Passed) > 0 && r.Count(Failed) == 0 && r.Count(Blocked) == 0 && !r.Interrupted
+}
+
+// WriteJSON writes the report as one JSON object, indented, of the members that Report, Result and Exchange document.
+func (r *Report) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
+
+// maxReport bounds what ReadReport takes: 40 exchanges of some KiB in each of some hundred cases.
+const maxReport = 256 << 20
+
+// ReadReport reads what WriteJSON has written, also by a later version of this package under the same Schema. Its errors tell what else was read.
+func ReadReport(from io.Reader) (*Report, error) {
+	d := json.NewDecoder(io.LimitReader(from, maxReport))
+	r := new(Report)
+	if err := d.Decode(r); err != nil {
+		return nil, fmt.Errorf("this is no report in JSON: %w", err)
+	}
+	if r.Schema != Schema {
+		return nil, fmt.Errorf("this is no report of schema %d: its schema is %d", Schema, r.Schema)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the report")
+	}
+	return r, nil
+}
+
+// severities are those that there are, the worst first.
+var severities = []Severity{Critical, High, Medium, Low}
+
+// findings are the failures, the worst first.
+func (r *Report) findings() []Result {
+	failed := r.with(Failed)
+	slices.SortStableFunc(failed, func(a, b Result) int {
+		return cmp.Compare(slices.Index(severities, a.Severity), slices.Index(severities, b.Severity))
+	})
+	return failed
+}
+
+// with gives the results of a status.
+func (r *Report) with(s Status) (found []Result) {
+	for _, result := range r.Results {
+		if result.Status == s {
+			found = append(found, result)
+		}
+	}
+	return found
+}
+
+// alike are cases that ended for one reason.
+type alike struct {
+	Reason string
+	IDs    []string
+}
+
+// reasons gives the results of a status by their reason, in the order of the first of each: one wrong password stops a hundred cases.
+func (r *Report) reasons(s Status) (all []alike) {
+	for _, result := range r.with(s) {
+		i := slices.IndexFunc(all, func(a alike) bool { return a.Reason == result.Reason })
+		if i < 0 {
+			i, all = len(all), append(all, alike{Reason: result.Reason})
+		}
+		all[i].IDs = append(all[i].IDs, result.ID)
+	}
+	return all
+}
+
+// area is a part of the results.
+type area struct {
+	Name    Area
+	Results []Result
+}
+
+// areas gives the results by area, in the order of the first of each.
+func (r *Report) areas() (all []area) {
+	for _, result := range r.Results {
+		name := Case{ID: result.ID}.Area()
+		i := slices.IndexFunc(all, func(a area) bool { return a.Name == name })
+		if i < 0 {
+			i, all = len(all), append(all, area{Name: name})
+		}
+		all[i].Results = append(all[i].Results, result)
+	}
+	return all
+}
+
+// Summary is one sentence about the run, such as "2 findings: of 65 cases 60 passed, 2 failed, 0 could not be tried, 3 were left out".
+func (r *Report) Summary() string {
+	found := "nothing found"
+	switch n := r.Count(Failed); {
+	case n == 1:
+		found = "1 finding"
+	case n > 1:
+		found = fmt.Sprintf("%d findings", n)
+	}
+	s := fmt.Sprintf("%s: of %d cases %d passed, %d failed, %d could not be tried, %d were left out", found, r.Cases, r.Count(Passed), r.Count(Failed), r.Count(Blocked), r.Count(Skipped))
+	if r.Interrupted {
+		s += fmt.Sprintf("; the run was ended after %d", len(r.Results))
+	}
+	return s
+}
+
+// Called tells what a failure is, and of what: a violation of a clause, a departure from it, or a security finding.
+func (r Result) Called() string {
+	switch r.Kind {
+	case SecurityFinding:
+		return fmt.Sprintf("security finding: this suite asks for it (%s), beside %s", r.Level, r.Source)
+	case Departure:
+		return fmt.Sprintf("departure from %s (%s)", r.Source, r.Level)
+	}
+	return fmt.Sprintf("violation of %s (%s)", r.Source, r.Level)
+}
+
+// last gives the end of the evidence, where a failure shows.
+func (r Result) last(n int) []Exchange { return r.Evidence[max(0, len(r.Evidence)-n):] }
+
+// printable keeps what a server says from moving the cursor or turning the text around: control and format characters, but for the end of a line and a tab,
+// become U+FFFD. XML takes what is left.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c != '\n' && c != '\t' && (unicode.IsControl(c) || unicode.Is(unicode.Cf, c)) || c == 0xFFFE || c == 0xFFFF {
+			return unicode.ReplacementChar
+		}
+		return c
+	}, s)
 }

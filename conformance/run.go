@@ -48,7 +48,7 @@ func Run(ctx context.Context, target Target, o Options) (*Report, error) {
 	o.RequestTimeout, o.CaseTimeout = cmp.Or(o.RequestTimeout, perRequest), cmp.Or(o.CaseTimeout, 2*time.Minute)
 	r := &run{target: target, options: o, http: newHTTP(o), logins: make(map[string]*login), tokens: make(map[string]string), codes: make(map[string]int64), refused: make(map[string]string)}
 	defer r.http.CloseIdleConnections()
-	report := &Report{Schema: Schema, Target: cmp.Or(target.Name, target.Issuer), Issuer: target.Issuer, Started: time.Now().UTC().Truncate(time.Second), Cases: len(cases)}
+	report := &Report{Schema: Schema, Target: cmp.Or(target.Name, target.Issuer), Issuer: target.Issuer, Started: time.Now().UTC().Truncate(time.Second), Cases: len(cases), Without: []Feature{}, Results: []Result{}}
 	began := time.Now()
 	defer func() { report.Requests, report.Duration = r.requests, Duration(time.Since(began)) }()
 	if r.meta, err = r.discover(ctx); ctx.Err() != nil {
