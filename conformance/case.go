@@ -41,6 +41,17 @@ const (
 	FeatureProtected     Feature = "protected-subject"  // Accounts.Protected is there
 	FeatureOrdinary      Feature = "ordinary-account"   // Accounts.Ordinary is there
 	FeatureModes         Feature = "modes"              // one may start to look only
+	FeatureOpenID        Feature = "openid"             // sign-in gives ID tokens: metadata tells it, and Target.Scope has openid
+	FeatureSignOut       Feature = "sign-out"           // OpenID Connect RP-Initiated Logout
+	FeatureKeyClient     Feature = "key-client"         // Clients.Key is there
+	FeatureBoundClient   Feature = "bound-client"       // Clients.Bound is there
+	FeatureOtherResource Feature = "other-resource"     // Target.OtherResource is there
+	FeatureSubjectLogin  Feature = "subject-signs-in"   // Accounts.Subject can sign in
+	FeatureDisabled      Feature = "disabled-subject"   // Accounts.Disabled is there
+	FeatureOrganisations Feature = "organisations"      // Accounts.Limited and Accounts.Outside are there
+	FeatureCodeLifetime  Feature = "code-lifetime"      // Lifetimes.Code is known
+	FeatureTicketTime    Feature = "ticket-lifetime"    // Lifetimes.Ticket is known
+	FeatureTokenLifetime Feature = "token-lifetime"     // Lifetimes.AccessToken is known
 )
 
 // Area groups cases; it is what an id begins with.
@@ -79,7 +90,7 @@ func (c Case) Area() Area {
 
 // Cases gives all cases in the order in which they are tried. The result is the caller's own.
 func Cases() []Case {
-	return slices.Concat(exchangeCases, tokenCases)
+	return slices.Concat(exchangeCases, tokenCases, stopCases, introspectionCases, revocationCases, metadataCases)
 }
 
 // Find gives the case with an id.

@@ -271,7 +271,7 @@ func (p *probe) code(account *Account) string {
 	if err != nil || len(key) == 0 {
 		p.blocked("the server asks %s for a second factor, and the target has none for them", account.Login)
 	}
-	now := time.Now().Unix() / 30
+	now := p.now().Unix() / 30
 	for {
 		for _, step := range []int64{now, now + 1} { // a server takes one to each side (RFC 6238 §5.2)
 			if step > p.run.codes[account.TOTP] {
@@ -284,7 +284,7 @@ func (p *probe) code(account *Account) string {
 		case <-p.ctx.Done():
 			p.blocked("waiting for the next code of %s: %v", account.Login, context.Cause(p.ctx))
 		}
-		now = time.Now().Unix() / 30
+		now = p.now().Unix() / 30
 	}
 }
 

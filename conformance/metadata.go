@@ -19,6 +19,8 @@ type metadata struct {
 	Userinfo       string   `json:"userinfo_endpoint"`
 	JWKS           string   `json:"jwks_uri"`
 	PAR            string   `json:"pushed_authorization_request_endpoint"`
+	EndSession     string   `json:"end_session_endpoint"`
+	IDTokenAlgs    []string `json:"id_token_signing_alg_values_supported"`
 	GrantTypes     []string `json:"grant_types_supported"`
 	AuthMethods    []string `json:"token_endpoint_auth_methods_supported"`
 	PKCE           []string `json:"code_challenge_methods_supported"`

@@ -125,6 +125,7 @@ type run struct {
 	tokens   map[string]string // of the actor, by client, that cases may share since none ends them
 	codes    map[string]int64  // the last step of a second factor that was used, by its secret
 	refused  map[string]string // why an account or a client is not let in: trying it again in each case would lock it
+	elapsed  time.Duration     // what Target.Elapse has let pass
 
 	mu   sync.Mutex
 	kept keeper
@@ -183,6 +184,23 @@ type probe struct {
 	evidence []Exchange
 	requests int
 	begun    map[string]*Client // the tokens of starts, and the clients that got them
+}
+
+// elapse waits until what lasts d is over, and a little more. What cases share is over then, too.
+func (p *probe) elapse(d time.Duration) {
+	d += 2 * time.Second
+	if p.run.target.Elapse != nil {
+		p.run.target.Elapse(d)
+		p.run.elapsed += d
+		clear(p.run.tokens)
+		return
+	}
+	select {
+	case <-time.After(d):
+		clear(p.run.tokens)
+	case <-p.ctx.Done():
+		p.blocked("waiting for %v: %v", d, context.Cause(p.ctx))
+	}
 }
 
 // verdict ends a case.

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Target is a server, and what the suite needs in order to test it. All that it names must exist before: the suite registers nothing. The
@@ -23,11 +24,24 @@ type Target struct {
 	Start Start `yaml:"start"`
 	// Resource is the API that tokens are asked for, "" for the server's own choice (RFC 8707).
 	Resource string `yaml:"resource"`
+	// OtherResource is another API that Clients.App may ask tokens for.
+	OtherResource string `yaml:"other_resource"`
 	// Scope is what an actor signs in with, SubjectScope what a start asks for. Scopes are separated by single spaces.
 	Scope        string `yaml:"scope"`
 	SubjectScope string `yaml:"subject_scope"`
 	// Without are features that the server does not have though its metadata or this Target might say so.
 	Without []Feature `yaml:"without"`
+	// Lifetimes are of what the server issues, as far as they are known.
+	Lifetimes Lifetimes `yaml:"lifetimes"`
+	// Elapse lets time pass for the server, where a Go test has the server's clock in its hand: the suite then does not wait. It may be nil.
+	Elapse func(time.Duration) `yaml:"-"`
+}
+
+// Lifetimes are how long what the server issues works. Zero is unknown: what waits for the end of it is left out. The suite waits for that long and 2 seconds.
+type Lifetimes struct {
+	Code        time.Duration `yaml:"code"`
+	Ticket      time.Duration `yaml:"ticket"`
+	AccessToken time.Duration `yaml:"access_token"` // of a sign-in
 }
 
 // Clients are the registered clients.
@@ -40,6 +54,10 @@ type Clients struct {
 	NoExchange *Client `yaml:"no_exchange"`
 	// Public has no secret (RFC 6749 §2.1).
 	Public *Client `yaml:"public"`
+	// Key authenticates by private_key_jwt (RFC 7523), and may do what App may. Its secret is one that it has from before, or "".
+	Key *Client `yaml:"key"`
+	// Bound gets no token without a proof (RFC 9449 §5.2, dpop_bound_access_tokens), and may do what App may.
+	Bound *Client `yaml:"bound"`
 }
 
 // Client is one client.
@@ -47,8 +65,12 @@ type Client struct {
 	ID string `yaml:"id"`
 	// Secret is what it authenticates with; "" for a public client.
 	Secret string `yaml:"secret"`
-	// Auth is client_secret_basic ("" is that), client_secret_post or none.
+	// Auth is client_secret_basic ("" is that), client_secret_post, private_key_jwt or none.
 	Auth string `yaml:"auth"`
+	// PrivateKey is what it signs with where Auth is private_key_jwt: PKCS #8 in PEM, of P-256, P-384, P-521, RSA or Ed25519. KeyID is the kid by which the server knows
+	// the public half; "" sends none.
+	PrivateKey string `yaml:"private_key"`
+	KeyID      string `yaml:"key_id"`
 	// RedirectURI is one that is registered. Nothing needs to listen there: answers are taken from the Location header.
 	RedirectURI string `yaml:"redirect_uri"`
 }
@@ -65,6 +87,11 @@ type Accounts struct {
 	Protected *Account `yaml:"protected"`
 	// Ordinary is a user who may impersonate nobody, other than Subject.
 	Ordinary *Account `yaml:"ordinary"`
+	// Disabled is somebody whose account is switched off. They never sign in.
+	Disabled *Account `yaml:"disabled"`
+	// Limited may impersonate Subject, and nobody of another organisation; Outside is such a one, whom Actor may impersonate.
+	Limited *Account `yaml:"limited"`
+	Outside *Account `yaml:"outside"`
 }
 
 // Account is one person.
@@ -124,18 +151,32 @@ func (t *Target) Check() error {
 			c.check(field, true, wrong)
 		}
 	}
+	if c := t.Clients.Bound; c != nil {
+		c.check("clients.bound", true, wrong)
+	}
+	if c := t.Clients.Key; c != nil {
+		c.check("clients.key", true, wrong)
+		if c.Auth != "private_key_jwt" {
+			wrong("clients.key.auth", "must be private_key_jwt")
+		}
+	}
 	if c := t.Clients.Public; c != nil {
 		c.check("clients.public", false, wrong)
 	}
 	t.Accounts.Actor.check("accounts.actor", true, wrong)
 	t.Accounts.Subject.check("accounts.subject", false, wrong)
-	for field, a := range map[string]*Account{"accounts.other_actor": t.Accounts.OtherActor, "accounts.ordinary": t.Accounts.Ordinary} {
+	for field, a := range map[string]*Account{"accounts.other_actor": t.Accounts.OtherActor, "accounts.ordinary": t.Accounts.Ordinary, "accounts.limited": t.Accounts.Limited} {
 		if a != nil {
 			a.check(field, true, wrong)
 		}
 	}
-	if a := t.Accounts.Protected; a != nil {
-		a.check("accounts.protected", false, wrong)
+	for field, a := range map[string]*Account{"accounts.protected": t.Accounts.Protected, "accounts.disabled": t.Accounts.Disabled, "accounts.outside": t.Accounts.Outside} {
+		if a != nil {
+			a.check(field, false, wrong)
+		}
+	}
+	if (t.Accounts.Limited == nil) != (t.Accounts.Outside == nil) {
+		wrong("accounts", "limited and outside belong together")
 	}
 	t.Start.check(wrong)
 	for _, f := range t.Without {
@@ -151,13 +192,17 @@ func (c *Client) check(field string, confidential bool, wrong func(field, rule s
 	if c.ID == "" {
 		wrong(field+".id", "must be set")
 	}
-	if confidential != (c.Secret != "") {
+	if c.Auth == "private_key_jwt" {
+		if _, err := c.key(); err != nil {
+			wrong(field+".private_key", err.Error())
+		}
+	} else if confidential != (c.Secret != "") {
 		wrong(field+".secret", map[bool]string{true: "must be set", false: "must not be set: this client is public"}[confidential])
 	}
 	switch c.Auth {
-	case "", "client_secret_basic", "client_secret_post", "none":
+	case "", "client_secret_basic", "client_secret_post", "private_key_jwt", "none":
 	default:
-		wrong(field+".auth", "must be client_secret_basic, client_secret_post or none")
+		wrong(field+".auth", "must be client_secret_basic, client_secret_post, private_key_jwt or none")
 	}
 	if u, err := url.Parse(c.RedirectURI); err != nil || u.Scheme == "" {
 		wrong(field+".redirect_uri", "must be an absolute URI that is registered")
@@ -221,6 +266,17 @@ func (t *Target) has(m *metadata) map[Feature]bool {
 		FeatureProtected:     t.Accounts.Protected != nil,
 		FeatureOrdinary:      t.Accounts.Ordinary != nil,
 		FeatureModes:         t.Start.ReadMode != "",
+		FeatureOpenID:        len(m.IDTokenAlgs) > 0 && slices.Contains(strings.Fields(t.Scope), "openid"),
+		FeatureSignOut:       m.EndSession != "",
+		FeatureKeyClient:     t.Clients.Key != nil,
+		FeatureBoundClient:   t.Clients.Bound != nil,
+		FeatureOtherResource: t.OtherResource != "",
+		FeatureSubjectLogin:  t.Accounts.Subject.Login != "",
+		FeatureDisabled:      t.Accounts.Disabled != nil,
+		FeatureOrganisations: t.Accounts.Limited != nil,
+		FeatureCodeLifetime:  t.Lifetimes.Code > 0,
+		FeatureTicketTime:    t.Lifetimes.Ticket > 0,
+		FeatureTokenLifetime: t.Lifetimes.AccessToken > 0,
 	}
 	for _, f := range t.Without {
 		has[f] = false

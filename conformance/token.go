@@ -156,7 +156,7 @@ var tokenCases = []Case{
 			p.want(exp-iat > 0 && exp-iat <= time.Hour.Seconds(), Medium, "an hour at most", "%v s", exp-iat)
 			in, ok := s.members["expires_in"].(float64)
 			p.want(ok, Low, "expires_in", "none")
-			p.want(math.Abs(exp-float64(time.Now().Unix())-in) <= 5, Low, "expires_in of the time that is left", "%v, where %v s are left", in, exp-float64(time.Now().Unix()))
+			p.want(math.Abs(exp-float64(p.now().Unix())-in) <= 5, Low, "expires_in of the time that is left", "%v, where %v s are left", in, exp-float64(p.now().Unix()))
 		},
 	},
 	{

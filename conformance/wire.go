@@ -48,6 +48,8 @@ func (p *probe) postRaw(endpoint string, c *Client, body string, header ...strin
 	if c != nil {
 		p.run.secret(c.Secret)
 		switch {
+		case c.Auth == "private_key_jwt":
+			body += "&" + asserting(p.assertion(c)).Encode()
 		case c.Auth == "none" || c.Secret == "":
 			body += "&client_id=" + url.QueryEscape(c.ID)
 		case c.Auth == "client_secret_post":

@@ -2,16 +2,29 @@ package server_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/understudy-id/understudy/conformance"
+	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/internal/password"
+	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
-// TestConformance: the suite that tests other people's servers finds nothing here.
+// TestConformance: the suite that tests other people's servers finds nothing here, and leaves nothing out.
 func TestConformance(t *testing.T) {
 	onBoth(t, func(t *testing.T, o options) {
+		reg := policy.Default()
+		reg.Resources = append(reg.Resources, policy.Resource{URI: api2, AcceptsAct: true, Scopes: []string{"app:read"}})
+		o.registry = &reg
 		conformance.Test(t, setup(t, o).target(), conformance.Options{Slow: true, Destructive: true})
 	})
 }
@@ -19,21 +32,25 @@ func TestConformance(t *testing.T) {
 // target is the house as the suite is told of it.
 func (h *house) target() conformance.Target {
 	h.t.Helper()
-	const secret = "a password that is long enough"
-	phc, err := password.New(0, 0).Hash(context.Background(), secret)
-	h.must(err)
-	account := func(id string) *conformance.Account {
-		h.must(h.store.SetCredentials(context.Background(), store.CredentialsWrite{Write: h.write(), UserID: id, Password: &phc}))
-		return &conformance.Account{Subject: id, Login: id + "@acme.test", Password: secret}
-	}
-	client := func(id string) *conformance.Client {
-		return &conformance.Client{ID: id, Secret: h.secrets[id], RedirectURI: callback}
-	}
-	h.addPinned("plain", func(c *store.Client) { c.Exchange = false })
+	h.must(h.store.CreateUser(context.Background(), store.UserWrite{Write: h.write(), User: directory.User{
+		ID: "max", Email: "max@acme.test", Name: "Max Gone", Organisation: "acme", Created: time.Now(),
+	}}))
+	both := func(c *store.Client) { c.Resources, c.Settings.Refresh = []string{resource, api2}, true }
+	h.addPinned("suite", both)
+	h.addPinned("second", func(c *store.Client) { both(c); c.Serves = nil })
+	h.addPinned("plain", func(c *store.Client) { c.Exchange, c.Serves = false, nil })
+	h.addPinned("open", func(c *store.Client) { c.Exchange, c.Public, c.Serves = false, true, nil })
+	h.addPinned("bound", func(c *store.Client) { both(c); c.Settings.DPoP = true })
 	return conformance.Target{
-		Issuer: h.issuer, Resource: resource, Scope: actorScope, SubjectScope: "openid app:read",
-		Clients:  conformance.Clients{App: *client("app"), Other: client("other"), NoExchange: client("plain")},
-		Accounts: conformance.Accounts{Actor: *account("ann"), OtherActor: account("bea"), Subject: *account("john"), Protected: account("pat"), Ordinary: account("eve")},
+		Issuer: h.issuer, Resource: resource, OtherResource: api2, Scope: actorScope, SubjectScope: "openid app:read",
+		Clients: conformance.Clients{
+			App: h.suiteClient("suite"), Other: new(h.suiteClient("second")), NoExchange: new(h.suiteClient("plain")), Bound: new(h.suiteClient("bound")),
+			Public: &conformance.Client{ID: "open", Auth: "none", RedirectURI: callback}, Key: h.keyedClient("keyed"),
+		},
+		Accounts: conformance.Accounts{
+			Actor: *h.suiteAccount("ann"), OtherActor: h.suiteAccount("bea"), Subject: *h.suiteAccount("john"), Protected: h.suiteAccount("pat"), Ordinary: h.suiteAccount("eve"),
+			Disabled: &conformance.Account{Subject: "max", Login: "max@acme.test"}, Limited: h.suiteAccount("sue"), Outside: h.suiteAccount("zoe"),
+		},
 		Start: conformance.Start{
 			By: conformance.StartByTicket, Page: "/impersonate", TicketParam: "ticket",
 			Query:            map[string]string{"subject": "{subject}"},
@@ -42,5 +59,43 @@ func (h *house) target() conformance.Target {
 			ReturnTokenType:  "urn:understudy:params:oauth:token-type:return_token", ReturnTokenMember: "understudy_return_token",
 			ReadMode: "read", WriteMode: "write",
 		},
+		Lifetimes: conformance.Lifetimes{Code: time.Minute, Ticket: time.Minute, AccessToken: 10 * time.Minute}, Elapse: h.clock.advance,
 	}
+}
+
+// suiteAccount lets somebody sign in by a password.
+func (h *house) suiteAccount(id string) *conformance.Account {
+	h.t.Helper()
+	phc, err := suitePassword()
+	h.must(err)
+	h.must(h.store.SetCredentials(context.Background(), store.CredentialsWrite{Write: h.write(), UserID: id, Password: &phc}))
+	u, err := h.store.Get(context.Background(), id)
+	h.must(err)
+	return &conformance.Account{Subject: id, Login: u.Email, Password: passOfSuite}
+}
+
+const passOfSuite = "a password that is long enough"
+
+// suitePassword is its hash, one for all: to make one is slow on purpose.
+var suitePassword = sync.OnceValues(func() (string, error) { return password.New(0, 0).Hash(context.Background(), passOfSuite) })
+
+func (h *house) suiteClient(id string) conformance.Client {
+	return conformance.Client{ID: id, Secret: h.secrets[id], RedirectURI: callback}
+}
+
+// keyedClient authenticates by a key, and has a secret from before.
+func (h *house) keyedClient(id string) *conformance.Client {
+	h.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	h.must(err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	h.must(err)
+	jwk := (&prover{h: h, key: key}).jwk()
+	jwk["kid"] = "k1"
+	set, err := json.Marshal(map[string]any{"keys": []any{jwk}})
+	h.must(err)
+	h.addPinned(id, func(c *store.Client) { c.Settings.Auth, c.Settings.Keys, c.Serves = store.AuthPrivateKey, set, nil })
+	c := h.suiteClient(id)
+	c.Auth, c.KeyID, c.PrivateKey = "private_key_jwt", "k1", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return &c
 }
