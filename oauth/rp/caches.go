@@ -16,6 +16,12 @@ var (
 // second header, which it does not pass on.
 func unkept(h http.Header) { h["Cache-Control"], h["X-Accel-Expires"] = noStore, noTime }
 
+// unkeep makes the browser's Back button ask anew for the pages before this answer. Chromium keeps them whole for three minutes, also those with
+// no-store, until a cookie of theirs changes that scripts cannot read; Clear-Site-Data leaves them there. It is of no use after that second.
+func (st *site) unkeep(w http.ResponseWriter) {
+	http.SetCookie(w, st.httpCookie(st.prefix+"-over", "1", 1))
+}
+
 // onlyOnce is unkept for an answer of the app's, whatever that says of caches.
 func onlyOnce(h http.Header) {
 	unkept(h)

@@ -67,6 +67,9 @@
 // origin, look only still refuses whatever could change something. With an origin of its own a page of the actor's sends as the actor, with or
 // without banner.js, and on that origin Handler serves no page while nobody is impersonated; what is left is the tab of the user before.
 //
+// Chromium keeps a page whole for its Back button, up to three minutes, though the page says no-store. After Stop, and after any answer that says that the session is
+// over, it asks anew; where no answer has said so yet, banner.js does.
+//
 // # On record
 //
 // Every request under impersonation goes on record at the issuer ([Recorder]): method, path and status, and what the app says of it

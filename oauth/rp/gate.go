@@ -131,8 +131,14 @@ func (a *App) over(w http.ResponseWriter, r *http.Request, v *visit) {
 		a.notice(w, r, v.site, a.nobodyNotice())
 		return
 	}
+	a.tellEnded(w, r, v, v.ended())
+}
+
+// tellEnded says that s has ended, nil if nobody knows any longer which. Nothing was done.
+func (a *App) tellEnded(w http.ResponseWriter, r *http.Request, v *visit, s *Session) {
 	a.leftovers(w, r, v)
-	a.notice(w, r, v.site, a.endedNotice(v.site, v.ended(), a.acting == a.base))
+	v.site.unkeep(w)
+	a.notice(w, r, v.site, a.endedNotice(v.site, s, a.acting == a.base))
 }
 
 // leftovers takes out of an origin of its own what the user's pages have left in the browser, but for our own cookie, which
@@ -227,8 +233,7 @@ func (a *App) goesOn(w http.ResponseWriter, r *http.Request, v *visit) bool {
 		a.log.WarnContext(r.Context(), "understudy did not answer: the request was refused", "session", v.session.ID, "method", r.Method, "error", err)
 		a.unavailable(w, r, v)
 	case !alive:
-		a.leftovers(w, r, v)
-		a.notice(w, r, v.site, a.endedNotice(v.site, v.session, a.acting == a.base))
+		a.tellEnded(w, r, v, v.session)
 	default:
 		return true
 	}

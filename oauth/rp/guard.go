@@ -148,7 +148,7 @@ func (a *App) refuse(w http.ResponseWriter, r *http.Request, v *visit, reason st
 		a.log.WarnContext(r.Context(), "a refusal could not be recorded", "session", v.session.ID, "error", err)
 		a.unavailable(w, r, v)
 	case !alive:
-		a.notice(w, r, v.site, a.endedNotice(v.site, v.session, a.acting == a.base))
+		a.tellEnded(w, r, v, v.session)
 	case reason == reasonEnded:
 		a.notice(w, r, v.site, a.staleNotice(v.session))
 	default:

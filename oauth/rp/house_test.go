@@ -282,6 +282,7 @@ func (h *house) handler() http.Handler {
 		}
 	}
 	mux := http.NewServeMux()
+	mux.HandleFunc("/favicon.ico", http.NotFound) // a browser asks when it likes, and cookies with the answer would change what it keeps
 	mux.Handle("/", h.rp.RequireSignIn(page("home")))
 	mux.Handle("/admin", h.rp.RequireSignIn(page("admin")))
 	mux.HandleFunc("/open/", func(w http.ResponseWriter, r *http.Request) { // says that it is the same for all, and is not

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func (h *house) chromium(b *browser) *browsertest.Page {
 func papers(w http.ResponseWriter, r *http.Request) {
 	subject, _ := rp.Subject(r.Context())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	fmt.Fprintf(w, `<!doctype html><html lang="en"><head><meta name="viewport" content="width=device-width"><title>Papers</title></head><body><main><h1>Papers of %s</h1><a id="next" href="/more/next">Next</a>
+	fmt.Fprintf(w, `<!doctype html><html lang="en"><head><meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><title>Papers</title></head><body><main><h1>Papers of %s</h1><a id="next" href="/more/next">Next</a>
 		<form method="post" action="/note">%s<p><label>Text<br><textarea name="text" id="text"></textarea></label><p><label>Title<br><input name="title" id="title"></label>
 		<p><label>Password<br><input type="password" name="password" id="password"></label><p><button id="send">Send</button></form></main></body></html>`,
 		subject.Subject, rp.FormField(r))
@@ -85,13 +86,13 @@ func TestExpiryInBrowser(t *testing.T) {
 	})
 }
 
-// TestBackAfterStop is nextcloud passwords#116 in a browser: after Stop, and after an end that nobody pressed, its Back button
-// shows no page of the user's, with and without scripts on the page, though the browser keeps pages whole that it went on from.
+// TestBackAfterStop is nextcloud passwords#116 in a browser: after Stop, and after an answer that tells of an end, its Back button shows no page of the
+// user's, also where no script runs, though the browser keeps pages whole that it went on from.
 func TestBackAfterStop(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, h *house) {
 		h.more = papers
-		for _, how := range []string{"stopped", "ended"} {
+		for _, how := range []string{"stopped", "ended", "ended at a refusal"} {
 			b := h.ann()
 			b.impersonate("john", "read")
 			p := h.chromium(b)
@@ -100,15 +101,22 @@ func TestBackAfterStop(t *testing.T) {
 			if got := p.Text("h1"); got != "Papers of john" || p.Count("understudy-banner") != 1 {
 				t.Fatalf("the page says %q", got)
 			}
-			if how == "stopped" {
+			switch how {
+			case "stopped":
 				p.Follow(".b button")
 				if p.URL() != h.app+"/admin" {
 					t.Errorf("Stop leads to %s", p.URL())
 				}
-			} else {
+			case "ended":
 				h.kill()
 				h.clock.advance(6 * time.Second)
-				p.Go(h.app + "/open/")
+				p.Go(h.asUser + "/open/")
+			default:
+				h.kill()
+				p.Follow("#send")
+			}
+			if how != "stopped" && p.Status() != http.StatusForbidden {
+				t.Fatalf("%s: %d %s", how, p.Status(), p.HTML())
 			}
 			for range 2 {
 				p.Back()
@@ -118,6 +126,33 @@ func TestBackAfterStop(t *testing.T) {
 			}
 			p.Quiet()
 		}
+	})
+}
+
+// TestBackAfterEnd: where nobody was told of an end, Back shows a page that banner.js is on, and it asks anew.
+func TestBackAfterEnd(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, h *house) {
+		h.more = func(w http.ResponseWriter, r *http.Request) {
+			papers(w, r)
+			io.WriteString(w, `<script src="/.understudy/banner.js" defer></script>`)
+		}
+		elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, "<!doctype html><html lang=en><title>x</title><h1>Elsewhere</h1>")
+		}))
+		t.Cleanup(elsewhere.Close)
+		b := h.ann()
+		b.impersonate("john", "read")
+		p := h.chromium(b)
+		p.Go(h.asUser + "/more/")
+		if got := p.Text("h1"); got != "Papers of john" {
+			t.Fatalf("the page says %q", got)
+		}
+		p.Go(elsewhere.URL)
+		h.kill()
+		h.clock.advance(6 * time.Second)
+		p.Back()
+		p.Wait("document.body.innerText.includes('has ended')")
 	})
 }
 
