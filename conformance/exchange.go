@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -62,13 +63,18 @@ var exchangeCases = []Case{
 			c := p.app()
 			f := p.ready(starting{})
 			auth := []string{"Authorization", basic(c.ID, c.Secret)}
-			asJSON := `{"` + strings.NewReplacer("=", `":"`, "&", `","`).Replace(f.Encode()) + `"}`
+			members := make(map[string]string)
 			var parts strings.Builder
 			for name, values := range f {
+				members[name] = values[0]
 				fmt.Fprintf(&parts, "--x\r\nContent-Disposition: form-data; name=%q\r\n\r\n%s\r\n", name, values[0])
 			}
+			asJSON, err := json.Marshal(members)
+			if err != nil {
+				p.blocked("%v", err)
+			}
 			parts.WriteString("--x--\r\n")
-			for kind, body := range map[string]string{"application/json": asJSON, "multipart/form-data; boundary=x": parts.String(), "text/plain": f.Encode()} {
+			for kind, body := range map[string]string{"application/json": string(asJSON), "multipart/form-data; boundary=x": parts.String(), "text/plain": f.Encode()} {
 				a := p.request(http.MethodPost, p.run.meta.Token, body, append(auth, "Content-Type", kind)...)
 				p.want(!issued(a), Critical, "no token for "+kind, "%v", a)
 				p.want(a.status >= 400 && a.status < 500, Medium, "4xx for "+kind, "%v", a)
@@ -272,7 +278,11 @@ var exchangeCases = []Case{
 		Requirement: "A public client cannot exchange.",
 		Why:         "Nobody can tell who sends its requests.",
 		try: func(p *probe) {
-			p.refused(p.token(p.run.target.Clients.Public, p.ready(starting{})), "invalid_client", "unauthorized_client")
+			c := p.run.target.Clients.Public
+			if f, refused := p.tryReady(starting{client: c}); !refused {
+				p.refused(p.token(c, f), "invalid_client", "unauthorized_client")
+			}
+			p.refused(p.token(c, p.ready(starting{})), "invalid_client", "unauthorized_client")
 		},
 	},
 	{
@@ -281,6 +291,9 @@ var exchangeCases = []Case{
 		Why:         "Each client with a secret would be one that impersonates, and an error that differs tells whether a stolen token is good.",
 		try: func(p *probe) {
 			c := p.run.target.Clients.NoExchange
+			if f, refused := p.tryReady(starting{client: c}); !refused {
+				p.refused(p.token(c, f), "unauthorized_client")
+			}
 			f := p.ready(starting{})
 			p.refused(p.token(c, f), "unauthorized_client")
 			p.refused(p.token(c, with(f, "subject_token", random())), "unauthorized_client")
@@ -292,7 +305,11 @@ var exchangeCases = []Case{
 		Why:         "A value that is copied unchecked is an audience of the client's own choosing.",
 		try: func(p *probe) {
 			f := p.ready(starting{})
-			for _, r := range []string{"api", "//host/x", "/api", "https://api.example/#x", "https://api.example/#"} {
+			malformed := []string{"api", "//host/x", "/api", "https://api.example/#x", "https://api.example/#"}
+			if r := p.run.target.Resource; r != "" {
+				malformed = append(malformed, r+"#x", r+"#")
+			}
+			for _, r := range malformed {
 				p.refused(p.token(p.app(), with(f, "resource", r)), "invalid_target", "invalid_request")
 			}
 		},
@@ -482,34 +499,31 @@ func missing(name, row, why string) Case {
 	}
 }
 
-// cannotStart demands that a start which must not be is refused, on the page or at the exchange.
+// cannotStart demands that a start which must not be is refused: at the sign-in, on the page or at the exchange.
 func (p *probe) cannotStart(s starting) {
 	p.start(starting{client: s.client}) // else what is refused might be all
 	if s.actor != nil {
-		p.actorToken(s.actor, cmp.Or(s.client, p.app()))
-	}
-	if p.run.target.Start.By == StartByTicket {
-		if p.noTicket(s) {
+		c := cmp.Or(s.client, p.app())
+		if got := p.signIn(p.browser(s.actor), c, p.authorization(c, random())); got.Get("code") == "" && got.Get("error") != "" {
 			return
 		}
-		p.fail(High, "no ticket for "+cmp.Or(s.subject, p.subject()).Subject, "the page gave one")
 	}
-	a := p.token(p.app(), p.ready(s))
-	p.refused(a, "invalid_request")
+	if f, refused := p.tryReady(s); !refused {
+		p.refused(p.token(cmp.Or(s.client, p.app()), f), "invalid_request")
+	}
 }
 
-// noTicket reports that the page gives no ticket: it says so, or has no form that would lead to one.
-func (p *probe) noTicket(s starting) (refused bool) {
+// tryReady is ready for a start that the server may refuse before: it says so, or has no form that would lead on.
+func (p *probe) tryReady(s starting) (form url.Values, refused bool) {
 	defer func() {
-		if v, ok := recover().(verdict); ok {
-			if v.status != Blocked || p.ctx.Err() != nil {
+		if v := recover(); v != nil {
+			if v, ok := v.(verdict); !ok || v.status != Blocked || p.ctx.Err() != nil {
 				panic(v)
 			}
 			refused = true
 		}
 	}()
-	p.ready(s)
-	return false
+	return p.ready(s), false
 }
 
 // atOnce calls f so often at once, and counts how often it was true.

@@ -29,6 +29,8 @@ type Target struct {
 	// Scope is what an actor signs in with, SubjectScope what a start asks for. Scopes are separated by single spaces.
 	Scope        string `yaml:"scope"`
 	SubjectScope string `yaml:"subject_scope"`
+	// WriteScope are scopes of Resource that let a token change something: who may but look has none of them.
+	WriteScope string `yaml:"write_scope"`
 	// Without are features that the server does not have though its metadata or this Target might say so.
 	Without []Feature `yaml:"without"`
 	// Lifetimes are of what the server issues, as far as they are known.

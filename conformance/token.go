@@ -135,13 +135,22 @@ var tokenCases = []Case{
 	},
 	{
 		ID: "token/look-only-cannot-write", Source: "RFC 8693 §5", Level: Should, Profile: true, Rows: []string{"RFC8693-5-01"}, Needs: []Feature{FeatureJWT, FeatureModes},
-		Requirement: "A token to look only has no more scope than one with full access.",
+		Requirement: "A token to look only has no scope that changes something, and no more scope than one with full access.",
 		Why:         "Looking only is a promise that every API has to be able to keep.",
 		try: func(p *probe) {
 			look := strings.Fields(p.says(p.start(starting{}).token).text("scope"))
 			full := strings.Fields(p.says(p.start(starting{mode: p.run.target.Start.WriteMode}).token).text("scope"))
 			for _, scope := range look {
 				p.want(slices.Contains(full, scope), High, "nothing beyond full access", "%q, where full access has %q", look, full)
+			}
+			f := p.ready(starting{})
+			a := p.token(p.app(), with(f, "scope", strings.TrimSpace(f.Get("scope")+" "+p.run.target.WriteScope)))
+			if !issued(a) {
+				p.refused(a, "invalid_scope")
+				return
+			}
+			for _, scope := range strings.Fields(p.says(a.text("access_token")).text("scope")) {
+				p.want(!slices.Contains(strings.Fields(p.run.target.WriteScope), scope), Critical, "no scope that changes something", "%s", scope)
 			}
 		},
 	},

@@ -42,7 +42,7 @@ func (h *house) target() conformance.Target {
 	h.addPinned("open", func(c *store.Client) { c.Exchange, c.Public, c.Serves = false, true, nil })
 	h.addPinned("bound", func(c *store.Client) { both(c); c.Settings.DPoP = true })
 	return conformance.Target{
-		Issuer: h.issuer, Resource: resource, OtherResource: api2, Scope: actorScope, SubjectScope: "openid app:read",
+		Issuer: h.issuer, Resource: resource, OtherResource: api2, Scope: actorScope, SubjectScope: "openid app:read", WriteScope: "app:write",
 		Clients: conformance.Clients{
 			App: h.suiteClient("suite"), Other: new(h.suiteClient("second")), NoExchange: new(h.suiteClient("plain")), Bound: new(h.suiteClient("bound")),
 			Public: &conformance.Client{ID: "open", Auth: "none", RedirectURI: callback}, Key: h.keyedClient("keyed"),
