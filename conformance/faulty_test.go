@@ -1,0 +1,150 @@
+package conformance_test
+
+import (
+	"net/http/httptest"
+	"slices"
+	"testing"
+
+	"github.com/understudy-id/understudy/conformance"
+	"github.com/understudy-id/understudy/conformance/internal/faulty"
+)
+
+// faultyTarget starts a server that is wrong in one way, and tells the suite of it.
+func faultyTarget(t *testing.T, fault faulty.Fault, by string) conformance.Target {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(nil)
+	issuer := "http://" + srv.Listener.Addr().String()
+	s, err := faulty.New(issuer, fault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Config.Handler = s
+	srv.Start()
+	t.Cleanup(srv.Close)
+	client := func(c *faulty.Client) conformance.Client {
+		return conformance.Client{ID: c.ID, Secret: c.Secret, RedirectURI: c.RedirectURI}
+	}
+	account := func(a *faulty.Account) conformance.Account {
+		return conformance.Account{Subject: a.Subject, Login: a.Login, Password: a.Password}
+	}
+	return conformance.Target{
+		Issuer: issuer, Resource: faulty.Resource, Scope: "openid " + faulty.ReadScope + " " + faulty.WriteScope + " impersonate", SubjectScope: "openid " + faulty.ReadScope, WriteScope: faulty.WriteScope,
+		Clients: conformance.Clients{App: client(faulty.App), Other: new(client(faulty.Other)), NoExchange: new(client(faulty.NoExchange)), Public: new(client(faulty.Public))},
+		Accounts: conformance.Accounts{
+			Actor: account(faulty.Actor), OtherActor: new(account(faulty.OtherActor)), Subject: account(faulty.Subject),
+			Protected: new(account(faulty.Protected)), Ordinary: new(account(faulty.Ordinary)),
+		},
+		Start: start(by),
+	}
+}
+
+// start is how the faulty server is told to begin an impersonation.
+func start(by string) conformance.Start {
+	s := conformance.Start{By: by, ReturnTokenType: faulty.TypeReturn, ReturnTokenMember: faulty.MemberReturn}
+	switch by {
+	case conformance.StartByTicket:
+		s.Page, s.SubjectTokenType = "/impersonate", faulty.TypeTicket
+		s.Query = map[string]string{"subject": "{subject}"}
+		s.Fields = map[string]string{"mode": "{mode}", "reason": "{reason}"}
+		s.ReadMode, s.WriteMode = "read", "write"
+	case conformance.StartByUserID:
+		s.SubjectTokenType = faulty.TypeUserID
+	}
+	return s
+}
+
+// missing are the features that the faulty server has not.
+var missing = []conformance.Feature{conformance.FeatureDPoP, conformance.FeaturePAR, conformance.FeatureRefresh}
+
+// tryAll tries every case.
+func tryAll(t *testing.T, target conformance.Target) *conformance.Report {
+	t.Helper()
+	report, err := conformance.Run(t.Context(), target, conformance.Options{Slow: true, Destructive: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// needs reports whether a case needs one of some features.
+func needs(id string, features []conformance.Feature) bool {
+	c, _ := conformance.Find(id)
+	return slices.ContainsFunc(c.Needs, func(f conformance.Feature) bool { return slices.Contains(features, f) })
+}
+
+// TestFaultless: a server that does all that is asked for passes every case, whichever way it starts.
+func TestFaultless(t *testing.T) {
+	t.Parallel()
+	for by, without := range map[string]struct {
+		features []conformance.Feature
+		cases    []string
+	}{
+		conformance.StartByTicket:  {nil, nil},
+		conformance.StartByUserID:  {[]conformance.Feature{conformance.FeatureModes, conformance.FeatureTicket}, nil},
+		conformance.StartByRequest: {[]conformance.Feature{conformance.FeatureModes, conformance.FeatureTicket}, []string{"exchange/actor-required", "exchange/actor-token-tampered"}},
+	} {
+		t.Run(by, func(t *testing.T) {
+			t.Parallel()
+			report := tryAll(t, faultyTarget(t, "", by))
+			features := slices.Sorted(slices.Values(slices.Concat(missing, without.features)))
+			if !slices.Equal(report.Without, features) {
+				t.Errorf("it is without %q; want %q", report.Without, features)
+			}
+			for _, r := range report.Results {
+				skips := needs(r.ID, features) || slices.Contains(without.cases, r.ID)
+				if r.Status != conformance.Passed && !(skips && r.Status == conformance.Skipped) || skips && r.Status == conformance.Passed {
+					t.Errorf("%s: %s %s; want %s, got %s", r.ID, r.Status, r.Reason, r.Want, r.Got)
+				}
+			}
+		})
+	}
+}
+
+// TestFaults: a server that is wrong in one way fails exactly the cases that are about it, as critical where it gives somebody a token that they must not have.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	for _, wrong := range faulty.Faults() {
+		t.Run(string(wrong.Fault), func(t *testing.T) {
+			t.Parallel()
+			named := make(map[string]bool)
+			for _, id := range wrong.Cases {
+				if _, ok := conformance.Find(id); !ok {
+					t.Errorf("no case is called %s", id)
+				}
+				named[id] = true
+			}
+			for _, r := range tryAll(t, faultyTarget(t, wrong.Fault, conformance.StartByTicket)).Results {
+				switch {
+				case named[r.ID] && r.Status != conformance.Failed:
+					t.Errorf("%s does not find it: %s %s", r.ID, r.Status, r.Reason)
+				case named[r.ID] && (r.Severity == conformance.Critical) != wrong.Grants:
+					t.Errorf("%s calls it %s: want %s, got %s", r.ID, r.Severity, r.Want, r.Got)
+				case !named[r.ID] && r.Status != conformance.Passed && !(r.Status == conformance.Skipped && needs(r.ID, missing)):
+					t.Errorf("%s: %s %s; want %s, got %s", r.ID, r.Status, r.Reason, r.Want, r.Got)
+				}
+			}
+		})
+	}
+}
+
+// TestEachCaseHasItsFault: a case that no fault makes fail may be one that cannot.
+func TestEachCaseHasItsFault(t *testing.T) {
+	t.Parallel()
+	named := make(map[string]bool)
+	for _, wrong := range faulty.Faults() {
+		if len(wrong.Cases) == 0 {
+			t.Errorf("%s is found by no case", wrong.Fault)
+		}
+		for _, id := range wrong.Cases {
+			named[id] = true
+		}
+	}
+	for _, c := range conformance.Cases() {
+		if !named[c.ID] && !slices.Contains(withoutFault, c.ID) {
+			t.Errorf("%s is failed by no fault of the faulty server: add one to conformance/internal/faulty/faults.go", c.ID)
+		}
+	}
+}
+
+// withoutFault are cases that no fault makes fail yet.
+var withoutFault = []string{}

@@ -1,0 +1,278 @@
+package faulty
+
+import (
+	"crypto/sha256"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The types of tokens (RFC 8693 §3), and those of our own.
+const (
+	typeAccess  = "urn:ietf:params:oauth:token-type:access_token"
+	typeRefresh = "urn:ietf:params:oauth:token-type:refresh_token"
+	typeID      = "urn:ietf:params:oauth:token-type:id_token"
+	typeJWT     = "urn:ietf:params:oauth:token-type:jwt"
+	typeSAML2   = "urn:ietf:params:oauth:token-type:saml2"
+
+	TypeTicket = "urn:faulty:token-type:ticket"
+	TypeUserID = "urn:faulty:token-type:user_id"
+	TypeReturn = "urn:faulty:token-type:return_token"
+)
+
+// MemberReturn is the member of the answer to a start in which the return token is.
+const MemberReturn = "faulty_return_token"
+
+// challenge is S256 (RFC 7636 §4.2).
+func challenge(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return b64.EncodeToString(sum[:])
+}
+
+// exchange is RFC 8693 §2.
+func (s *Server) exchange(c *Client, f url.Values) (object, *refusal) {
+	if !c.exchanges && !s.wrong("any-client-exchanges") && !(s.wrong("public-client-exchanges") && c.Secret == "") {
+		return nil, refuse("unauthorized_client", "the client may not exchange")
+	}
+	if given := f.Get("subject_token"); given == "" && s.wrong("missing-subject-token-passed-over") || len(given) > 4000 && s.wrong("long-subject-token-left-out") {
+		return s.aboutTheActor(c, f)
+	}
+	if t := s.tokens[f.Get("subject_token")]; t.active() && t.actor != nil && s.wrong("impersonation-token-exchanged") {
+		return s.mint(&token{client: c, subject: t.subject, audience: t.audience, scope: t.scope, login: t.login, grant: &grant{}, expires: t.expires}).answer(), nil
+	}
+	if refused := s.wellFormed(f); refused != nil {
+		return nil, refused
+	}
+	if kind := f.Get("subject_token_type"); kind != TypeReturn {
+		return s.start(c, f, kind)
+	}
+	return s.stop(c, f)
+}
+
+// wellFormed refuses what nobody could mean, and types that there are not.
+func (s *Server) wellFormed(f url.Values) *refusal {
+	switch f.Get("requested_token_type") {
+	case "", typeAccess:
+	case typeRefresh:
+		if !s.wrong("refresh-token-when-asked") && !s.wrong("requested-type-passed-over") {
+			return refuse("invalid_request", "requested_token_type is none that is issued")
+		}
+	default:
+		if !s.wrong("requested-type-passed-over") {
+			return refuse("invalid_request", "requested_token_type is none that is issued")
+		}
+	}
+	if s.wrong("actor-type-guessed") && f.Has("actor_token") && !f.Has("actor_token_type") {
+		f.Set("actor_token_type", typeAccess)
+	}
+	if s.wrong("subject-type-guessed") && !f.Has("subject_token_type") {
+		f.Set("subject_token_type", TypeTicket)
+	}
+	if o := s.once[f.Get("subject_token")]; o != nil && o.kind == "ticket" && f.Has("subject_token_type") {
+		known := slices.Contains([]string{typeAccess, typeRefresh, typeID, typeJWT, typeSAML2}, f.Get("subject_token_type"))
+		if known && s.wrong("subject-type-not-looked-at") || !known && s.wrong("unknown-type-passed-over") {
+			f.Set("subject_token_type", TypeTicket)
+		}
+	}
+	switch {
+	case !f.Has("subject_token"):
+		return refuse("invalid_request", "subject_token is missing")
+	case !f.Has("subject_token_type"):
+		return refuse("invalid_request", "subject_token_type is missing")
+	case f.Has("actor_token") != f.Has("actor_token_type") && !(s.wrong("actor-type-alone-passed-over") && f.Has("actor_token_type")):
+		return refuse("invalid_request", "actor_token and actor_token_type belong together")
+	case f.Has("actor_token_type") && f.Get("actor_token_type") != typeAccess:
+		return refuse("invalid_request", "actor_token_type is none that is taken")
+	}
+	return nil
+}
+
+// starting is a start that is to be.
+type starting struct {
+	actor   *token
+	subject *Account
+	mode    string
+	ticket  *once // nil where there is none
+}
+
+// start begins an impersonation.
+func (s *Server) start(c *Client, f url.Values, kind string) (object, *refusal) {
+	audience, refused := s.targets(f)
+	if refused != nil {
+		return nil, refused
+	}
+	scope, known := s.scopesOf(f.Get("scope"))
+	if !known {
+		return nil, refuse("invalid_scope", "there is no such scope")
+	}
+	var x starting
+	switch kind {
+	case TypeTicket:
+		x, refused = s.byTicket(c, f)
+	case TypeUserID:
+		x, refused = s.byName(c, f.Get("actor_token"), f.Get("subject_token"))
+	case typeAccess:
+		x, refused = s.byName(c, f.Get("subject_token"), f.Get("requested_subject"))
+	default:
+		refused = refuse("invalid_request", "subject_token_type is none that is taken")
+	}
+	if refused != nil {
+		return nil, refused
+	}
+	began := &grant{}
+	x.actor.exchanged = true
+	if x.ticket != nil {
+		x.ticket.spent, x.ticket.grant = true, began
+	}
+	t := s.mint(&token{
+		client: c, subject: x.subject, actor: x.actor.subject, audience: audience, scope: s.narrow(scope, x.mode),
+		login: x.actor.login, grant: began, expires: time.Now().Add(impersonationLifetime),
+	})
+	answer := t.answer()
+	answer["issued_token_type"] = typeAccess
+	answer[MemberReturn] = s.issue(&once{kind: "return", client: c, login: x.actor.login, scope: x.actor.scope, grant: began, expires: x.actor.expires})
+	return answer, nil
+}
+
+// unproven is the one text for every ticket and token that does not hold: which it was is nobody's business.
+func unproven() *refusal {
+	return refuse("invalid_request", "the subject_token or the actor_token does not hold")
+}
+
+// byTicket is a start that the page has allowed.
+func (s *Server) byTicket(c *Client, f url.Values) (starting, *refusal) {
+	o := s.ticket(f.Get("subject_token"))
+	if o == nil {
+		return starting{}, unproven()
+	}
+	actor := s.actor(c, f.Get("actor_token"))
+	if !f.Has("actor_token") && (f.Has("actor_token_type") && s.wrong("actor-type-alone-passed-over") || !f.Has("actor_token_type") && s.wrong("missing-actor-passed-over")) {
+		actor = &token{subject: o.login.account, login: o.login, expires: o.expires}
+	}
+	switch {
+	case actor == nil || actor.subject != o.login.account && !s.wrong("ticket-of-any-actor"):
+		return starting{}, unproven()
+	case o.client != c && !s.wrong("ticket-of-any-client"):
+		return starting{}, unproven()
+	case !time.Now().Before(o.expires) || !s.mayImpersonate(o.login.account, o.subject):
+		return starting{}, unproven()
+	case !s.verified(o, f.Get("code_verifier")):
+		return starting{}, unproven()
+	case o.spent && !s.wrong("ticket-taken-again"):
+		if !s.wrong("second-try-ends-nothing") {
+			o.grant.over = true
+		}
+		return starting{}, unproven()
+	}
+	if s.wrong("ticket-marked-late") {
+		s.mu.Unlock() // whoever comes now finds the ticket good, too
+		time.Sleep(50 * time.Millisecond)
+		s.mu.Lock()
+	}
+	return starting{actor: actor, subject: o.subject, mode: o.mode, ticket: o}, nil
+}
+
+// ticket finds one.
+func (s *Server) ticket(value string) *once {
+	o := s.once[value]
+	if s.wrong("ticket-compared-by-half") {
+		for known, other := range s.once {
+			if other.kind == "ticket" && len(value) >= 20 && known[:20] == value[:20] {
+				o = other
+			}
+		}
+	}
+	if o != nil && o.kind == "code" && s.wrong("code-taken-for-ticket") {
+		return &once{kind: "ticket", client: o.client, login: o.login, expires: o.expires, challenge: o.challenge, subject: Subject, mode: "read"}
+	}
+	if o == nil || o.kind != "ticket" {
+		return nil
+	}
+	return o
+}
+
+// verified is RFC 7636 §4.6.
+
+func (s *Server) verified(o *once, verifier string) bool {
+	if verifier == "" && (s.wrong("missing-verifier-passed-over") || s.wrong("wrong-verifier-lifts-it") && o.challenge == "") || verifier != "" && s.wrong("any-verifier-taken") {
+		return true
+	}
+	holds := challenge(verifier) == o.challenge
+	if !holds && s.wrong("wrong-verifier-lifts-it") {
+		o.challenge = ""
+	}
+	return holds
+}
+
+// actor gives who acts: a good token of this client's, with the scope for it, of somebody who signed in.
+func (s *Server) actor(c *Client, value string) *token {
+	t := s.tokens[value]
+	if s.wrong("actor-signature-not-verified") && t == nil {
+		for _, other := range s.tokens {
+			if i := strings.LastIndexByte(other.value, '.'); strings.HasPrefix(value, other.value[:i+1]) {
+				t = other
+			}
+		}
+	}
+	if t == nil || !t.active() && !s.wrong("revoked-actor-token-taken") {
+		return nil
+	}
+	if t.actor != nil && s.wrong("act-taken-for-actor") {
+		return &token{subject: t.actor, client: t.client, login: t.login, grant: t.grant, expires: t.expires}
+	}
+	if t.client != c && !s.wrong("actor-token-of-any-client") || t.actor != nil || !slices.Contains(t.scope, impersonateScope) {
+		return nil
+	}
+	return t
+}
+
+// byName is a start without the page. It is to look only.
+func (s *Server) byName(c *Client, actorToken, subject string) (starting, *refusal) {
+	actor := s.actor(c, actorToken)
+	about := account(func(a *Account) bool { return a.Subject == subject })
+	if actor == nil || about == nil || !s.mayImpersonate(actor.subject, about) {
+		return starting{}, unproven()
+	}
+	return starting{actor: actor, subject: about, mode: "read"}, nil
+}
+
+// narrow is what of a scope an impersonation may have; nothing asked for is all of that.
+func (s *Server) narrow(scope []string, mode string) []string {
+	allowed := map[string]bool{"openid": true, ReadScope: true, WriteScope: mode == "write" || s.wrong("look-only-writes")}
+	if len(scope) == 0 {
+		scope = slices.Sorted(maps.Keys(allowed))
+	}
+	return slices.DeleteFunc(slices.Clone(scope), func(name string) bool { return !allowed[name] })
+}
+
+// stop ends an impersonation, and leads back to the actor: to no more than they had, and for no longer.
+func (s *Server) stop(c *Client, f url.Values) (object, *refusal) {
+	o := s.once[f.Get("subject_token")]
+	switch {
+	case f.Has("actor_token"):
+		return nil, refuse("invalid_request", "a stop takes no actor_token")
+	case o == nil || o.kind != "return" || o.client != c || o.spent || o.grant.over || !time.Now().Before(o.expires):
+		return nil, unproven()
+	}
+	audience, refused := s.targets(f)
+	if refused != nil {
+		return nil, refused
+	}
+	scope, known := s.scopesOf(f.Get("scope"))
+	if !known {
+		return nil, refuse("invalid_scope", "there is no such scope")
+	}
+	if len(scope) == 0 {
+		scope = o.scope
+	}
+	o.spent, o.grant.over = true, true
+	t := s.mint(&token{
+		client: c, subject: o.login.account, audience: audience, scope: slices.DeleteFunc(slices.Clone(scope), func(name string) bool { return !slices.Contains(o.scope, name) }),
+		login: o.login, grant: &grant{}, expires: o.expires,
+	})
+	answer := t.answer()
+	answer["issued_token_type"] = typeAccess
+	return answer, nil
+}

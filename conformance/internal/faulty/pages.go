@@ -1,0 +1,232 @@
+package faulty
+
+import (
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// login is somebody who has signed in, in one browser.
+type login struct {
+	account *Account
+	at      time.Time
+}
+
+const loginCookie = "faulty-login"
+
+// once is what works once: a code, a ticket, a return token.
+type once struct {
+	kind      string // "code", "ticket", "return"
+	client    *Client
+	challenge string
+	login     *login // whose it is
+	expires   time.Time
+	spent     bool
+	grant     *grant // what came of it; of a return token what it ends
+
+	redirectURI string   // of a code
+	scope       []string // of a code and of a return token
+	subject     *Account // of a ticket
+	mode        string   // of a ticket
+}
+
+// issue keeps what works once, and gives what stands for it.
+func (s *Server) issue(o *once) string {
+	value := random()
+	s.once[value] = o
+	return value
+}
+
+var page = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>{{.Title}}</title><h1>{{.Title}}</h1>
+{{with .Text}}<p>{{.}}</p>{{end}}
+{{if .SignIn}}<form method="post" action="/sign-in"><input type="hidden" name="next" value="{{.Next}}">
+<input name="login" type="email" autocomplete="username"><input name="password" type="password" autocomplete="current-password"><button>Sign in</button></form>{{end}}
+{{if .Ask}}<form method="post"><input name="reason"><select name="mode"><option>read<option>write</select><button>Impersonate</button></form>{{end}}
+`))
+
+type shown struct {
+	Title, Text, Next string
+	SignIn, Ask       bool
+}
+
+func show(w http.ResponseWriter, status int, p shown) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	w.WriteHeader(status)
+	if err := page.Execute(w, p); err != nil { // who asked has gone
+		return
+	}
+}
+
+func refusePage(w http.ResponseWriter, status int, text string) {
+	show(w, status, shown{Title: "That does not work", Text: text})
+}
+
+// who gives who has signed in, nil if nobody has.
+func (s *Server) who(r *http.Request) *login {
+	c, err := r.Cookie(loginCookie)
+	if err != nil {
+		return nil
+	}
+	return s.logins[c.Value]
+}
+
+func askToSignIn(w http.ResponseWriter, r *http.Request) {
+	show(w, http.StatusOK, shown{Title: "Sign in", SignIn: true, Next: r.URL.RequestURI()})
+}
+
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
+	next := r.PostFormValue("next")
+	if !strings.HasPrefix(next, "/authorize?") && !strings.HasPrefix(next, "/impersonate?") {
+		refusePage(w, http.StatusBadRequest, "There is nothing to go on to.")
+		return
+	}
+	a := account(func(a *Account) bool {
+		return a.Login == r.PostFormValue("login") && a.Password == r.PostFormValue("password")
+	})
+	if a == nil {
+		show(w, http.StatusOK, shown{Title: "Sign in", Text: "Name or password is wrong.", SignIn: true, Next: next})
+		return
+	}
+	cookie := random()
+	s.logins[cookie] = &login{account: a, at: time.Now()}
+	http.SetCookie(w, &http.Cookie{Name: loginCookie, Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	http.Redirect(w, r, next, http.StatusSeeOther)
+}
+
+// query reads the query of a page's request: each parameter comes once.
+func query(r *http.Request) (url.Values, bool) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	for name, values := range q {
+		if len(values) > 1 && name != "resource" {
+			return nil, false
+		}
+	}
+	return q, err == nil
+}
+
+// authorize is RFC 6749 §4.1.1 with RFC 7636.
+func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
+	q, ok := query(r)
+	c := client(q.Get("client_id"))
+	if !ok || c == nil || q.Get("redirect_uri") != c.RedirectURI {
+		refusePage(w, http.StatusBadRequest, "The application is unknown, or the address that it wants to go back to.")
+		return
+	}
+	back := func(answer url.Values) { s.back(w, r, c, q, answer) }
+	granted, known := s.scopesOf(q.Get("scope"))
+	switch {
+	case q.Get("response_type") != "code":
+		back(url.Values{"error": {"unsupported_response_type"}})
+		return
+	case q.Get("code_challenge_method") != "S256" || len(q.Get("code_challenge")) != 43:
+		back(url.Values{"error": {"invalid_request"}, "error_description": {"code_challenge with S256 is required"}})
+		return
+	case !known:
+		back(url.Values{"error": {"invalid_scope"}})
+		return
+	}
+	if _, refused := s.targets(q); refused != nil {
+		back(url.Values{"error": {refused.code}})
+		return
+	}
+	l := s.who(r)
+	if l == nil {
+		if q.Get("prompt") == "none" {
+			back(url.Values{"error": {"login_required"}})
+			return
+		}
+		askToSignIn(w, r)
+		return
+	}
+	if !l.account.impersonates && !s.wrong("anybody-starts") {
+		granted = slices.DeleteFunc(granted, func(scope string) bool { return scope == impersonateScope })
+	}
+	back(url.Values{"code": {s.issue(&once{
+		kind: "code", client: c, challenge: q.Get("code_challenge"), login: l, expires: time.Now().Add(codeLifetime), redirectURI: q.Get("redirect_uri"), scope: granted,
+	})}})
+}
+
+// back leads to the client, with the issuer (RFC 9207).
+func (s *Server) back(w http.ResponseWriter, r *http.Request, c *Client, q, answer url.Values) {
+	answer.Set("iss", s.issuer)
+	if q.Has("state") {
+		answer.Set("state", q.Get("state"))
+	}
+	http.Redirect(w, r, c.RedirectURI+"?"+answer.Encode(), http.StatusSeeOther)
+}
+
+// request is what the page that gives tickets was asked for.
+type request struct {
+	query   url.Values
+	client  *Client
+	login   *login
+	subject *Account
+}
+
+// asked reads a request for a ticket. Where it does not hold it gives nil, and has answered.
+func (s *Server) asked(w http.ResponseWriter, r *http.Request) *request {
+	q, ok := query(r)
+	c := client(q.Get("client_id"))
+	_, refused := s.targets(q)
+	switch {
+	case !ok || c == nil || q.Get("redirect_uri") != c.RedirectURI || !c.exchanges && !s.wrong("any-client-exchanges") && !(s.wrong("public-client-exchanges") && c.Secret == ""):
+		refusePage(w, http.StatusBadRequest, "The application is unknown, or the address that it wants to go back to.")
+		return nil
+	case q.Get("state") == "" || q.Get("code_challenge_method") != "S256" || len(q.Get("code_challenge")) != 43 || refused != nil:
+		refusePage(w, http.StatusBadRequest, "The application asks in a wrong way.")
+		return nil
+	}
+	l := s.who(r)
+	if l == nil {
+		askToSignIn(w, r)
+		return nil
+	}
+	subject := account(func(a *Account) bool { return a.Subject == q.Get("subject") })
+	if subject == nil || !s.mayImpersonate(l.account, subject) {
+		refusePage(w, http.StatusForbidden, "You cannot impersonate this person.")
+		return nil
+	}
+	return &request{q, c, l, subject}
+}
+
+// mayImpersonate is the policy. It is looked at on the page and again at the exchange.
+func (s *Server) mayImpersonate(actor, subject *Account) bool {
+	switch {
+	case !actor.impersonates && !s.wrong("anybody-starts"):
+		return false
+	case subject.protected && !s.wrong("protected-subject-started"):
+		return false
+	case subject == actor && !s.wrong("oneself-started"):
+		return false
+	}
+	return true
+}
+
+// impersonate is the page that asks why.
+func (s *Server) impersonate(w http.ResponseWriter, r *http.Request) {
+	if s.asked(w, r) != nil {
+		show(w, http.StatusOK, shown{Title: "Impersonate", Ask: true})
+	}
+}
+
+// giveTicket takes its form.
+func (s *Server) giveTicket(w http.ResponseWriter, r *http.Request) {
+	a := s.asked(w, r)
+	if a == nil {
+		return
+	}
+	mode := r.PostFormValue("mode")
+	if r.PostFormValue("reason") == "" || mode != "read" && mode != "write" {
+		show(w, http.StatusOK, shown{Title: "Impersonate", Text: "Say why, and how.", Ask: true})
+		return
+	}
+	ticket := s.issue(&once{
+		kind: "ticket", client: a.client, challenge: a.query.Get("code_challenge"), login: a.login, expires: time.Now().Add(ticketLifetime), subject: a.subject, mode: mode,
+	})
+	s.back(w, r, a.client, a.query, url.Values{"ticket": {ticket}})
+}

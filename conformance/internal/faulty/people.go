@@ -1,0 +1,63 @@
+package faulty
+
+import "slices"
+
+// Account is a person.
+type Account struct {
+	Subject, Login, Password string
+
+	impersonates, protected bool
+}
+
+// The people.
+var (
+	Actor      = &Account{Subject: "1001", Login: "ann@faulty.example", Password: "ann has a long password", impersonates: true}
+	OtherActor = &Account{Subject: "1002", Login: "bea@faulty.example", Password: "bea has a long password", impersonates: true}
+	Subject    = &Account{Subject: "2001", Login: "john@faulty.example", Password: "john has a long password"}
+	Ordinary   = &Account{Subject: "2002", Login: "eve@faulty.example", Password: "eve has a long password"}
+	Protected  = &Account{Subject: "3001", Login: "pat@faulty.example", Password: "pat has a long password", protected: true}
+)
+
+func account(fits func(*Account) bool) *Account {
+	for _, a := range []*Account{Actor, OtherActor, Subject, Ordinary, Protected} {
+		if fits(a) {
+			return a
+		}
+	}
+	return nil
+}
+
+// Client is an application. Its Secret is "" where it is public.
+type Client struct {
+	ID, Secret, RedirectURI string
+
+	exchanges bool
+}
+
+// The clients.
+var (
+	App        = &Client{ID: "app", Secret: "the secret of app", RedirectURI: "https://app.example/callback", exchanges: true}
+	Other      = &Client{ID: "other", Secret: "the secret of other", RedirectURI: "https://other.example/callback", exchanges: true}
+	NoExchange = &Client{ID: "plain", Secret: "the secret of plain", RedirectURI: "https://plain.example/callback"}
+	Public     = &Client{ID: "native", RedirectURI: "https://native.example/callback"}
+)
+
+func client(id string) *Client {
+	clients := []*Client{App, Other, NoExchange, Public}
+	if i := slices.IndexFunc(clients, func(c *Client) bool { return c.ID == id }); i >= 0 {
+		return clients[i]
+	}
+	return nil
+}
+
+// Resource is the API that tokens are for. ReadScope and WriteScope are its scopes: who only looks has the first.
+const (
+	Resource   = "https://api.faulty.example"
+	ReadScope  = "app:read"
+	WriteScope = "app:write"
+)
+
+const impersonateScope = "impersonate"
+
+// scopes are those that there are. A token about somebody whom another impersonates never has the last.
+var scopes = []string{"openid", ReadScope, WriteScope, impersonateScope}

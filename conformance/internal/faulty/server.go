@@ -1,0 +1,102 @@
+// Package faulty is an OAuth 2.0 authorization server with impersonation by token exchange (RFC 8693), written for one purpose: to be wrong. Without a [Fault] it does all
+// that package conformance asks for; with one it is wrong in exactly that way. [Faults] lists each with the cases that must find it.
+//
+// Nobody should run it for anything else: it keeps all in memory, its passwords in the clear, and its clients and people are constants.
+package faulty
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Server is one authorization server. It is safe for concurrent use.
+type Server struct {
+	issuer string
+	fault  Fault
+	key    *ecdsa.PrivateKey
+	routes http.Handler
+
+	mu     sync.Mutex        // held while a request is answered: each sees the others done or not begun
+	logins map[string]*login // by cookie
+	once   map[string]*once  // codes, tickets and return tokens, by what they are
+	tokens map[string]*token // access tokens, by what they are
+}
+
+// New gives a server that answers for an issuer, a URL without a path, and is wrong in one way; "" is in none.
+func New(issuer string, fault Fault) (*Server, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		issuer: issuer, fault: fault, key: key,
+		logins: make(map[string]*login), once: make(map[string]*once), tokens: make(map[string]*token),
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /.well-known/openid-configuration", s.metadata)
+	mux.HandleFunc("GET /.well-known/oauth-authorization-server", s.metadata)
+	mux.HandleFunc("GET /keys", s.keys)
+	mux.HandleFunc("GET /authorize", s.authorize)
+	mux.HandleFunc("POST /sign-in", s.signIn)
+	mux.HandleFunc("GET /impersonate", s.impersonate)
+	mux.HandleFunc("POST /impersonate", s.giveTicket)
+	mux.HandleFunc("/token", s.token)
+	mux.HandleFunc("/introspect", s.introspect)
+	mux.HandleFunc("/revoke", s.revoke)
+	mux.HandleFunc("/userinfo", s.userinfo)
+	s.routes = http.NewCrossOriginProtection().Handler(mux)
+	return s, nil
+}
+
+// ServeHTTP answers one request after the other.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.routes.ServeHTTP(w, r)
+}
+
+// metadata is RFC 8414 §2 and OpenID Connect Discovery §3.
+func (s *Server) metadata(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, object{
+		"issuer": s.issuer, "authorization_endpoint": s.issuer + "/authorize", "token_endpoint": s.issuer + "/token", "jwks_uri": s.issuer + "/keys",
+		"introspection_endpoint": s.issuer + "/introspect", "revocation_endpoint": s.issuer + "/revoke", "userinfo_endpoint": s.issuer + "/userinfo",
+		"response_types_supported": []string{"code"}, "grant_types_supported": []string{"authorization_code", grantExchange},
+		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "none"},
+		"code_challenge_methods_supported":      []string{"S256"}, "authorization_response_iss_parameter_supported": true,
+		"subject_types_supported": []string{"public"}, "scopes_supported": scopes,
+	})
+}
+
+// object is JSON.
+type object map[string]any
+
+func writeJSON(w http.ResponseWriter, status int, o object) {
+	b, err := json.Marshal(o)
+	if err != nil { // it holds what has a JSON form
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(b)
+}
+
+// random is 256 bits in base64url.
+func random() string {
+	b := make([]byte, 32)
+	rand.Read(b) // never fails
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// The lifetimes.
+const (
+	codeLifetime          = time.Minute
+	ticketLifetime        = time.Minute
+	accessLifetime        = 10 * time.Minute
+	impersonationLifetime = 30 * time.Minute
+)
