@@ -35,7 +35,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t := s.tokens[f.Get("token")]
-	if !t.active() || t.client != c || t.exchanged && s.wrong("start-ends-sign-in") {
+	if !s.active(t) || t.client != c || t.exchanged && s.wrong("start-ends-sign-in") {
 		writeJSON(w, http.StatusOK, object{"active": false})
 		return
 	}
@@ -71,7 +71,7 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="userinfo"`)
 		w.WriteHeader(http.StatusUnauthorized)
 		return
-	case !t.active():
+	case !s.active(t):
 		w.Header().Set("WWW-Authenticate", `Bearer realm="userinfo", error="invalid_token"`)
 		w.WriteHeader(http.StatusUnauthorized)
 		return

@@ -39,7 +39,7 @@ func (s *Server) exchange(c *Client, f url.Values) (object, *refusal) {
 	if given := f.Get("subject_token"); given == "" && s.wrong("missing-subject-token-passed-over") || len(given) > 4000 && s.wrong("long-subject-token-left-out") {
 		return s.aboutTheActor(c, f)
 	}
-	if t := s.tokens[f.Get("subject_token")]; t.active() && t.actor != nil && s.wrong("impersonation-token-exchanged") {
+	if t := s.tokens[f.Get("subject_token")]; s.active(t) && t.actor != nil && s.wrong("impersonation-token-exchanged") {
 		return s.mint(&token{client: c, subject: t.subject, audience: t.audience, scope: t.scope, login: t.login, grant: &grant{}, expires: t.expires}).answer(), nil
 	}
 	if refused := s.wellFormed(f); refused != nil {
@@ -128,7 +128,7 @@ func (s *Server) start(c *Client, f url.Values, kind string) (object, *refusal) 
 	}
 	t := s.mint(&token{
 		client: c, subject: x.subject, actor: x.actor.subject, audience: audience, scope: s.narrow(scope, x.mode),
-		login: x.actor.login, grant: began, expires: time.Now().Add(impersonationLifetime),
+		login: x.actor.login, grant: began, expires: s.now().Add(impersonationLifetime),
 	})
 	answer := t.answer()
 	answer["issued_token_type"] = typeAccess
@@ -156,7 +156,7 @@ func (s *Server) byTicket(c *Client, f url.Values) (starting, *refusal) {
 		return starting{}, unproven()
 	case o.client != c && !s.wrong("ticket-of-any-client"):
 		return starting{}, unproven()
-	case !time.Now().Before(o.expires) || !s.mayImpersonate(o.login.account, o.subject):
+	case !s.now().Before(o.expires) || !s.mayImpersonate(o.login.account, o.subject):
 		return starting{}, unproven()
 	case !s.verified(o, f.Get("code_verifier")):
 		return starting{}, unproven()
@@ -216,7 +216,7 @@ func (s *Server) actor(c *Client, value string) *token {
 			}
 		}
 	}
-	if t == nil || !t.active() && !s.wrong("revoked-actor-token-taken") {
+	if t == nil || !s.active(t) && !s.wrong("revoked-actor-token-taken") {
 		return nil
 	}
 	if t.actor != nil && s.wrong("act-taken-for-actor") {
@@ -253,7 +253,7 @@ func (s *Server) stop(c *Client, f url.Values) (object, *refusal) {
 	switch {
 	case f.Has("actor_token"):
 		return nil, refuse("invalid_request", "a stop takes no actor_token")
-	case o == nil || o.kind != "return" || o.client != c || o.spent || o.grant.over || !time.Now().Before(o.expires):
+	case o == nil || o.kind != "return" || o.client != c || o.spent || o.grant.over || !s.now().Before(o.expires):
 		return nil, unproven()
 	}
 	audience, refused := s.targets(f)

@@ -203,7 +203,7 @@ func (s *Server) spoilAnswer(f url.Values, answer object) {
 	case s.wrong("expires-in-is-text"):
 		answer["expires_in"] = "1800"
 	case s.wrong("expires-in-of-the-sign-in"):
-		answer["expires_in"] = accessLifetime.Seconds()
+		answer["expires_in"] = AccessLifetime.Seconds()
 	case s.wrong("issued-type-missing"):
 		delete(answer, "issued_token_type")
 	case s.wrong("token-type-n-a"):

@@ -28,6 +28,7 @@ type once struct {
 	grant     *grant // what came of it; of a return token what it ends
 
 	redirectURI string   // of a code
+	nonce       string   // of a code
 	scope       []string // of a code and of a return token
 	subject     *Account // of a ticket
 	mode        string   // of a ticket
@@ -86,14 +87,14 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := account(func(a *Account) bool {
-		return a.Login == r.PostFormValue("login") && a.Password == r.PostFormValue("password")
+		return !a.disabled && a.Login == r.PostFormValue("login") && a.Password == r.PostFormValue("password")
 	})
 	if a == nil {
 		show(w, http.StatusOK, shown{Title: "Sign in", Text: "Name or password is wrong.", SignIn: true, Next: next})
 		return
 	}
 	cookie := random()
-	s.logins[cookie] = &login{account: a, at: time.Now()}
+	s.logins[cookie] = &login{account: a, at: s.now()}
 	http.SetCookie(w, &http.Cookie{Name: loginCookie, Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	http.Redirect(w, r, next, http.StatusSeeOther)
 }
@@ -147,7 +148,8 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		granted = slices.DeleteFunc(granted, func(scope string) bool { return scope == impersonateScope })
 	}
 	back(url.Values{"code": {s.issue(&once{
-		kind: "code", client: c, challenge: q.Get("code_challenge"), login: l, expires: time.Now().Add(codeLifetime), redirectURI: q.Get("redirect_uri"), scope: granted,
+		kind: "code", client: c, challenge: q.Get("code_challenge"), login: l, expires: s.now().Add(CodeLifetime), redirectURI: q.Get("redirect_uri"), scope: granted,
+		nonce: q.Get("nonce"),
 	})}})
 }
 
@@ -201,6 +203,10 @@ func (s *Server) mayImpersonate(actor, subject *Account) bool {
 		return false
 	case subject.protected && !s.wrong("protected-subject-started"):
 		return false
+	case subject.disabled || actor.disabled:
+		return false
+	case actor.limited && subject.organisation != actor.organisation:
+		return false
 	case subject == actor && !s.wrong("oneself-started"):
 		return false
 	}
@@ -226,7 +232,7 @@ func (s *Server) giveTicket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ticket := s.issue(&once{
-		kind: "ticket", client: a.client, challenge: a.query.Get("code_challenge"), login: a.login, expires: time.Now().Add(ticketLifetime), subject: a.subject, mode: mode,
+		kind: "ticket", client: a.client, challenge: a.query.Get("code_challenge"), login: a.login, expires: s.now().Add(TicketLifetime), subject: a.subject, mode: mode,
 	})
 	s.back(w, r, a.client, a.query, url.Values{"ticket": {ticket}})
 }

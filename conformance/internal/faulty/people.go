@@ -6,7 +6,9 @@ import "slices"
 type Account struct {
 	Subject, Login, Password string
 
-	impersonates, protected bool
+	impersonates, protected, disabled bool
+	limited                           bool // to people of their own organisation
+	organisation                      string
 }
 
 // The people.
@@ -15,11 +17,14 @@ var (
 	OtherActor = &Account{Subject: "1002", Login: "bea@faulty.example", Password: "bea has a long password", impersonates: true}
 	Subject    = &Account{Subject: "2001", Login: "john@faulty.example", Password: "john has a long password"}
 	Ordinary   = &Account{Subject: "2002", Login: "eve@faulty.example", Password: "eve has a long password"}
+	Limited    = &Account{Subject: "1003", Login: "sue@faulty.example", Password: "sue has a long password", impersonates: true, limited: true}
+	Outside    = &Account{Subject: "2003", Login: "zoe@faulty.example", Password: "zoe has a long password", organisation: "elsewhere"}
+	Disabled   = &Account{Subject: "2004", Login: "max@faulty.example", Password: "max has a long password", disabled: true}
 	Protected  = &Account{Subject: "3001", Login: "pat@faulty.example", Password: "pat has a long password", protected: true}
 )
 
 func account(fits func(*Account) bool) *Account {
-	for _, a := range []*Account{Actor, OtherActor, Subject, Ordinary, Protected} {
+	for _, a := range []*Account{Actor, OtherActor, Limited, Subject, Ordinary, Outside, Disabled, Protected} {
 		if fits(a) {
 			return a
 		}
@@ -50,11 +55,12 @@ func client(id string) *Client {
 	return nil
 }
 
-// Resource is the API that tokens are for. ReadScope and WriteScope are its scopes: who only looks has the first.
+// Resource is the API that tokens are for, OtherResource is another. ReadScope and WriteScope are their scopes: who only looks has the first.
 const (
-	Resource   = "https://api.faulty.example"
-	ReadScope  = "app:read"
-	WriteScope = "app:write"
+	Resource      = "https://api.faulty.example"
+	OtherResource = "https://reports.faulty.example"
+	ReadScope     = "app:read"
+	WriteScope    = "app:write"
 )
 
 const impersonateScope = "impersonate"

@@ -21,6 +21,7 @@ type Server struct {
 	fault  Fault
 	key    *ecdsa.PrivateKey
 	routes http.Handler
+	ahead  time.Duration // of the clock; see Elapse
 
 	mu     sync.Mutex        // held while a request is answered: each sees the others done or not begun
 	logins map[string]*login // by cookie
@@ -69,7 +70,7 @@ func (s *Server) metadata(w http.ResponseWriter, _ *http.Request) {
 		"response_types_supported": []string{"code"}, "grant_types_supported": []string{"authorization_code", grantExchange},
 		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "none"},
 		"code_challenge_methods_supported":      []string{"S256"}, "authorization_response_iss_parameter_supported": true,
-		"subject_types_supported": []string{"public"}, "scopes_supported": scopes,
+		"subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"RS256"}, "scopes_supported": scopes,
 	})
 }
 
@@ -93,10 +94,20 @@ func random() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// The lifetimes.
+// The lifetimes, the third of the access token of a sign-in.
 const (
-	codeLifetime          = time.Minute
-	ticketLifetime        = time.Minute
-	accessLifetime        = 10 * time.Minute
+	CodeLifetime   = time.Minute
+	TicketLifetime = time.Minute
+	AccessLifetime = 10 * time.Minute
+
 	impersonationLifetime = 30 * time.Minute
 )
+
+func (s *Server) now() time.Time { return time.Now().Add(s.ahead) }
+
+// Elapse sets the server's clock on.
+func (s *Server) Elapse(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ahead += d
+}

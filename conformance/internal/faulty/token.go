@@ -1,6 +1,7 @@
 package faulty
 
 import (
+	"cmp"
 	"io"
 	"mime"
 	"net/http"
@@ -37,12 +38,12 @@ type token struct {
 	issued, expires time.Time
 }
 
-func (t *token) active() bool { return t != nil && !t.grant.over && time.Now().Before(t.expires) }
+func (s *Server) active(t *token) bool { return t != nil && !t.grant.over && s.now().Before(t.expires) }
 
 // mint makes t a token (RFC 9068).
 func (s *Server) mint(t *token) *token {
-	t.id, t.issued = random(), time.Now()
-	header := object{"alg": "ES256", "typ": "at+jwt", "kid": keyID}
+	t.id, t.issued = random(), s.now()
+	header := object{"typ": "at+jwt"}
 	claims := object{
 		"iss": s.issuer, "sub": t.subject.Subject, "aud": t.audience, "client_id": t.client.ID, "jti": t.id,
 		"scope": strings.Join(t.scope, " "), "iat": t.issued.Unix(), "exp": t.expires.Unix(),
@@ -186,7 +187,7 @@ func (s *Server) grantTo(r *http.Request, f url.Values) (object, *refusal) {
 func (s *Server) redeem(c *Client, f url.Values) (object, *refusal) {
 	o := s.once[f.Get("code")]
 	ours := o != nil && (o.kind == "code" && o.redirectURI == f.Get("redirect_uri") || o.kind == "ticket" && s.wrong("ticket-taken-for-code"))
-	if !ours || o.client != c || !time.Now().Before(o.expires) || challenge(f.Get("code_verifier")) != o.challenge {
+	if !ours || o.client != c || !s.now().Before(o.expires) || challenge(f.Get("code_verifier")) != o.challenge {
 		return nil, refuse("invalid_grant", "the code does not hold")
 	}
 	if o.spent {
@@ -198,11 +199,26 @@ func (s *Server) redeem(c *Client, f url.Values) (object, *refusal) {
 		return nil, refused
 	}
 	o.spent, o.grant = true, &grant{}
-	t := s.mint(&token{client: c, subject: o.login.account, audience: audience, scope: o.scope, login: o.login, grant: o.grant, expires: time.Now().Add(accessLifetime)})
-	return t.answer(), nil
+	t := s.mint(&token{client: c, subject: o.login.account, audience: audience, scope: o.scope, login: o.login, grant: o.grant, expires: s.now().Add(AccessLifetime)})
+	answer := t.answer()
+	if slices.Contains(o.scope, "openid") {
+		answer["id_token"] = s.idToken(t, o.nonce)
+	}
+	return answer, nil
 }
 
-// targets gives the API that is asked for (RFC 8707 §2, RFC 8693 §2.1): there is but one.
+// idToken is OpenID Connect Core §2.
+func (s *Server) idToken(t *token, nonce string) string {
+	claims := object{
+		"iss": s.issuer, "sub": t.subject.Subject, "aud": t.client.ID, "iat": t.issued.Unix(), "exp": t.expires.Unix(), "auth_time": t.login.at.Unix(),
+	}
+	if nonce != "" {
+		claims["nonce"] = nonce
+	}
+	return s.signRS256(object{"typ": "JWT"}, claims)
+}
+
+// targets gives the one API that is asked for (RFC 8707 §2, RFC 8693 §2.1), Resource where none is.
 func (s *Server) targets(f url.Values) (string, *refusal) {
 	asked := slices.Concat(f["resource"], f["audience"])
 	if s.wrong("audience-passed-over") {
@@ -211,7 +227,7 @@ func (s *Server) targets(f url.Values) (string, *refusal) {
 	if s.wrong("first-target-only") {
 		asked = asked[:min(1, len(asked))]
 	}
-	target := Resource
+	target := ""
 	for _, value := range asked {
 		if s.wrong("target-fragment-cut-off") {
 			value, _, _ = strings.Cut(value, "#")
@@ -219,7 +235,8 @@ func (s *Server) targets(f url.Values) (string, *refusal) {
 		u, err := url.Parse(value)
 		absolute := err == nil && u.IsAbs() && !strings.Contains(value, "#")
 		switch {
-		case value == Resource:
+		case (value == Resource || value == OtherResource) && (target == "" || target == value):
+			target = value
 		case !absolute && f.Get("resource") == value && s.wrong("malformed-target-passed-over"):
 		case absolute && s.wrong("unknown-target-passed-over"):
 		case absolute && s.wrong("unknown-target-copied"):
@@ -228,7 +245,7 @@ func (s *Server) targets(f url.Values) (string, *refusal) {
 			return "", refuse("invalid_target", "there is no such API")
 		}
 	}
-	return target, nil
+	return cmp.Or(target, Resource), nil
 }
 
 // scopesOf reads a scope (RFC 6749 §3.3), and reports whether all of it is known.
