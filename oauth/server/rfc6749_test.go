@@ -45,6 +45,24 @@ func TestMalformedScope(t *testing.T) {
 	}
 }
 
+// TestGrantWithoutItsPart: a redemption without what it redeems lacks a required parameter (RFC 6749 §5.2); it holds no invalid one.
+func TestGrantWithoutItsPart(t *testing.T) {
+	t.Parallel()
+	h := setup(t, options{})
+	h.addClientAs("web", refreshing)
+	for name, f := range map[string]url.Values{"code": redeem(""), "refresh_token": refreshForm("")} {
+		for _, absent := range []bool{true, false} {
+			if absent {
+				f.Del(name)
+			}
+			if r := h.post("/oauth2/token", "web", f); r.status != http.StatusBadRequest || r.str("error") != "invalid_request" || !strings.HasPrefix(r.str("error_description"), name+":") {
+				t.Errorf("without %s: got %d %s; want 400 invalid_request", name, r.status, r.body)
+			}
+			f.Set(name, "")
+		}
+	}
+}
+
 // TestCodeOnce: a code works once, for a minute, for its client alone, and with the redirect_uri of its request.
 //
 // Covers RFC6749-4.1.2-01, RFC6749-4.1.3-01.

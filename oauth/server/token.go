@@ -16,6 +16,9 @@ import (
 // exchangeRules lets the two parameters through that RFC 8693 §2.1 allows to repeat: the handler answers invalid_target for them.
 var exchangeRules = form.Rules{Repeatable: []string{"resource", "audience"}, Multiline: []string{oauth.ParamReason}}
 
+// required is what a grant is made of, without which there is nothing to look at.
+var required = map[string]string{"authorization_code": "code", grantRefresh: "refresh_token"}
+
 // token is POST /oauth2/token.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	c, f, err := s.clientForm(w, r, exchangeRules)
@@ -30,6 +33,10 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		return
 	default: // fosite would call it invalid_request
 		s.writeError(w, r, &wireError{Status: http.StatusBadRequest, Code: "unsupported_grant_type", Description: "grant_type: is not supported here."})
+		return
+	}
+	if name := required[f.Get("grant_type")]; name != "" && !f.Has(name) { // fosite would call it invalid_grant
+		s.writeError(w, r, invalidRequest(name, "is required (RFC 6749 section 5.2)"))
 		return
 	}
 	// Before anything is spent on a token that could not be made. An exchange gives no ID token, and a stop works without such a key.
