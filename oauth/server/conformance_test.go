@@ -16,6 +16,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/internal/password"
 	"github.com/understudy-id/understudy/oauth/policy"
+	"github.com/understudy-id/understudy/oauth/server"
 	"github.com/understudy-id/understudy/oauth/store"
 )
 
@@ -25,7 +26,10 @@ func TestConformance(t *testing.T) {
 		reg := policy.Default()
 		reg.Resources = append(reg.Resources, policy.Resource{URI: api2, AcceptsAct: true, Scopes: []string{"app:read"}})
 		o.registry = &reg
-		conformance.Test(t, setup(t, o).target(), conformance.Options{Slow: true, Destructive: true})
+		const guess = "client/brute-force"
+		conformance.Test(t, setup(t, o).target(), conformance.Options{Slow: true, Destructive: true, Skip: []string{guess}})
+		o.limits = &server.Limits{} // which the others would run into: they do in a second what clients do in an hour
+		conformance.Test(t, setup(t, o).target(), conformance.Options{Destructive: true, Only: []string{guess}})
 	})
 }
 
