@@ -17,7 +17,7 @@ var (
 func unkept(h http.Header) { h["Cache-Control"], h["X-Accel-Expires"] = noStore, noTime }
 
 // unkeep makes the browser's Back button ask anew for the pages before this answer. Chromium keeps them whole for three minutes, also those with
-// no-store, until a cookie of theirs changes that scripts cannot read; Clear-Site-Data leaves them there. It is of no use after that second.
+// no-store, until a cookie of theirs changes that scripts cannot read; Clear-Site-Data comes too early for the one that is being left. It is of no use after that second.
 func (st *site) unkeep(w http.ResponseWriter) {
 	http.SetCookie(w, st.httpCookie(st.prefix+"-over", "1", 1))
 }

@@ -18,7 +18,7 @@ const (
 	// believed is how long an answer of the issuer counts where nobody tells what ends: how late a kill may reach a safe request.
 	believed = 5 * time.Second
 	// resight is the same while a stream vouches. It is not needed to hear of an end; but the issuer ends what nobody uses, and where what only
-	// looks is recorded elsewhere, or a connection stays open (Bound), to be asked is how it knows. Its impersonation_idle is two minutes at the least.
+	// looks is recorded elsewhere, or a connection stays open (Bound), to be asked is how it knows. config check notes an impersonation_idle that is too short for it.
 	resight = time.Minute
 	// maxBelieved bounds the memory: beyond it answers are asked for anew rather than kept.
 	maxBelieved = 10_000
