@@ -101,6 +101,7 @@ var introspectionCases = []Case{
 			if a := p.post(p.run.meta.Revocation, s.client, url.Values{"token": {s.token}}); a.status != http.StatusOK {
 				p.blocked("the token could not be revoked: %v", a)
 			}
+			p.want(!p.active(s.token), High, "an inactive token after", "one that is active")
 			p.nothing(p.introspect(p.app(), s.token), "a revoked token")
 		},
 	},
@@ -156,10 +157,10 @@ var introspectionCases = []Case{
 				req := url.Values{"token": {token}}
 				a := p.request(http.MethodPost, p.run.meta.Introspection, req.Encode(), "Content-Type", formType, "Accept", accept, "Authorization", basic(p.run.target.Clients.Other.ID, p.run.target.Clients.Other.Secret))
 				p.want(a.status < 500, Medium, "200 or 406 for "+accept, "%v", a)
-				p.want(a.members["active"] != true && !strings.Contains(a.body, p.actor().Subject+`"`), High, "nothing about the token for "+accept, "%v", a.members)
+				p.want(a.members["active"] != true && !strings.Contains(a.body, p.actor().Subject+`"`), Critical, "nothing about the token for "+accept, "%v", a.members)
 				if jwt, err := parseJWT(strings.TrimSpace(a.body)); err == nil {
 					inner, _ := jwt.claims["token_introspection"].(map[string]any)
-					p.want(len(inner) <= 1 && inner["active"] != true, High, "nothing about the token for "+accept, "%v", inner)
+					p.want(len(inner) <= 1 && inner["active"] != true, Critical, "nothing about the token for "+accept, "%v", inner)
 				}
 			}
 		},
@@ -187,7 +188,7 @@ var introspectionCases = []Case{
 		try: func(p *probe) {
 			s := p.start(starting{})
 			a := p.request(http.MethodPost, p.run.meta.Introspection, url.Values{"token": {p.actorToken(p.actor(), p.app())}}.Encode(), "Content-Type", formType, "Authorization", "Bearer "+s.token)
-			p.want(a.members["active"] == nil, High, "nothing about a token", "%v", a.members)
+			p.want(a.members["active"] == nil, Critical, "nothing about a token", "%v", a.members)
 			p.want(a.status >= 400 && a.status < 500, Low, "401", "%v", a)
 		},
 	},

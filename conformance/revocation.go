@@ -104,6 +104,8 @@ var revocationCases = []Case{
 			p.want(p.active(token), Medium, "a token that lives on after a GET", "it is over")
 			p.request(http.MethodPost, p.run.meta.Revocation+"?"+q.Encode(), "token="+url.QueryEscape(token), "Content-Type", formType)
 			p.want(p.active(token), High, "a token that lives on after a secret in the query", "it is over")
+			p.request(http.MethodPost, p.run.meta.Revocation+"?"+url.Values{"token": {token}}.Encode(), "x=1", "Content-Type", formType, "Authorization", basic(c.ID, c.Secret))
+			p.want(p.active(token), Medium, "a token that lives on after a token in the query", "it is over")
 		},
 	},
 	{

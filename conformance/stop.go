@@ -241,7 +241,7 @@ var stopCases = []Case{
 		try: func(p *probe) {
 			a := p.stopped(p.start(starting{}))
 			for _, name := range []string{"refresh_token", "id_token", p.run.target.Start.ReturnTokenMember} {
-				p.want(a.text(name) == "", High, "no "+name, "one")
+				p.want(a.text(name) == "", Critical, "no "+name, "one")
 			}
 		},
 	},

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -45,10 +44,13 @@ func (s *Server) exchange(c *Client, f url.Values) (object, *refusal) {
 	if refused := s.wellFormed(f); refused != nil {
 		return nil, refused
 	}
-	if kind := f.Get("subject_token_type"); kind != TypeReturn {
+	o := s.once[f.Get("subject_token")]
+	switch kind := f.Get("subject_token_type"); {
+	case kind == TypeReturn, o != nil && o.kind == "return" && s.wrong("return-token-under-any-type"):
+		return s.stop(c, f)
+	default:
 		return s.start(c, f, kind)
 	}
-	return s.stop(c, f)
 }
 
 // wellFormed refuses what nobody could mean, and types that there are not.
@@ -132,7 +134,7 @@ func (s *Server) start(c *Client, f url.Values, kind string) (object, *refusal) 
 	})
 	answer := t.answer()
 	answer["issued_token_type"] = typeAccess
-	answer[MemberReturn] = s.issue(&once{kind: "return", client: c, login: x.actor.login, scope: x.actor.scope, grant: began, expires: x.actor.expires})
+	answer[MemberReturn] = s.issue(&once{kind: "return", client: c, login: x.actor.login, scope: x.actor.scope, audience: x.actor.audience, start: t, grant: began, expires: x.actor.expires})
 	return answer, nil
 }
 
@@ -167,9 +169,7 @@ func (s *Server) byTicket(c *Client, f url.Values) (starting, *refusal) {
 		return starting{}, unproven()
 	}
 	if s.wrong("ticket-marked-late") {
-		s.mu.Unlock() // whoever comes now finds the ticket good, too
-		time.Sleep(50 * time.Millisecond)
-		s.mu.Lock()
+		s.gap() // whoever comes now finds the ticket good, too
 	}
 	return starting{actor: actor, subject: o.subject, mode: o.mode, ticket: o}, nil
 }
@@ -210,11 +210,7 @@ func (s *Server) verified(o *once, verifier string) bool {
 func (s *Server) actor(c *Client, value string) *token {
 	t := s.tokens[value]
 	if s.wrong("actor-signature-not-verified") && t == nil {
-		for _, other := range s.tokens {
-			if i := strings.LastIndexByte(other.value, '.'); strings.HasPrefix(value, other.value[:i+1]) {
-				t = other
-			}
-		}
+		t = s.signedElse(value)
 	}
 	if t == nil || !s.active(t) && !s.wrong("revoked-actor-token-taken") {
 		return nil
@@ -249,16 +245,27 @@ func (s *Server) narrow(scope []string, mode string) []string {
 
 // stop ends an impersonation, and leads back to the actor: to no more than they had, and for no longer.
 func (s *Server) stop(c *Client, f url.Values) (object, *refusal) {
-	o := s.once[f.Get("subject_token")]
+	o := s.returnToken(f.Get("subject_token"))
 	switch {
 	case f.Has("actor_token"):
 		return nil, refuse("invalid_request", "a stop takes no actor_token")
-	case o == nil || o.kind != "return" || o.client != c || o.spent || o.grant.over || !s.now().Before(o.expires):
+	case o == nil || o.client != c && !s.wrong("return-token-of-any-client") || !s.now().Before(o.expires):
+		return nil, unproven()
+	case o.grant.over && !o.spent && s.wrong("return-token-starts-again"):
+		o.start.grant = &grant{}
+		return s.mint(o.start).answer(), nil
+	case (o.spent || o.grant.over) && !s.wrong("return-token-taken-again"):
 		return nil, unproven()
 	}
 	audience, refused := s.targets(f)
 	if refused != nil {
 		return nil, refused
+	}
+	if !f.Has("resource") && !f.Has("audience") {
+		audience = o.audience
+	}
+	if audience != o.audience && !s.wrong("stop-for-any-resource") {
+		return nil, refuse("invalid_target", "the sign-in was not for that API")
 	}
 	scope, known := s.scopesOf(f.Get("scope"))
 	if !known {
@@ -267,12 +274,50 @@ func (s *Server) stop(c *Client, f url.Values) (object, *refusal) {
 	if len(scope) == 0 {
 		scope = o.scope
 	}
-	o.spent, o.grant.over = true, true
+	if s.wrong("return-token-marked-late") {
+		s.gap()
+	}
+	s.end(o)
 	t := s.mint(&token{
 		client: c, subject: o.login.account, audience: audience, scope: slices.DeleteFunc(slices.Clone(scope), func(name string) bool { return !slices.Contains(o.scope, name) }),
-		login: o.login, grant: &grant{}, expires: o.expires,
+		login: o.login, grant: &grant{}, expires: o.expires, stopped: o.start,
 	})
 	answer := t.answer()
 	answer["issued_token_type"] = typeAccess
 	return answer, nil
+}
+
+// end spends a return token, and ends what was begun with it.
+func (s *Server) end(o *once) {
+	o.spent = true
+	if !s.wrong("stop-ends-nothing") {
+		o.grant.over = true
+	}
+	if s.wrong("stop-ends-all-of-the-subject") {
+		for _, t := range s.tokens {
+			if t.actor != nil && t.subject == o.start.subject {
+				t.grant.over = true
+			}
+		}
+	}
+}
+
+// returnToken finds one.
+func (s *Server) returnToken(value string) *once {
+	for known, o := range s.once {
+		if o.kind == "return" && (s.wrong("return-token-compared-by-half") && len(value) >= 20 && known[:20] == value[:20] || s.wrong("impersonation-token-leads-back") && o.start.value == value) {
+			return o
+		}
+	}
+	if o := s.once[value]; o != nil && o.kind == "return" {
+		return o
+	}
+	return nil
+}
+
+// gap lets those in who ask meanwhile.
+func (s *Server) gap() {
+	s.mu.Unlock()
+	time.Sleep(50 * time.Millisecond)
+	s.mu.Lock()
 }

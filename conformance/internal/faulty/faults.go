@@ -1,14 +1,6 @@
 package faulty
 
-import (
-	"bytes"
-	"encoding/json"
-	"mime/multipart"
-	"net/http"
-	"net/url"
-	"strings"
-	"time"
-)
+import "strings"
 
 // Fault is a way to be wrong, in words.
 type Fault string
@@ -68,9 +60,9 @@ var faults = []struct {
 	{"unknown-scope-granted", grants, "exchange/scope-unknown"},
 
 	// Who may exchange what.
-	{"client-id-is-enough", grants, "exchange/client-authentication-required"},
-	{"any-secret-taken", grants, "exchange/client-authentication-required"},
-	{"client-of-the-ticket", grants, "exchange/client-authentication-required"},
+	{"client-id-is-enough", grants, "exchange/client-authentication-required stop/client-authentication-required"},
+	{"any-secret-taken", grants, "exchange/client-authentication-required stop/client-authentication-required"},
+	{"client-of-the-ticket", grants, "exchange/client-authentication-required stop/client-authentication-required"},
 	{"any-client-exchanges", grants, "exchange/public-clients-refused exchange/unregistered-client-refused"},
 	{"public-client-exchanges", grants, "exchange/public-clients-refused"},
 	{"ticket-of-any-client", grants, "exchange/another-clients-ticket"},
@@ -90,27 +82,117 @@ var faults = []struct {
 	{"anybody-starts", grants, "exchange/unprivileged-actor"},
 	{"protected-subject-started", grants, "exchange/protected-subject"},
 	{"oneself-started", grants, "exchange/not-oneself"},
-	{"impersonation-token-exchanged", grants, "token/not-exchanged-again"},
+	{"impersonation-token-exchanged", grants, "token/not-exchanged-again stop/impersonation-token-leads-nowhere"},
 	{"act-taken-for-actor", grants, "token/no-actor-of-another"},
 
 	// What is answered.
 	{"answer-is-text", says, "exchange/start-works"},
 	{"member-twice", says, "exchange/start-works"},
 	{"expires-in-is-text", says, "exchange/start-works token/short-lived"},
-	{"expires-in-of-the-sign-in", says, "token/short-lived"},
+	{"start-tells-another-lifetime", says, "token/short-lived"},
 	{"issued-type-missing", says, "token/answer-complete"},
 	{"token-type-n-a", says, "token/answer-complete"},
-	{"refresh-token-given", grants, "exchange/no-offline-access"},
-	{"answers-stored", says, "exchange/not-stored"},
+	{"start-gives-refresh-token", grants, "exchange/no-offline-access"},
+	{"answers-stored", says, "exchange/not-stored stop/not-stored"},
 	{"error-has-token", says, "exchange/errors-tell-nothing"},
 	{"error-has-quotes", says, "exchange/errors-tell-nothing"},
-	{"start-ends-sign-in", says, "token/sign-in-goes-on"},
+	{"start-ends-sign-in", says, "token/sign-in-goes-on revocation/actor-token-is-not-the-impersonation"},
+
+	// A stop.
+	{"stop-keeps-act", says, "stop/gives-back-the-actor"},
+	{"stop-gives-the-subject", grants, "stop/gives-back-the-actor"},
+	{"stop-issued-type-missing", says, "stop/answer-complete"},
+	{"stop-token-type-n-a", says, "stop/answer-complete"},
+	{"stop-ends-nothing", says, "stop/ends-the-impersonation"},
+	{"stop-ends-all-of-the-subject", says, "stop/one-of-two"},
+	{"return-token-taken-again", grants, "stop/once stop/once-in-parallel"},
+	{"return-token-marked-late", grants, "stop/once-in-parallel"},
+	{"return-token-of-any-client", grants, "stop/another-client"},
+	{"return-token-compared-by-half", grants, "stop/tampered"},
+	{"return-token-under-any-type", grants, "stop/return-token-is-nothing-else"},
+	{"return-token-is-active", says, "stop/return-token-is-nothing-else"},
+	{"return-token-starts-again", grants, "stop/after-revocation-no-impersonation"},
+	{"return-token-short", says, "stop/return-token-not-guessed"},
+	{"ticket-short", says, "stop/return-token-not-guessed"},
+	{"wrong-secret-spends-return-token", says, "stop/client-authentication-required"},
+	{"impersonation-token-leads-back", grants, "stop/impersonation-token-leads-nowhere"},
+	{"stop-widens-scope", grants, "stop/never-wider-scope"},
+	{"stop-drops-scope", says, "stop/start-again"},
+	{"stop-for-any-resource", grants, "stop/never-another-resource"},
+	{"stop-lasts-a-day", says, "stop/lasts-no-longer"},
+	{"stop-signs-in-anew", says, "stop/sign-in-unchanged"},
+	{"stop-keeps-id", says, "stop/own-id"},
+	{"stop-gives-refresh-token", grants, "stop/no-refresh-token"},
+	{"stop-gives-return-token", grants, "stop/no-refresh-token"},
+	{"stop-tells-another-lifetime", says, "stop/lifetime-told"},
+
+	// Introspection.
+	{"introspection-by-client-id", grants, "introspection/authentication-required"},
+	{"introspection-by-any-secret", grants, "introspection/authentication-required"},
+	{"introspection-by-public-client", grants, "introspection/public-client-refused"},
+	{"introspection-by-bearer", grants, "introspection/impersonation-token-opens-nothing"},
+	{"introspection-by-secret-in-query", says, "introspection/body-only"},
+	{"introspection-by-get", says, "introspection/body-only"},
+	{"introspection-of-query", says, "introspection/body-only"},
+	{"introspection-of-any-client", grants, "introspection/other-client-told-nothing introspection/no-other-form"},
+	{"introspection-as-jwt-for-any-client", grants, "introspection/no-other-form"},
+	{"introspection-of-nothing", grants, "introspection/token-required"},
+	{"introspection-of-changed-token", grants, "introspection/changed-token-inactive"},
+	{"introspection-has-member-twice", says, "introspection/living-token-active"},
+	{"introspection-hint-decides", says, "introspection/hint-changes-nothing"},
+	{"introspection-without-act", says, "introspection/names-both introspection/as-the-token"},
+	{"introspection-of-wider-scope", says, "introspection/as-the-token"},
+	{"introspection-spends-ticket", says, "introspection/one-time-tokens-are-none"},
+	{"introspection-stored", says, "introspection/not-stored"},
+	{"inactive-says-why", says, "introspection/inactive-says-nothing introspection/other-client-told-nothing introspection/revoked-inactive introspection/one-time-tokens-are-none"},
+	{"code-is-active", grants, "introspection/one-time-tokens-are-none"},
+	{"ticket-is-active", grants, "introspection/one-time-tokens-are-none"},
+	{"id-token-is-active", says, "introspection/id-token-inactive"},
+	{"revoked-token-active", says, "introspection/revoked-inactive exchange/ticket-once stop/ends-the-impersonation stop/by-revocation revocation/works revocation/hint-changes-nothing"},
+	{"expired-token-active", says, "stop/token-over-with-its-time"},
+
+	// Revocation.
+	{"revocation-by-client-id", says, "revocation/client-authentication-required"},
+	{"revocation-by-any-secret", says, "revocation/client-authentication-required"},
+	{"revocation-by-any-client", says, "revocation/own-tokens-only"},
+	{"revocation-by-any-public-client", says, "revocation/public-client-own-only"},
+	{"revocation-not-for-public-clients", says, "revocation/public-client"},
+	{"revocation-by-secret-in-query", says, "revocation/body-only"},
+	{"revocation-of-query", says, "revocation/body-only"},
+	{"revocation-by-get", says, "revocation/body-only"},
+	{"revocation-spares-impersonation", says, "stop/by-revocation revocation/hint-changes-nothing introspection/revoked-inactive"},
+	{"revocation-hint-decides", says, "revocation/hint-changes-nothing"},
+	{"revocation-of-unknown-refused", says, "revocation/unknown-token"},
+	{"revocation-of-nothing", says, "revocation/token-required"},
+	{"revocation-of-changed-token", says, "revocation/changed-token-spares-the-real"},
+	{"userinfo-after-revocation", says, "revocation/ends-at-userinfo revocation/public-client"},
+
+	// Metadata and keys.
+	{"metadata-issuer-with-slash", says, "metadata/issuer-exact"},
+	{"metadata-differs", says, "metadata/documents-agree"},
+	{"metadata-has-empty-list", says, "metadata/complete"},
+	{"exchange-not-told", says, "metadata/exchange-told"},
+	{"algorithm-none-told", says, "metadata/no-weak-algorithms"},
+	{"algorithm-of-secrets-told", says, "metadata/client-algorithms-told"},
+	{"implicit-told", says, "metadata/no-token-from-the-browser"},
+	{"plain-told", says, "metadata/pkce-told"},
+	{"endpoint-not-found", says, "metadata/endpoints-are-there"},
+	{"endpoint-in-the-clear", says, "metadata/tls"},
+	{"method-not-told", says, "metadata/client-methods-true"},
+	{"forwarded-host-believed", says, "metadata/forwarded-headers-ignored"},
+	{"host-believed", says, "metadata/host-header-ignored"},
+	{"issuer-in-answer-not-told", says, "metadata/issuer-in-answer-told"},
+	{"key-without-id", says, "metadata/jwks-found"},
+	{"private-key-published", grants, "metadata/jwks-public-only"},
+	{"short-key-published", says, "metadata/jwks-sound"},
+	{"id-token-key-unknown", says, "metadata/tokens-verify-by-jwks"},
+	{"rs256-missing", says, "metadata/rs256-offered"},
 
 	// What the token says.
-	{"act-missing", says, "token/names-both token/act-names-issuer token/act-identifies-only token/one-actor"},
-	{"act-is-text", says, "token/names-both token/act-names-issuer token/act-identifies-only token/one-actor"},
-	{"act-names-client", says, "token/names-both"},
-	{"sub-is-actor", grants, "token/names-both"},
+	{"act-missing", says, "token/names-both token/act-names-issuer token/act-identifies-only token/one-actor introspection/names-both"},
+	{"act-is-text", says, "token/names-both token/act-names-issuer token/act-identifies-only token/one-actor introspection/names-both"},
+	{"act-names-client", says, "token/names-both introspection/names-both"},
+	{"sub-is-actor", grants, "token/names-both introspection/names-both"},
 	{"act-has-no-issuer", says, "token/act-names-issuer"},
 	{"act-has-roles", says, "token/act-identifies-only"},
 	{"act-in-act", says, "token/one-actor"},
@@ -118,7 +200,7 @@ var faults = []struct {
 	{"type-jwt", says, "token/signed"},
 	{"audience-missing", says, "token/claims-complete token/audience-asked"},
 	{"audience-too-wide", says, "token/audience-asked"},
-	{"client-id-missing", says, "token/claims-complete"},
+	{"client-id-missing", says, "token/claims-complete introspection/names-both"},
 	{"issuer-with-slash", says, "token/claims-complete"},
 	{"times-are-text", says, "token/claims-complete token/short-lived"},
 	{"scope-is-list", says, "token/scope-one-string"},
@@ -143,128 +225,4 @@ func (s *Server) wrong(f Fault) bool {
 		panic("no fault is called " + f)
 	}
 	return s.fault == f
-}
-
-// spoilToken makes of what a token says what it must not say.
-func (s *Server) spoilToken(t *token, header, claims object) {
-	if s.fault == "" || t.actor == nil {
-		return
-	}
-	act := claims["act"].(object)
-	switch {
-	case s.wrong("act-missing"):
-		delete(claims, "act")
-	case s.wrong("act-is-text"):
-		claims["act"] = t.actor.Subject
-	case s.wrong("act-names-client"):
-		act["sub"] = t.client.ID
-	case s.wrong("sub-is-actor"):
-		claims["sub"] = t.actor.Subject
-	case s.wrong("act-has-no-issuer"):
-		delete(act, "iss")
-	case s.wrong("act-has-roles"):
-		act["roles"] = []string{"admin"}
-	case s.wrong("act-in-act"):
-		act["act"] = object{"sub": t.client.ID}
-	case s.wrong("may-act-in-token"):
-		claims["may_act"] = object{"sub": t.actor.Subject}
-	case s.wrong("type-jwt"):
-		header["typ"] = "JWT"
-	case s.wrong("audience-missing"):
-		delete(claims, "aud")
-	case s.wrong("audience-too-wide"):
-		claims["aud"] = []string{t.audience, s.issuer}
-	case s.wrong("client-id-missing"):
-		delete(claims, "client_id")
-	case s.wrong("issuer-with-slash"):
-		claims["iss"] = s.issuer + "/"
-	case s.wrong("times-are-text"):
-		claims["exp"] = t.expires.Format(time.RFC3339)
-	case s.wrong("scope-is-list"):
-		claims["scope"] = t.scope
-	case s.wrong("scope-widened"):
-		claims["scope"] = strings.Join(append(t.scope, impersonateScope), " ")
-	case s.wrong("token-lasts-a-day"):
-		t.expires = t.issued.Add(24 * time.Hour)
-		claims["exp"] = t.expires.Unix()
-	case s.wrong("auth-time-of-subject"):
-		claims["auth_time"] = t.login.at.Add(-time.Hour).Unix()
-	case s.wrong("ids-alike"):
-		claims["jti"] = "one"
-	}
-}
-
-// spoilAnswer makes of an answer of the token endpoint what it must not be.
-func (s *Server) spoilAnswer(f url.Values, answer object) {
-	if f.Get("grant_type") != grantExchange {
-		return
-	}
-	switch {
-	case s.wrong("expires-in-is-text"):
-		answer["expires_in"] = "1800"
-	case s.wrong("expires-in-of-the-sign-in"):
-		answer["expires_in"] = AccessLifetime.Seconds()
-	case s.wrong("issued-type-missing"):
-		delete(answer, "issued_token_type")
-	case s.wrong("token-type-n-a"):
-		answer["token_type"] = "N_A"
-	case s.wrong("refresh-token-given"), s.wrong("refresh-token-when-asked") && f.Get("requested_token_type") == typeRefresh:
-		answer["refresh_token"] = random()
-	}
-}
-
-// spoilError makes of an error what it must not say.
-func (s *Server) spoilError(f url.Values, o object) {
-	switch {
-	case s.wrong("error-has-token"):
-		o["error_description"] = "this does not hold: " + f.Get("subject_token")
-	case s.wrong("error-has-quotes"):
-		o["error_description"] = `this "does not hold"`
-	}
-}
-
-// write sends an answer of the token endpoint.
-func (s *Server) write(w http.ResponseWriter, answer object) {
-	b, err := json.Marshal(answer)
-	if err != nil { // it holds what has a JSON form
-		panic(err)
-	}
-	kind := "application/json"
-	switch {
-	case s.wrong("answer-is-text"):
-		kind = "text/html"
-	case s.wrong("member-twice"):
-		b = append([]byte(`{"scope":"everything",`), b[1:]...)
-	}
-	w.Header().Set("Content-Type", kind)
-	w.Write(b)
-}
-
-// aboutTheActor gives the actor a token that they have not asked for.
-func (s *Server) aboutTheActor(c *Client, f url.Values) (object, *refusal) {
-	actor := s.actor(c, f.Get("actor_token"))
-	if actor == nil {
-		return nil, unproven()
-	}
-	return s.mint(&token{client: c, subject: actor.subject, audience: Resource, login: actor.login, grant: &grant{}, expires: actor.expires}).answer(), nil
-}
-
-// ofJSON reads a form that is JSON.
-func ofJSON(body []byte) (url.Values, error) {
-	var members map[string]string
-	f := url.Values{}
-	err := json.Unmarshal(body, &members)
-	for name, value := range members {
-		f.Set(name, value)
-	}
-	return f, err
-}
-
-// ofParts reads a form that has parts.
-func ofParts(body []byte, boundary string) (url.Values, error) {
-	form, err := multipart.NewReader(bytes.NewReader(body), boundary).ReadForm(1 << 20)
-	if err != nil {
-		return nil, err
-	}
-	return form.Value, nil
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"math/big"
 	"net/http"
+	"strings"
 	"sync"
 )
 
@@ -30,28 +31,29 @@ var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
 
 var b64 = base64.RawURLEncoding
 
-// sign makes a JWT (RFC 7519) with ES256 (RFC 7518 §3.4).
-func (s *Server) sign(header, claims object) string {
-	header["alg"], header["kid"] = "ES256", keyES256
+// sign makes a JWT (RFC 7519) with one of the keys (RFC 7518 §3.3, §3.4), each of which is for the algorithm that it is called by.
+func (s *Server) sign(key string, header, claims object) string {
+	if key == keyRS256 && s.wrong("rs256-missing") {
+		key = keyES256
+	}
+	header["alg"], header["kid"] = strings.ToUpper(key), key
+	if key == keyRS256 && s.wrong("id-token-key-unknown") {
+		header["kid"] = "another"
+	}
 	signed := part(header) + "." + part(claims)
 	sum := sha256.Sum256([]byte(signed))
+	if key == keyRS256 {
+		signature, err := rsa.SignPKCS1v15(nil, rsaKey(), crypto.SHA256, sum[:])
+		if err != nil { // the key is one of ours
+			panic(err)
+		}
+		return signed + "." + b64.EncodeToString(signature)
+	}
 	r, t, err := ecdsa.Sign(rand.Reader, s.key, sum[:])
 	if err != nil { // the key is one of ours
 		panic(err)
 	}
 	return signed + "." + b64.EncodeToString(append(r.FillBytes(make([]byte, 32)), t.FillBytes(make([]byte, 32))...))
-}
-
-// signRS256 makes one with RS256 (RFC 7518 §3.3).
-func (s *Server) signRS256(header, claims object) string {
-	header["alg"], header["kid"] = "RS256", keyRS256
-	signed := part(header) + "." + part(claims)
-	sum := sha256.Sum256([]byte(signed))
-	signature, err := rsa.SignPKCS1v15(nil, rsaKey(), crypto.SHA256, sum[:])
-	if err != nil { // the key is one of ours
-		panic(err)
-	}
-	return signed + "." + b64.EncodeToString(signature)
 }
 
 func part(o object) string {
@@ -69,8 +71,9 @@ func (s *Server) keys(w http.ResponseWriter, _ *http.Request) {
 		panic(err)
 	}
 	public := rsaKey().PublicKey
-	writeJSON(w, http.StatusOK, object{"keys": []object{
+	keys := []object{
 		{"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": keyES256, "x": b64.EncodeToString(point[1:33]), "y": b64.EncodeToString(point[33:])},
 		{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": keyRS256, "n": b64.EncodeToString(public.N.Bytes()), "e": b64.EncodeToString(big.NewInt(int64(public.E)).Bytes())},
-	}})
+	}
+	writeJSON(w, http.StatusOK, object{"keys": s.spoilKeys(keys)})
 }

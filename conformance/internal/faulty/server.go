@@ -23,10 +23,11 @@ type Server struct {
 	routes http.Handler
 	ahead  time.Duration // of the clock; see Elapse
 
-	mu     sync.Mutex        // held while a request is answered: each sees the others done or not begun
-	logins map[string]*login // by cookie
-	once   map[string]*once  // codes, tickets and return tokens, by what they are
-	tokens map[string]*token // access tokens, by what they are
+	mu       sync.Mutex        // held while a request is answered: each sees the others done or not begun
+	logins   map[string]*login // by cookie
+	once     map[string]*once  // codes, tickets and return tokens, by what they are
+	tokens   map[string]*token // access tokens, by what they are
+	idTokens map[string]*token // the access tokens with which ID tokens came, by these
 }
 
 // New gives a server that answers for an issuer, a URL without a path, and is wrong in one way; "" is in none.
@@ -37,7 +38,7 @@ func New(issuer string, fault Fault) (*Server, error) {
 	}
 	s := &Server{
 		issuer: issuer, fault: fault, key: key,
-		logins: make(map[string]*login), once: make(map[string]*once), tokens: make(map[string]*token),
+		logins: make(map[string]*login), once: make(map[string]*once), tokens: make(map[string]*token), idTokens: make(map[string]*token),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", s.metadata)
@@ -63,15 +64,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // metadata is RFC 8414 §2 and OpenID Connect Discovery §3.
-func (s *Server) metadata(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, object{
+func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
+	m := object{
 		"issuer": s.issuer, "authorization_endpoint": s.issuer + "/authorize", "token_endpoint": s.issuer + "/token", "jwks_uri": s.issuer + "/keys",
 		"introspection_endpoint": s.issuer + "/introspect", "revocation_endpoint": s.issuer + "/revoke", "userinfo_endpoint": s.issuer + "/userinfo",
 		"response_types_supported": []string{"code"}, "grant_types_supported": []string{"authorization_code", grantExchange},
 		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "none"},
 		"code_challenge_methods_supported":      []string{"S256"}, "authorization_response_iss_parameter_supported": true,
 		"subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"RS256"}, "scopes_supported": scopes,
-	})
+	}
+	s.spoilMetadata(r, m)
+	writeJSON(w, http.StatusOK, m)
 }
 
 // object is JSON.

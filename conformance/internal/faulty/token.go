@@ -26,7 +26,8 @@ type grant struct {
 
 // token is an access token.
 type token struct {
-	value, id       string
+	value           string
+	claims          object
 	client          *Client
 	subject         *Account
 	actor           *Account // nil for nobody's but the subject's own
@@ -34,7 +35,8 @@ type token struct {
 	scope           []string
 	login           *login
 	grant           *grant
-	exchanged       bool // it has been an actor_token
+	exchanged       bool   // it has been an actor_token
+	stopped         *token // the impersonation token after which it came
 	issued, expires time.Time
 }
 
@@ -42,10 +44,10 @@ func (s *Server) active(t *token) bool { return t != nil && !t.grant.over && s.n
 
 // mint makes t a token (RFC 9068).
 func (s *Server) mint(t *token) *token {
-	t.id, t.issued = random(), s.now()
+	t.issued = s.now()
 	header := object{"typ": "at+jwt"}
 	claims := object{
-		"iss": s.issuer, "sub": t.subject.Subject, "aud": t.audience, "client_id": t.client.ID, "jti": t.id,
+		"iss": s.issuer, "sub": t.subject.Subject, "aud": t.audience, "client_id": t.client.ID, "jti": random(),
 		"scope": strings.Join(t.scope, " "), "iat": t.issued.Unix(), "exp": t.expires.Unix(),
 	}
 	if t.actor != nil {
@@ -54,7 +56,7 @@ func (s *Server) mint(t *token) *token {
 		claims["auth_time"] = t.login.at.Unix()
 	}
 	s.spoilToken(t, header, claims)
-	t.value = s.sign(header, claims)
+	t.value, t.claims = s.sign(keyES256, header, claims), claims
 	s.tokens[t.value] = t
 	return t
 }
@@ -79,7 +81,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.spoilAnswer(f, answer)
-	s.write(w, answer)
+	s.write(w, answer, f.Get("grant_type") == grantExchange && s.wrong("member-twice"))
 }
 
 func (s *Server) refuse(w http.ResponseWriter, refused *refusal, f url.Values) {
@@ -95,7 +97,8 @@ const formType = "application/x-www-form-urlencoded"
 
 // form reads the form of a request of a client's: each parameter comes once, and one that is empty is not there (RFC 6749 §3.2).
 func (s *Server) form(w http.ResponseWriter, r *http.Request) (url.Values, *refusal) {
-	if r.Method == http.MethodGet && s.wrong("get-taken") {
+	at := r.URL.Path
+	if r.Method == http.MethodGet && (at == "/token" && s.wrong("get-taken") || at == "/introspect" && s.wrong("introspection-by-get") || at == "/revoke" && s.wrong("revocation-by-get")) {
 		return r.URL.Query(), nil
 	}
 	if r.Method != http.MethodPost {
@@ -119,7 +122,7 @@ func (s *Server) form(w http.ResponseWriter, r *http.Request) (url.Values, *refu
 	if err != nil {
 		return nil, refuse("invalid_request", "the body cannot be read")
 	}
-	if s.wrong("query-taken") {
+	if at == "/token" && s.wrong("query-taken") || at == "/introspect" && s.wrong("introspection-of-query") || at == "/revoke" && s.wrong("revocation-of-query") {
 		for name, values := range r.URL.Query() {
 			if !f.Has(name) {
 				f[name] = values
@@ -150,11 +153,14 @@ func (s *Server) authenticate(r *http.Request, f url.Values) (*Client, *refusal)
 	} else {
 		id, secret = f.Get("client_id"), f.Get("client_secret")
 	}
-	if o := s.once[f.Get("subject_token")]; id == "" && o != nil && s.wrong("client-of-the-ticket") {
-		return o.client, nil
-	}
 	c := client(id)
-	if c == nil || c.Secret != secret && !(secret == "" && s.wrong("client-id-is-enough")) && !(secret != "" && s.wrong("any-secret-taken")) {
+	if believed := s.believe(r, c, secret, f); believed != nil {
+		return believed, nil
+	}
+	if c == nil || c.Secret != secret {
+		if o := s.once[f.Get("subject_token")]; o != nil && s.wrong("wrong-secret-spends-return-token") && o.kind == "return" {
+			o.spent = true
+		}
 		return nil, &refusal{http.StatusUnauthorized, "invalid_client", "the client is not authenticated"}
 	}
 	return c, nil
@@ -215,7 +221,9 @@ func (s *Server) idToken(t *token, nonce string) string {
 	if nonce != "" {
 		claims["nonce"] = nonce
 	}
-	return s.signRS256(object{"typ": "JWT"}, claims)
+	value := s.sign(keyRS256, object{"typ": "JWT"}, claims)
+	s.idTokens[value] = t
+	return value
 }
 
 // targets gives the one API that is asked for (RFC 8707 §2, RFC 8693 §2.1), Resource where none is.
