@@ -44,16 +44,26 @@ var secretParams = map[string]bool{
 
 // keeper replaces what it knows to be secret.
 type keeper struct {
-	secrets []string // longest first
+	secrets []secret // longest first
 }
+
+// secret is one as it is, and as a form or a URL spells it: "" where that is the same. A run has hundreds, and looks for each in every text.
+type secret struct{ plain, escaped string }
 
 // add makes a secret of s. What is short could stand anywhere by chance, and would make evidence unreadable.
 func (k *keeper) add(s string) {
-	if len(s) < 6 || slices.Contains(k.secrets, s) {
+	if len(s) < 6 || slices.ContainsFunc(k.secrets, func(x secret) bool { return x.plain == s }) {
 		return
 	}
-	k.secrets = append(k.secrets, s)
-	slices.SortStableFunc(k.secrets, func(a, b string) int { return len(b) - len(a) })
+	x := secret{plain: s}
+	if escaped := url.QueryEscape(s); escaped != s {
+		x.escaped = escaped
+	}
+	i := slices.IndexFunc(k.secrets, func(other secret) bool { return len(other.plain) < len(s) })
+	if i < 0 {
+		i = len(k.secrets)
+	}
+	k.secrets = slices.Insert(k.secrets, i, x)
 }
 
 // aJWT is a token that says what it says in the clear; only its signature is secret.
@@ -61,15 +71,18 @@ var aJWT = regexp.MustCompile(`\b(eyJ[A-Za-z0-9_-]+\.eyJ[A-Za-z0-9_-]+\.)([A-Za-
 
 // text is s without secrets, cut to what is shown.
 func (k *keeper) text(s string) string {
-	s = aJWT.ReplaceAllStringFunc(s, func(token string) string {
-		i := strings.LastIndexByte(token, '.')
-		return token[:i+1] + mask(token[i+1:])
-	})
-	for _, secret := range k.secrets {
-		for _, spelt := range []string{secret, url.QueryEscape(secret)} {
-			if strings.Contains(s, spelt) { // a mask costs a hash, and most texts hold no secret of hundreds
-				s = strings.ReplaceAll(s, spelt, mask(secret))
-			}
+	if strings.Contains(s, "eyJ") { // the expression is slow, and most texts have none
+		s = aJWT.ReplaceAllStringFunc(s, func(token string) string {
+			i := strings.LastIndexByte(token, '.')
+			return token[:i+1] + mask(token[i+1:])
+		})
+	}
+	for _, x := range k.secrets {
+		if strings.Contains(s, x.plain) { // a mask costs a hash, and most texts hold none
+			s = strings.ReplaceAll(s, x.plain, mask(x.plain))
+		}
+		if x.escaped != "" && strings.Contains(s, x.escaped) {
+			s = strings.ReplaceAll(s, x.escaped, mask(x.plain))
 		}
 	}
 	if len(s) > shown {
