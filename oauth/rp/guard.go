@@ -72,7 +72,7 @@ func (listed) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
 // refuses gives the reason for which r, whose form is f, may not be done in mode, "" if it may.
 func (g guard) refuses(r *http.Request, f peek, mode oauth.Mode) string {
-	if len(r.URL.Path) > longestPath {
+	if len(r.URL.Path) > longestPath || unrecordable(r) { // before all the ways to read it are tried
 		return reasonTooLong
 	}
 	if g.blocked != nil {
@@ -96,8 +96,6 @@ func (g guard) refuses(r *http.Request, f peek, mode oauth.Mode) string {
 		return reasonForbidden
 	case len(r.Method) > maxMethod: // the trail would show another one
 		return reasonForbidden
-	case unrecordable(r):
-		return reasonTooLong
 	}
 	return ""
 }

@@ -15,7 +15,7 @@ const (
 	maxMethod = 16
 )
 
-// longestPath is more than any server has to take (RFC 9110 §4.1), and so much that trying each way to read it costs little.
+// longestPath is more than any server has to take (RFC 9110 §4.1). A longer one is not looked at.
 const longestPath = 8 << 10
 
 const (
