@@ -1,5 +1,11 @@
 package conformance
 
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
 // Diff is what changed between two reports.
 type Diff struct {
 	// NewlyFailing are failures of the new report that were none in the old, as also a case that was not in it. NewlyPassing failed, or could not be tried,
@@ -43,4 +49,27 @@ func (r *Report) byID() map[string]Result {
 		all[result.ID] = result
 	}
 	return all
+}
+
+// WriteText writes what changed for people to read.
+func (d Diff) WriteText(w io.Writer) error {
+	var b strings.Builder
+	tell := func(what string, all []Result, more func(Result) string) {
+		if len(all) > 0 {
+			fmt.Fprintf(&b, "%s: %d\n", what, len(all))
+		}
+		for _, r := range all {
+			fmt.Fprintf(&b, "  %s  %s\n", r.ID, strings.ReplaceAll(more(r), "\n", " "))
+		}
+	}
+	tell("newly failing", d.NewlyFailing, func(r Result) string { return fmt.Sprintf("%s %s: want %s, got %s", r.Severity, r.Kind, r.Want, r.Got) })
+	tell("newly passing", d.NewlyPassing, func(r Result) string { return r.Requirement })
+	tell("no longer tried", d.NotTried, func(r Result) string { return r.Reason })
+	tell("added", d.Added, func(r Result) string { return string(r.Status) })
+	tell("gone", d.Gone, func(r Result) string { return "was " + string(r.Status) })
+	if len(d.NewlyFailing) == 0 {
+		b.WriteString("nothing newly fails\n")
+	}
+	_, err := io.WriteString(w, printable(b.String()))
+	return err
 }

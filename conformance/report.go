@@ -215,7 +215,7 @@ func (r *Report) areas() (all []area) {
 	return all
 }
 
-// Summary is one sentence about the run, such as "2 findings: of 65 cases 60 passed, 2 failed, 0 could not be tried, 3 were left out".
+// Summary is one sentence about the run, such as "2 findings: of 65 cases 60 passed, 2 failed, 0 could not be tried, 3 left out".
 func (r *Report) Summary() string {
 	found := "nothing found"
 	switch n := r.Count(Failed); {
@@ -224,7 +224,7 @@ func (r *Report) Summary() string {
 	case n > 1:
 		found = fmt.Sprintf("%d findings", n)
 	}
-	s := fmt.Sprintf("%s: of %d cases %d passed, %d failed, %d could not be tried, %d were left out", found, r.Cases, r.Count(Passed), r.Count(Failed), r.Count(Blocked), r.Count(Skipped))
+	s := fmt.Sprintf("%s: of %d cases %d passed, %d failed, %d could not be tried, %d left out", found, r.Cases, r.Count(Passed), r.Count(Failed), r.Count(Blocked), r.Count(Skipped))
 	if r.Interrupted {
 		s += fmt.Sprintf("; the run was ended after %d", len(r.Results))
 	}

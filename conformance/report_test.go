@@ -311,7 +311,7 @@ func TestEmptyReport(t *testing.T) {
 			t.Errorf("%s: %s", f.end, got)
 		}
 	}
-	if r.OK() || !strings.HasSuffix(r.Summary(), "of 3 cases 0 passed, 0 failed, 0 could not be tried, 0 were left out; the run was ended after 0") {
+	if r.OK() || !strings.HasSuffix(r.Summary(), "of 3 cases 0 passed, 0 failed, 0 could not be tried, 0 left out; the run was ended after 0") {
 		t.Error(r.Summary())
 	}
 }

@@ -144,8 +144,8 @@ type Start struct {
 func (t *Target) Check() error {
 	var errs []error
 	wrong := func(field, rule string) { errs = append(errs, fmt.Errorf("%s: %s", field, rule)) }
-	if u, err := url.Parse(t.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" {
-		wrong("issuer", "must be a URL with https or http, and without query and fragment")
+	if u, err := url.Parse(t.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		wrong("issuer", "must be a URL with https or http, and without user, query and fragment")
 	}
 	t.Clients.App.check("clients.app", true, wrong)
 	for field, c := range map[string]*Client{"clients.other": t.Clients.Other, "clients.no_exchange": t.Clients.NoExchange} {

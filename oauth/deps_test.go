@@ -71,6 +71,7 @@ var mayImport = []struct{ pkg, ours, outside string }{
 	{"oauth/rp/rptest", "oauth oauth/rp", ""},
 	{"conformance", "", "golang.org/x/net"}, // its html reads the pages of other people's servers
 	{"conformance/internal/faulty", "", ""}, // a server written anew: a mistake that it shared with another would find nothing
+	{"cmd/understudy-conformance", "conformance", "github.com/spf13 go.yaml.in/yaml/v3"},
 	{"cmd/understudy", "all", "github.com/spf13 go.yaml.in/yaml/v3 golang.org/x/sys"},
 	{"cmd/understudy/internal/config", "all", "go.yaml.in/yaml/v3"},
 	{"cmd/understudy/internal/acme", "oauth/rp", "modernc.org/sqlite"}, // what a stranger's app would
@@ -106,6 +107,7 @@ var walls = []struct{ pkg, never, why string }{
 	{"cmd/understudy", "oauth/rp/rptest", "everybody may impersonate everybody there, for tests alone"},
 	{"cmd/understudy", "oauth/browsertest", "it drives Chromium and carries axe-core, for tests alone"},
 	{"cmd/understudy", "oauth/store/postgrestest", "it starts servers, for tests alone"},
+	{"cmd/understudy-conformance", "oauth migrations", "it is for whoever did not write the server, and runs anywhere"},
 	{"conformance", "oauth migrations cmd", "a shared constant would let a typo pass on both sides"},
 }
 
