@@ -23,7 +23,7 @@ var flaws = []struct {
 	{[]string{"CVE-2021-28680"}, []string{"oauth/rp.TestStolenCookie", "cmd/understudy/internal/demo.TestStolenCookie"}, ""},
 	{[]string{"CVE-2025-61928"}, []string{"oauth/server.TestIdentityInRequest", "oauth/rp.TestIdentityInRequest"}, ""},
 	{[]string{"GHSA-xg6x-h9c9-2m83"}, []string{"oauth/server.TestPendingSignIn"}, ""},
-	{[]string{"nextcloud passwords#116"}, []string{"oauth/rp.TestCookieFlags", "oauth/rp.TestSharedCache"}, ""},
+	{[]string{"nextcloud passwords#116"}, []string{"oauth/rp.TestCookieFlags", "oauth/rp.TestSharedCache", "oauth/rp.TestBackAfterStop", "cmd/understudy/internal/demo.TestBackAndForward"}, ""},
 	{[]string{"CVE-2021-32701", "GHSA-qvp4-rpmr-xwrr", "CVE-2026-33496"}, []string{"oauth/rp.TestBelievedOfOneToken"}, ""},
 	{[]string{"GHSA-rp9m-7r4c-75qg"}, []string{"oauth/rp.TestBelievedOfOneToken", "oauth/rp.TestEveryBitOfATokenCounts"}, ""},
 	{[]string{"Cookie Chaos"}, []string{"oauth/server.TestPlantedCookie", "oauth/rp.TestDamagedCookies"}, ""},
