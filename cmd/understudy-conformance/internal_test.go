@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -455,7 +458,9 @@ func TestTargetFile(t *testing.T) {
 		return "issuer: https://op.test\nclients:\n  app: {id: app, redirect_uri: 'https://app.test/', " + fields + "}\n" + rest
 	}
 	for name, tt := range map[string]struct{ text, want string }{
-		"unknown field":      {app("secrt: " + clientSecret), `line 3: clients\.app\.secrt is no field; there are id, secret, secret_file, auth, redirect_uri$`},
+		"unknown field":      {app("secrt: " + clientSecret), `line 3: clients\.app\.secrt is no field; there are id, secret, secret_file, auth, private_key, private_key_file, `},
+		"no field of a file": {app("secret: x") + "Elapse: 1s\n-: x\n", `line 6: Elapse is no field`},
+		"a bad time":         {app("secret: x") + "lifetimes: {code: soon}\n", `line 6: .*soon`},
 		"unknown at the top": {app("secret: x") + "isuer: y\n", `line 6: isuer is no field; there are name, issuer, `},
 		"twice":              {app("secret: x, secret: " + clientSecret), `line 3: clients\.app\.secret comes twice`},
 		"two places":         {app("secret_file: app.secret, secret: x"), `line 3: clients\.app\.secret comes twice`},
@@ -485,15 +490,31 @@ func TestTargetFile(t *testing.T) {
 	}
 }
 
-// TestSample: what init prints is a target that holds.
+// TestSample: what init prints is a target that holds, as it is and with all that stands behind "#".
 func TestSample(t *testing.T) {
 	t.Parallel()
 	o := command(t.Context(), t, "init", "--print")
-	file := filepath.Join(t.TempDir(), "target.yaml")
-	if err := os.WriteFile(file, []byte(o.stdout), 0o600); err != nil {
+	dir := t.TempDir()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := load(file, func(string) (string, bool) { return "JBSWY3DPEHPK3PXP", true }); err != nil || o.code != held {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := regexp.MustCompile(`(?m)^( *)# ( *(?:[a-z_]+:|\{).*)$`).ReplaceAllString(o.stdout, "$1$2")
+	for name, b := range map[string][]byte{"sample.yaml": []byte(o.stdout), "whole.yaml": []byte(whole), "key.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := func(string) (string, bool) { return "JBSWY3DPEHPK3PXP", true }
+	if _, err := load(filepath.Join(dir, "sample.yaml"), env); err != nil || o.code != held {
 		t.Errorf("%v\n%s", err, o.stdout)
+	}
+	all, err := load(filepath.Join(dir, "whole.yaml"), env)
+	if err != nil || all.Name == "" || all.Resource == "" || all.Clients.Other == nil || all.Clients.Key == nil || all.Accounts.Outside == nil || all.Lifetimes.Code == 0 || all.Start.Parameters == nil {
+		t.Errorf("%v, %+v\n%s", err, all, whole)
 	}
 }

@@ -117,12 +117,15 @@ func (l *loader) look(n *yaml.Node, t reflect.Type, at string) {
 }
 
 // secrets are the fields that may be in a file of their own, which their name and _file names.
-var secrets = map[string]bool{"secret": true, "password": true, "totp": true}
+var secrets = map[string]bool{"secret": true, "private_key": true, "password": true, "totp": true}
 
 func (l *loader) fields(n *yaml.Node, t reflect.Type, at string) {
 	types, names := make(map[string]reflect.Type), []string(nil)
 	for f := range t.Fields() {
 		name := f.Tag.Get("yaml")
+		if name == "-" { // only a Go program has it
+			continue
+		}
 		types[name], names = f.Type, append(names, name)
 		if secrets[name] {
 			names = append(names, name+"_file")
