@@ -58,9 +58,14 @@ func newStage(t *testing.T, bend func(*Session), h http.HandlerFunc) *stage {
 		})
 	})
 	mux.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
+		away := r.URL.Path == stopPath && st.isAway("stop")
 		st.mu.Lock()
 		defer st.mu.Unlock()
 		st.heard = append(st.heard, fmt.Sprintf("%s %s header=%s form=%s", r.Method, r.URL.Path, r.Header.Get(sessionHeader), r.PostFormValue(sessionField)))
+		if away {
+			a.unavailable(w, r, &visit{app: a, site: a.acting, session: s})
+			return
+		}
 		if r.URL.Path == stopPath && wantsJSON(r) {
 			writeJSON(w, http.StatusOK, map[string]any{"stopped": true, "redirect": srv.URL + "/stopped"})
 			return
@@ -364,6 +369,24 @@ func TestBannerScriptAsksAgain(t *testing.T) {
 	look(p).want(t, "made by script")
 	p.Eval("fetch('/fetch', {method: 'POST'})", nil)
 	if diff := cmp.Diff([]string{"POST /fetch header=imp_abcdefghijklmnopqrstuvwxyz form="}, st.all()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestBannerScriptStopsAnyway: where the answer to its Stop does not say where to go on, the form is sent as without scripts, so that it leads somewhere, also from the address of an app that keeps
+// its pages behind a #.
+func TestBannerScriptStopsAnyway(t *testing.T) {
+	t.Parallel()
+	p := browsertest.Start(t)
+	st := newStage(t, func(*Session) {}, page("text/html", `<!doctype html><html lang="en"><head><title>x</title><script src="/.understudy/banner.js" defer></script></head><body>`+app))
+	st.away = []string{"stop"}
+	p.Go(st.origin + "/spa#/users")
+	p.Follow(".b button")
+	if p.URL() != st.origin+"/done" {
+		t.Errorf("it leads to %s", p.URL())
+	}
+	stop := "POST /.understudy/stop header= form=imp_abcdefghijklmnopqrstuvwxyz"
+	if diff := cmp.Diff([]string{stop, stop}, st.all()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -6,7 +6,7 @@ const tag = 'understudy-banner'
 const banner = () => document.querySelector(tag)
 let id = banner()?.dataset.session // or 'none', of nobody; undefined until known
 
-// from the back-forward cache: its session may be over
+// kept by the browser: its session may be over
 addEventListener('pageshow', (e) => e.persisted && location.reload())
 
 const tied = (method, url) =>
@@ -50,7 +50,7 @@ const bdi = (text) => element('bdi', {}, text)
 
 const stop = ({ target }) => {
   fetched(target.action, { method: 'POST', headers: { Accept: 'application/json' }, body: new FormData(target) })
-    .then((a) => a.json()).then(({ redirect }) => location = redirect || location).catch(() => target.submit())
+    .then((a) => a.json()).then(({ redirect }) => location = redirect.trim()).catch(() => target.submit()) // or of none
   return false
 }
 
