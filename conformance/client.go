@@ -29,6 +29,7 @@ type answer struct {
 	members map[string]any // of a JSON object, else nil
 	twice   string         // a member that it has twice, "" if none
 	at      *url.URL       // what was asked
+	method  string         // how
 }
 
 // location is where the answer leads, resolved; nil if nowhere.
@@ -101,6 +102,9 @@ func (p *probe) send(req *http.Request, body string) (*answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, cause(err))
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = append(p.seen, a)
 	return a, nil
 }
 
@@ -139,7 +143,7 @@ func read(resp *http.Response) (*answer, error) {
 	if len(b) > maxAnswer {
 		return nil, fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
 	}
-	a := &answer{status: resp.StatusCode, header: resp.Header, body: string(b), at: resp.Request.URL}
+	a := &answer{status: resp.StatusCode, header: resp.Header, body: string(b), at: resp.Request.URL, method: resp.Request.Method}
 	if bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) {
 		if json.Unmarshal(b, &a.members) != nil {
 			a.members = nil

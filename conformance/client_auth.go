@@ -4,12 +4,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"hash"
 	"math/big"
 	"net/http"
 	"net/url"
@@ -508,7 +510,16 @@ func publicForms(k *keyPair) (all [][]byte) {
 func hs256(secret []byte, header map[string]any, of string) string {
 	h, _ := json.Marshal(header)
 	signed := b64.EncodeToString(h) + "." + strings.Split(of, ".")[1]
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(signed))
-	return signed + "." + b64.EncodeToString(mac.Sum(nil))
+	return signed + "." + b64.EncodeToString(hmacSizes[0](secret, signed))
+}
+
+// hmacSizes are HS256, HS384 and HS512 (RFC 7518 §3.2).
+var hmacSizes = []func(secret []byte, signed string) []byte{hmacOf(sha256.New), hmacOf(sha512.New384), hmacOf(sha512.New)}
+
+func hmacOf(h func() hash.Hash) func([]byte, string) []byte {
+	return func(secret []byte, signed string) []byte {
+		mac := hmac.New(h, secret)
+		mac.Write([]byte(signed))
+		return mac.Sum(nil)
+	}
 }

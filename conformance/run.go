@@ -125,6 +125,7 @@ type run struct {
 	tokens   map[string]string // of the actor, by client, that cases may share since none ends them
 	codes    map[string]int64  // the last step of a second factor that was used, by its secret
 	refused  map[string]string // why an account or a client is not let in: trying it again in each case would lock it
+	nonce    string            // what the server wants to see in the next proof (RFC 9449 §8)
 	elapsed  time.Duration     // what Target.Elapse has let pass
 
 	mu   sync.Mutex
@@ -182,6 +183,8 @@ type probe struct {
 
 	mu       sync.Mutex
 	evidence []Exchange
+	seen     []*answer  // all that came, as it came
+	form     url.Values // of a start, that a case tries again and again and never with success
 	requests int
 	begun    map[string]*Client // the tokens of starts, and the clients that got them
 }

@@ -159,11 +159,15 @@ type starting struct {
 	mode    string // "" is to look only, where there are modes
 }
 
+// complete is s with what it leaves to the target.
+func (p *probe) complete(s starting) starting {
+	return starting{cmp.Or(s.client, p.app()), cmp.Or(s.actor, p.actor()), cmp.Or(s.subject, p.subject()), cmp.Or(s.mode, p.run.target.Start.ReadMode)}
+}
+
 // ready gives the form of a start that holds. What one-time tokens it has are fresh.
 func (p *probe) ready(s starting) url.Values {
 	t := &p.run.target
-	s.client, s.actor, s.subject = cmp.Or(s.client, p.app()), cmp.Or(s.actor, p.actor()), cmp.Or(s.subject, p.subject())
-	s.mode = cmp.Or(s.mode, t.Start.ReadMode)
+	s = p.complete(s)
 	f := url.Values{"grant_type": {grantExchange}}
 	for name, value := range t.Start.Parameters {
 		f.Set(name, p.filled(value, s))
@@ -213,13 +217,19 @@ func (p *probe) ticket(s starting) (ticket, verifier string) {
 
 // ask is ticket, and gives whatever comes to the redirect URI.
 func (p *probe) ask(s starting) (got url.Values, verifier string) {
-	t := &p.run.target.Start
 	verifier = random()
+	page, fill := p.asking(s, verifier)
+	return p.browser(s.actor).follow(p, page.String(), s.client.RedirectURI, fill).Query(), verifier
+}
+
+// asking is the address of the page that gives tickets, for a start that is filled in, and what goes into its form.
+func (p *probe) asking(s starting, verifier string) (page *url.URL, fill map[string]string) {
+	t := &p.run.target.Start
 	base, err := url.Parse(p.run.target.Issuer)
 	if err != nil {
 		p.blocked("%v", err)
 	}
-	page, err := base.Parse(t.Page)
+	page, err = base.Parse(t.Page)
 	if err != nil {
 		p.blocked("start.page is no URL: %v", err)
 	}
@@ -236,11 +246,11 @@ func (p *probe) ask(s starting) (got url.Values, verifier string) {
 		q.Set(name, p.filled(value, s))
 	}
 	page.RawQuery = q.Encode()
-	fill := make(map[string]string)
+	fill = make(map[string]string)
 	for name, value := range t.Fields {
 		fill[name] = p.filled(value, s)
 	}
-	return p.browser(s.actor).follow(p, page.String(), s.client.RedirectURI, fill).Query(), verifier
+	return page, fill
 }
 
 // started is a start that held.
