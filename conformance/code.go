@@ -156,7 +156,7 @@ var codeCases = []Case{
 		Why:         "An app that cannot compare it does not, and takes an answer that somebody else asked for.",
 		try: func(p *probe) {
 			p.browserOf(p.actor())
-			state := "a b+c%20d&e=f;g/h?i#j\u00e9\u4e2d\U0001f600%2B" + strings.Repeat("~", 400)
+			state := "a b+c%20d&e=f;g/h?i#j%C3%A9%2B<\"'>" + strings.Repeat("~", 400) // printable ASCII, as RFC 6749 appendix A.5 has it
 			for _, q := range []url.Values{p.authorization(p.app(), random()), with(p.authorization(p.app(), random()), "response_type", "token"), with(p.authorization(p.app(), random()), "prompt", "none", "max_age", "0")} {
 				where, a := p.authorize(with(q, "state", state))
 				if where == nil && q.Get("response_type") != "code" {
