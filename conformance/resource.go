@@ -117,14 +117,14 @@ var errorCases = []Case{
 	},
 	{
 		ID: "error/too-long", Source: "RFC 6749 §5.2, RFC 9110 §15.5.14", Level: Must, Profile: true, Rows: []string{"RFC6749-5.2-03", "RFC8693-2.1-05"},
-		Requirement: "A body of a mebibyte is refused, at once and whole.",
+		Requirement: "A body of a quarter of a mebibyte is refused whole, at once.",
 		Why:         "What is cut is read as another request, and what is kept fills the memory.",
 		try: func(p *probe) {
 			f := p.ready(starting{})
-			a := p.token(p.app(), with(f, "subject_token", strings.Repeat("a", 1<<20)))
+			a := p.token(p.app(), with(f, "subject_token", strings.Repeat("a", 256<<10)))
 			p.want(!issued(a), Critical, "no token", "%v", a)
 			p.want(a.status >= 400 && a.status < 500, Medium, "413 or 400", "%v", a)
-			a = p.postRaw(p.run.meta.Token, p.app(), f.Encode()+"&padding="+strings.Repeat("a", 1<<20))
+			a = p.postRaw(p.run.meta.Token, p.app(), f.Encode()+"&padding="+strings.Repeat("a", 256<<10))
 			p.want(a.status < 500, Medium, "413 or 400", "%v", a)
 		},
 	},
