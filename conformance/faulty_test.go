@@ -2,7 +2,9 @@ package conformance_test
 
 import (
 	"net/http/httptest"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/understudy-id/understudy/conformance"
@@ -27,9 +29,13 @@ func faultyTarget(t *testing.T, fault faulty.Fault, by string) conformance.Targe
 	account := func(a *faulty.Account) conformance.Account {
 		return conformance.Account{Subject: a.Subject, Login: a.Login, Password: a.Password}
 	}
+	keyed := client(faulty.Keyed)
+	keyed.Auth, keyed.PrivateKey, keyed.KeyID = "private_key_jwt", faulty.PrivateKey(), faulty.KeyID
 	return conformance.Target{
 		Issuer: issuer, Resource: faulty.Resource, OtherResource: faulty.OtherResource, Scope: "openid " + faulty.ReadScope + " " + faulty.WriteScope + " impersonate", SubjectScope: "openid " + faulty.ReadScope, WriteScope: faulty.WriteScope,
-		Clients: conformance.Clients{App: client(faulty.App), Other: new(client(faulty.Other)), NoExchange: new(client(faulty.NoExchange)), Public: new(client(faulty.Public))},
+		Clients: conformance.Clients{
+			App: client(faulty.App), Other: new(client(faulty.Other)), Key: &keyed, NoExchange: new(client(faulty.NoExchange)), Public: new(client(faulty.Public)),
+		},
 		Accounts: conformance.Accounts{
 			Actor: account(faulty.Actor), OtherActor: new(account(faulty.OtherActor)), Subject: account(faulty.Subject),
 			Protected: new(account(faulty.Protected)), Ordinary: new(account(faulty.Ordinary)),
@@ -57,13 +63,13 @@ func start(by string) conformance.Start {
 
 // missing are the features that the faulty server has not.
 var missing = []conformance.Feature{
-	conformance.FeatureBoundClient, conformance.FeatureDPoP, conformance.FeatureKeyClient, conformance.FeaturePAR, conformance.FeatureRefresh, conformance.FeatureSignOut,
+	conformance.FeatureBoundClient, conformance.FeatureDPoP, conformance.FeaturePAR, conformance.FeatureRefresh, conformance.FeatureSignOut,
 }
 
-// tryAll tries every case.
-func tryAll(t *testing.T, target conformance.Target) *conformance.Report {
+// try tries some cases, all if none is named.
+func try(t *testing.T, target conformance.Target, only ...string) *conformance.Report {
 	t.Helper()
-	report, err := conformance.Run(t.Context(), target, conformance.Options{Slow: true, Destructive: true})
+	report, err := conformance.Run(t.Context(), target, conformance.Options{Slow: true, Destructive: true, Only: only})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +95,7 @@ func TestFaultless(t *testing.T) {
 	} {
 		t.Run(by, func(t *testing.T) {
 			t.Parallel()
-			report := tryAll(t, faultyTarget(t, "", by))
+			report := try(t, faultyTarget(t, "", by))
 			features := slices.Sorted(slices.Values(slices.Concat(missing, without.features)))
 			if !slices.Equal(report.Without, features) {
 				t.Errorf("it is without %q; want %q", report.Without, features)
@@ -107,26 +113,35 @@ func TestFaultless(t *testing.T) {
 	}
 }
 
-// TestFaults: a server that is wrong in one way fails exactly the cases that are about it, as critical where it gives somebody a token that they must not have.
+// TestFaults: a server that is wrong in one way fails exactly the cases that are about it, as critical where it gives somebody what they must not have.
+// Of the cases that must not fail a quarter is tried with each fault, another one with the next; with UNDERSTUDY_LONG all are.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	for _, wrong := range faulty.Faults() {
+	for i, wrong := range faulty.Faults() {
 		t.Run(string(wrong.Fault), func(t *testing.T) {
 			t.Parallel()
-			named := make(map[string]bool)
+			named, aside := make(map[string]bool), make(map[string]bool)
 			for _, id := range wrong.Cases {
+				id, minor := strings.CutPrefix(id, "~")
+				aside[id] = minor
 				if _, ok := conformance.Find(id); !ok {
 					t.Errorf("no case is called %s", id)
 				}
 				named[id] = true
 			}
-			report := tryAll(t, faultyTarget(t, wrong.Fault, conformance.StartByTicket))
+			var only []string
+			for j, c := range conformance.Cases() {
+				if named[c.ID] || (i+j)%4 == 0 || os.Getenv("UNDERSTUDY_LONG") != "" {
+					only = append(only, c.ID)
+				}
+			}
+			report := try(t, faultyTarget(t, wrong.Fault, conformance.StartByTicket), only...)
 			for _, r := range report.Results {
 				switch {
 				case slices.Contains(withoutFault, r.ID):
 				case named[r.ID] && r.Status != conformance.Failed:
 					t.Errorf("%s does not find it: %s %s", r.ID, r.Status, r.Reason)
-				case named[r.ID] && (r.Severity == conformance.Critical) != wrong.Grants:
+				case named[r.ID] && (r.Severity == conformance.Critical) != (wrong.Grants && !aside[r.ID]):
 					t.Errorf("%s calls it %s: want %s, got %s", r.ID, r.Severity, r.Want, r.Got)
 				case !named[r.ID] && r.Status != conformance.Passed && !(r.Status == conformance.Skipped && needs(r.ID, report.Without)):
 					t.Errorf("%s: %s %s; want %s, got %s", r.ID, r.Status, r.Reason, r.Want, r.Got)
@@ -145,7 +160,7 @@ func TestEachCaseHasItsFault(t *testing.T) {
 			t.Errorf("%s is found by no case", wrong.Fault)
 		}
 		for _, id := range wrong.Cases {
-			named[id] = true
+			named[strings.TrimPrefix(id, "~")] = true
 		}
 	}
 	for _, c := range conformance.Cases() {
@@ -156,73 +171,4 @@ func TestEachCaseHasItsFault(t *testing.T) {
 }
 
 // withoutFault are cases that the faulty server does not know yet: neither does it do what they ask for, nor the opposite.
-var withoutFault = []string{
-	"client/anothers-secret",
-	"client/basic-is-decoded",
-	"client/brute-force",
-	"client/forged-certificate-header",
-	"client/id-agrees",
-	"client/key-algorithm-fits",
-	"client/key-and-secret",
-	"client/key-audience",
-	"client/key-compact-form",
-	"client/key-critical-headers",
-	"client/key-dates-are-numbers",
-	"client/key-from-the-token",
-	"client/key-id-agrees",
-	"client/key-id-unchecked",
-	"client/key-is-no-grant",
-	"client/key-members-once",
-	"client/key-names-itself",
-	"client/key-no-alg-none",
-	"client/key-no-shared-secret",
-	"client/key-once",
-	"client/key-replaces-secret",
-	"client/key-signature",
-	"client/key-spent-by-its-owner-alone",
-	"client/key-starts",
-	"client/key-time",
-	"client/key-works",
-	"client/malformed-header",
-	"client/no-secret-in-the-query",
-	"client/one-way-only",
-	"client/secret-whole",
-	"client/unknown-looks-like-wrong",
-	"client/wrong-secret",
-	"code/acr-told",
-	"code/acr-unmet",
-	"code/auth-time-true",
-	"code/changed",
-	"code/client-known",
-	"code/id-token",
-	"code/issuer-in-answer",
-	"code/no-grant-by-a-client-jwt",
-	"code/no-password-grant",
-	"code/no-token-through-the-browser",
-	"code/not-guessed",
-	"code/once",
-	"code/once-in-parallel",
-	"code/over-with-its-time",
-	"code/own-client",
-	"code/parameters-once",
-	"code/pkce-downgrade",
-	"code/pkce-plain-refused",
-	"code/pkce-public-client",
-	"code/pkce-required",
-	"code/pkce-stays-in-force",
-	"code/pkce-verified",
-	"code/pkce-verifier-form",
-	"code/prompt-login",
-	"code/prompt-none",
-	"code/prompt-none-signed-in",
-	"code/redemption-parameters-once",
-	"code/redirect-uri-exact",
-	"code/redirect-uri-the-same",
-	"code/request-object-unsigned",
-	"code/reserved-claims",
-	"code/scope-not-beyond",
-	"code/second-use-ends-the-first",
-	"code/state-exact",
-	"code/ticket-over-with-its-time",
-	"code/works",
-}
+var withoutFault = []string{}

@@ -37,7 +37,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 	if c == nil {
 		return
 	}
-	if c.Secret == "" && !s.wrong("introspection-by-public-client") {
+	if c.public() && !s.wrong("introspection-by-public-client") {
 		s.refuse(w, &refusal{http.StatusUnauthorized, "invalid_client", "the client is not authenticated"}, f)
 		return
 	}
@@ -49,7 +49,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 	if t == nil {
 		t = s.mistaken(f.Get("token"))
 	}
-	known := t != nil && (t.client == c || s.wrong("introspection-of-any-client") || c.Secret == "")
+	known := t != nil && (t.client == c || s.wrong("introspection-of-any-client") || c.public())
 	if !known || !s.living(t) || f.Get("token_type_hint") == "refresh_token" && s.wrong("introspection-hint-decides") {
 		answer := object{"active": false}
 		if s.wrong("inactive-says-why") {
@@ -86,13 +86,13 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	case t == nil && s.wrong("revocation-of-unknown-refused"):
 		s.refuse(w, refuse("invalid_request", "the token is unknown"), f)
 		return
-	case c.Secret == "" && s.wrong("revocation-not-for-public-clients"):
+	case c.public() && s.wrong("revocation-not-for-public-clients"):
 		s.refuse(w, &refusal{http.StatusUnauthorized, "invalid_client", "the client is not authenticated"}, f)
 		return
 	case t == nil && s.wrong("revocation-of-changed-token"):
 		t = s.signedElse(f.Get("token"))
 	}
-	own := t != nil && (t.client == c || c.Secret != "" && s.wrong("revocation-by-any-client") || c.Secret == "" && s.wrong("revocation-by-any-public-client"))
+	own := t != nil && (t.client == c || !c.public() && s.wrong("revocation-by-any-client") || c.public() && s.wrong("revocation-by-any-public-client"))
 	if own && !(s.wrong("revocation-hint-decides") && f.Get("token_type_hint") == "refresh_token") && !(s.wrong("revocation-spares-impersonation") && t.actor != nil) {
 		t.grant.over = true
 	}

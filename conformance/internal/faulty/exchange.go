@@ -32,7 +32,7 @@ func challenge(verifier string) string {
 
 // exchange is RFC 8693 §2.
 func (s *Server) exchange(c *Client, f url.Values) (object, *refusal) {
-	if !c.exchanges && !s.wrong("any-client-exchanges") && !(s.wrong("public-client-exchanges") && c.Secret == "") {
+	if c == Keyed && s.wrong("key-client-may-not-start") || !c.exchanges && !s.wrong("any-client-exchanges") && !(s.wrong("public-client-exchanges") && c.public()) {
 		return nil, refuse("unauthorized_client", "the client may not exchange")
 	}
 	if given := f.Get("subject_token"); given == "" && s.wrong("missing-subject-token-passed-over") || len(given) > 4000 && s.wrong("long-subject-token-left-out") {
@@ -158,7 +158,7 @@ func (s *Server) byTicket(c *Client, f url.Values) (starting, *refusal) {
 		return starting{}, unproven()
 	case o.client != c && !s.wrong("ticket-of-any-client"):
 		return starting{}, unproven()
-	case !s.now().Before(o.expires) || !s.mayImpersonate(o.login.account, o.subject):
+	case !s.now().Before(o.expires) && !s.wrong("ticket-never-over") || !s.mayImpersonate(o.login.account, o.subject):
 		return starting{}, unproven()
 	case !s.verified(o, f.Get("code_verifier")):
 		return starting{}, unproven()

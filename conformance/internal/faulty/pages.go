@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -29,6 +30,7 @@ type once struct {
 
 	redirectURI string   // of a code
 	nonce       string   // of a code
+	plain       bool     // of a code: its challenge is the verifier itself
 	scope       []string // of a code and of a return token
 	audience    string   // of a return token
 	start       *token   // of a return token: the impersonation token
@@ -39,7 +41,7 @@ type once struct {
 // issue keeps what works once, and gives what stands for it.
 func (s *Server) issue(o *once) string {
 	value := random()
-	if o.kind == "return" && s.wrong("return-token-short") || o.kind == "ticket" && s.wrong("ticket-short") {
+	if o.kind == "return" && s.wrong("return-token-short") || o.kind == "code" && s.wrong("code-short") || o.kind == "ticket" && s.wrong("ticket-short") {
 		value = value[:12]
 	}
 	s.once[value] = o
@@ -82,7 +84,10 @@ func (s *Server) who(r *http.Request) *login {
 }
 
 func askToSignIn(w http.ResponseWriter, r *http.Request) {
-	show(w, http.StatusOK, shown{Title: "Sign in", SignIn: true, Next: r.URL.RequestURI()})
+	q := r.URL.Query()
+	q.Del("prompt") // who signs in now has done what these ask for
+	q.Del("max_age")
+	show(w, http.StatusOK, shown{Title: "Sign in", SignIn: true, Next: r.URL.Path + "?" + q.Encode()})
 }
 
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
@@ -105,64 +110,113 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 }
 
 // query reads the query of a page's request: each parameter comes once.
-func query(r *http.Request) (url.Values, bool) {
+func (s *Server) query(r *http.Request) (url.Values, bool) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	for name, values := range q {
-		if len(values) > 1 && name != "resource" {
+		if len(values) > 1 && name != "resource" && !(s.wrong("first-of-two-asked") && name != "client_id" && name != "redirect_uri") {
 			return nil, false
 		}
 	}
 	return q, err == nil
 }
 
-// authorize is RFC 6749 §4.1.1 with RFC 7636.
+// authorize is RFC 6749 §4.1.1 with RFC 7636, RFC 9470 §4 and OpenID Connect Core §3.1.2.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
-	q, ok := query(r)
+	q, ok := s.query(r)
 	c := client(q.Get("client_id"))
-	if !ok || c == nil || q.Get("redirect_uri") != c.RedirectURI {
+	if c == nil && q.Get("redirect_uri") != "" && s.wrong("unknown-client-led-back") {
+		c = &Client{RedirectURI: q.Get("redirect_uri")}
+		s.back(w, r, c, q, url.Values{"error": {"unauthorized_client"}})
+		return
+	}
+	if !ok || c == nil || !s.registered(c, q.Get("redirect_uri")) {
 		refusePage(w, http.StatusBadRequest, "The application is unknown, or the address that it wants to go back to.")
 		return
 	}
-	back := func(answer url.Values) { s.back(w, r, c, q, answer) }
-	granted, known := s.scopesOf(q.Get("scope"))
-	switch {
-	case q.Get("response_type") != "code":
-		back(url.Values{"error": {"unsupported_response_type"}})
-		return
-	case q.Get("code_challenge_method") != "S256" || len(q.Get("code_challenge")) != 43:
-		back(url.Values{"error": {"invalid_request"}, "error_description": {"code_challenge with S256 is required"}})
-		return
-	case !known:
-		back(url.Values{"error": {"invalid_scope"}})
+	c = s.leadAstray(c, q)
+	if code := s.unacceptable(c, q); code != "" {
+		s.back(w, r, c, q, url.Values{"error": {code}})
 		return
 	}
-	if _, refused := s.targets(q); refused != nil {
-		back(url.Values{"error": {refused.code}})
-		return
-	}
-	l := s.who(r)
-	if l == nil {
-		if q.Get("prompt") == "none" {
-			back(url.Values{"error": {"login_required"}})
-			return
-		}
+	l, prompt := s.who(r), strings.Fields(q.Get("prompt"))
+	switch silent := slices.Contains(prompt, "none"); {
+	case silent && len(prompt) > 1 && !s.wrong("prompt-none-beside-another"):
+		s.back(w, r, c, q, url.Values{"error": {"invalid_request"}})
+	case silent && (l == nil || s.old(l, q) || s.wrong("prompt-none-refused")) && !s.wrong("prompt-none-shows-page"):
+		s.back(w, r, c, q, url.Values{"error": {"login_required"}})
+	case l == nil, (s.old(l, q) || slices.Contains(prompt, "login")) && !s.wrong("prompt-login-passed-over") && !silent:
 		askToSignIn(w, r)
-		return
+	default:
+		s.answerWithCode(w, r, c, q, l)
 	}
+}
+
+// registered reports whether a redirect URI is the client's.
+func (s *Server) registered(c *Client, uri string) bool {
+	return uri == c.RedirectURI || s.wrong("redirect-uri-by-prefix") && strings.HasPrefix(uri, c.RedirectURI)
+}
+
+// old reports whether a sign-in is older than is asked for.
+func (s *Server) old(l *login, q url.Values) bool {
+	seconds, err := strconv.Atoi(q.Get("max_age"))
+	return err == nil && s.now().Sub(l.at) >= time.Duration(seconds)*time.Second
+}
+
+// unacceptable gives the error for an authorization request, "" for none.
+func (s *Server) unacceptable(c *Client, q url.Values) string {
+	_, known := s.scopesOf(q.Get("scope"))
+	_, refused := s.targets(q)
+	optional := !q.Has("code_challenge") && (s.wrong("challenge-stripped") || s.wrong("challenge-optional") && !c.public() || s.wrong("public-challenge-optional") && c.public())
+	method := q.Get("code_challenge_method")
+	switch {
+	case q.Get("response_type") == "token" && s.wrong("token-at-redirect"):
+	case q.Get("response_type") != "code":
+		return "unsupported_response_type"
+	case q.Has("request"):
+		return "request_not_supported"
+	case q.Has("request_uri"):
+		return "request_uri_not_supported"
+	case optional, (method == "plain" || method == "") && q.Has("code_challenge") && s.wrong("plain-taken"):
+	case method != "S256" || len(q.Get("code_challenge")) != 43:
+		return "invalid_request"
+	}
+	switch {
+	case !known:
+		return "invalid_scope"
+	case refused != nil:
+		return refused.code
+	case q.Get("acr_values") != "" && !slices.Contains(strings.Fields(q.Get("acr_values")), acr) && !s.wrong("acr-passed-over"):
+		return "unmet_authentication_requirements"
+	}
+	return ""
+}
+
+func (s *Server) answerWithCode(w http.ResponseWriter, r *http.Request, c *Client, q url.Values, l *login) {
+	granted, _ := s.scopesOf(q.Get("scope"))
 	if !l.account.impersonates && !s.wrong("anybody-starts") {
 		granted = slices.DeleteFunc(granted, func(scope string) bool { return scope == impersonateScope })
 	}
-	back(url.Values{"code": {s.issue(&once{
-		kind: "code", client: c, challenge: q.Get("code_challenge"), login: l, expires: s.now().Add(CodeLifetime), redirectURI: q.Get("redirect_uri"), scope: granted,
-		nonce: q.Get("nonce"),
+	if q.Get("response_type") == "token" {
+		t := s.mint(&token{client: c, subject: l.account, audience: Resource, scope: granted, login: l, grant: &grant{}, expires: s.now().Add(AccessLifetime)})
+		s.back(w, r, c, q, url.Values{"access_token": {t.value}, "token_type": {"Bearer"}})
+		return
+	}
+	s.back(w, r, c, q, url.Values{"code": {s.issue(&once{
+		kind: "code", client: client(c.ID), challenge: q.Get("code_challenge"), plain: q.Get("code_challenge_method") != "S256" && q.Has("code_challenge"),
+		login: l, expires: s.now().Add(CodeLifetime), redirectURI: q.Get("redirect_uri"), scope: granted, nonce: q.Get("nonce"),
 	})}})
 }
 
 // back leads to the client, with the issuer (RFC 9207).
 func (s *Server) back(w http.ResponseWriter, r *http.Request, c *Client, q, answer url.Values) {
-	answer.Set("iss", s.issuer)
-	if q.Has("state") {
-		answer.Set("state", q.Get("state"))
+	if !(answer.Has("error") && s.wrong("issuer-not-in-errors")) {
+		answer.Set("iss", s.issuer)
+	}
+	if state := q.Get("state"); q.Has("state") {
+		if s.wrong("state-cut") {
+			state = state[:min(len(state), 200)]
+		}
+		answer.Set("state", state)
 	}
 	http.Redirect(w, r, c.RedirectURI+"?"+answer.Encode(), http.StatusSeeOther)
 }
@@ -177,11 +231,11 @@ type request struct {
 
 // asked reads a request for a ticket. Where it does not hold it gives nil, and has answered.
 func (s *Server) asked(w http.ResponseWriter, r *http.Request) *request {
-	q, ok := query(r)
+	q, ok := s.query(r)
 	c := client(q.Get("client_id"))
 	_, refused := s.targets(q)
 	switch {
-	case !ok || c == nil || q.Get("redirect_uri") != c.RedirectURI || !c.exchanges && !s.wrong("any-client-exchanges") && !(s.wrong("public-client-exchanges") && c.Secret == ""):
+	case !ok || c == nil || q.Get("redirect_uri") != c.RedirectURI || !c.exchanges && !s.wrong("any-client-exchanges") && !(s.wrong("public-client-exchanges") && c.public()):
 		refusePage(w, http.StatusBadRequest, "The application is unknown, or the address that it wants to go back to.")
 		return nil
 	case q.Get("state") == "" || q.Get("code_challenge_method") != "S256" || len(q.Get("code_challenge")) != 43 || refused != nil:

@@ -32,23 +32,26 @@ func account(fits func(*Account) bool) *Account {
 	return nil
 }
 
-// Client is an application. Its Secret is "" where it is public.
+// Client is an application. Its Secret is "" where it is public, or has a key.
 type Client struct {
 	ID, Secret, RedirectURI string
 
 	exchanges bool
 }
 
+func (c *Client) public() bool { return c.Secret == "" && c != Keyed }
+
 // The clients.
 var (
-	App        = &Client{ID: "app", Secret: "the secret of app", RedirectURI: "https://app.example/callback", exchanges: true}
-	Other      = &Client{ID: "other", Secret: "the secret of other", RedirectURI: "https://other.example/callback", exchanges: true}
-	NoExchange = &Client{ID: "plain", Secret: "the secret of plain", RedirectURI: "https://plain.example/callback"}
+	App        = &Client{ID: "app", Secret: "The-secret-of-app", RedirectURI: "https://app.example/callback", exchanges: true}
+	Other      = &Client{ID: "other", Secret: "The-secret-of-other", RedirectURI: "https://other.example/callback", exchanges: true}
+	Keyed      = &Client{ID: "keyed", RedirectURI: "https://keyed.example/callback", exchanges: true}
+	NoExchange = &Client{ID: "plain", Secret: "The-secret-of-plain", RedirectURI: "https://plain.example/callback"}
 	Public     = &Client{ID: "native", RedirectURI: "https://native.example/callback"}
 )
 
 func client(id string) *Client {
-	clients := []*Client{App, Other, NoExchange, Public}
+	clients := []*Client{App, Other, Keyed, NoExchange, Public}
 	if i := slices.IndexFunc(clients, func(c *Client) bool { return c.ID == id }); i >= 0 {
 		return clients[i]
 	}

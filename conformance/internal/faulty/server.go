@@ -23,6 +23,9 @@ type Server struct {
 	routes http.Handler
 	ahead  time.Duration // of the clock; see Elapse
 
+	seen     map[string]bool // ids of assertions
+	failures map[*Client]int // wrong secrets since the last that was right
+
 	mu       sync.Mutex        // held while a request is answered: each sees the others done or not begun
 	logins   map[string]*login // by cookie
 	once     map[string]*once  // codes, tickets and return tokens, by what they are
@@ -38,7 +41,7 @@ func New(issuer string, fault Fault) (*Server, error) {
 	}
 	s := &Server{
 		issuer: issuer, fault: fault, key: key,
-		logins: make(map[string]*login), once: make(map[string]*once), tokens: make(map[string]*token), idTokens: make(map[string]*token),
+		logins: make(map[string]*login), once: make(map[string]*once), tokens: make(map[string]*token), idTokens: make(map[string]*token), seen: make(map[string]bool), failures: make(map[*Client]int),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", s.metadata)
@@ -69,13 +72,17 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
 		"issuer": s.issuer, "authorization_endpoint": s.issuer + "/authorize", "token_endpoint": s.issuer + "/token", "jwks_uri": s.issuer + "/keys",
 		"introspection_endpoint": s.issuer + "/introspect", "revocation_endpoint": s.issuer + "/revoke", "userinfo_endpoint": s.issuer + "/userinfo",
 		"response_types_supported": []string{"code"}, "grant_types_supported": []string{"authorization_code", grantExchange},
-		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "none"},
-		"code_challenge_methods_supported":      []string{"S256"}, "authorization_response_iss_parameter_supported": true,
+		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"}, "token_endpoint_auth_signing_alg_values_supported": []string{"ES256"},
+		"code_challenge_methods_supported": []string{"S256"}, "authorization_response_iss_parameter_supported": true,
 		"subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"RS256"}, "scopes_supported": scopes,
+		"acr_values_supported": []string{acr},
 	}
 	s.spoilMetadata(r, m)
 	writeJSON(w, http.StatusOK, m)
 }
+
+// acr is how strongly people sign in: by a password.
+const acr = "urn:faulty:password"
 
 // object is JSON.
 type object map[string]any

@@ -15,6 +15,10 @@ import (
 func (s *Server) spoilToken(t *token, header, claims object) {
 	switch {
 	case s.fault == "":
+	case t.asked.Has("act") && s.wrong("claims-of-the-request"):
+		claims["act"] = object{"sub": t.asked.Get("act")}
+	case t.actor == nil && s.wrong("acr-dropped"):
+		delete(claims, "acr")
 	case t.actor != nil:
 		s.spoilImpersonation(t, header, claims)
 	case t.stopped != nil:
@@ -92,6 +96,8 @@ func (s *Server) spoilStopped(t *token, claims object) {
 func (s *Server) spoilAnswer(f url.Values, answer object) {
 	stops := f.Get("subject_token_type") == TypeReturn
 	switch {
+	case f.Get("grant_type") == "authorization_code" && s.wrong("sign-in-token-type-n-a"):
+		answer["token_type"] = "N_A"
 	case f.Get("grant_type") != grantExchange:
 	case stops && s.wrong("stop-issued-type-missing"), !stops && s.wrong("issued-type-missing"):
 		delete(answer, "issued_token_type")
@@ -135,34 +141,83 @@ func (s *Server) write(w http.ResponseWriter, answer object, twice bool) {
 	w.Write(b)
 }
 
+// leadAstray gives the client with the redirect URI to which the answer goes.
+func (s *Server) leadAstray(c *Client, q url.Values) *Client {
+	switch {
+	case s.wrong("redirect-uri-by-prefix"):
+		return &Client{ID: c.ID, Secret: c.Secret, RedirectURI: q.Get("redirect_uri")}
+	case q.Has("request") && s.wrong("request-object-believed"):
+		return &Client{ID: c.ID, Secret: c.Secret, RedirectURI: "https://evil.example/"}
+	}
+	return c
+}
+
 // believe gives the client that a request is taken for though it does not authenticate.
-func (s *Server) believe(r *http.Request, c *Client, secret string, f url.Values) *Client {
-	confidential := c != nil && c.Secret != ""
+func (s *Server) believe(r *http.Request, f url.Values) *Client {
+	query := r.URL.Query()
+	inQuery := client(query.Get("client_id"))
+	if inQuery != nil && inQuery.Secret != query.Get("client_secret") {
+		inQuery = nil
+	}
 	switch at := r.URL.Path; {
 	case at == "/token":
-		if o := s.once[f.Get("subject_token")]; c == nil && o != nil && s.wrong("client-of-the-ticket") {
+		if o := s.once[f.Get("subject_token")]; o != nil && s.wrong("client-of-the-ticket") && r.Header.Get("Authorization") == "" && !f.Has("client_id") {
 			return o.client
 		}
-		if confidential && (secret == "" && s.wrong("client-id-is-enough") || secret != "" && s.wrong("any-secret-taken")) {
-			return c
+		if inQuery != nil && s.wrong("secret-in-query-taken") {
+			return inQuery
+		}
+		if name := r.Header.Get("X-Client-Cert"); name != "" && s.wrong("certificate-header-believed") {
+			return client(strings.TrimPrefix(name, "CN="))
 		}
 	case at == "/introspect":
-		if confidential && (secret == "" && s.wrong("introspection-by-client-id") || secret != "" && s.wrong("introspection-by-any-secret")) {
-			return c
-		}
 		if t := s.tokens[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]; t != nil && s.wrong("introspection-by-bearer") {
 			return t.client
 		}
-		if q := r.URL.Query(); q.Get("client_secret") == App.Secret && s.wrong("introspection-by-secret-in-query") {
-			return App
+		if inQuery != nil && s.wrong("introspection-by-secret-in-query") {
+			return inQuery
 		}
 	case at == "/revoke":
-		if confidential && (secret == "" && s.wrong("revocation-by-client-id") || secret != "" && s.wrong("revocation-by-any-secret")) {
-			return c
+		if inQuery != nil && s.wrong("revocation-by-secret-in-query") {
+			return inQuery
 		}
-		if q := r.URL.Query(); q.Get("client_secret") == App.Secret && s.wrong("revocation-by-secret-in-query") {
-			return App
+	}
+	return nil
+}
+
+// rightEnough reports whether a secret passes though it is wrong.
+func (s *Server) rightEnough(at string, c *Client, secret string) bool {
+	if c == nil || c.public() {
+		return false
+	}
+	if c == Keyed {
+		return secret == "" && s.wrong("key-not-asked-for")
+	}
+	anothers := slices.ContainsFunc([]*Client{App, Other, NoExchange}, func(other *Client) bool { return other.Secret == secret })
+	switch at {
+	case "/token":
+		return secret == "" && s.wrong("client-id-is-enough") || secret != "" && s.wrong("any-secret-taken") ||
+			strings.EqualFold(secret, c.Secret) && s.wrong("secret-in-any-case") || anothers && s.wrong("any-clients-secret-taken")
+	case "/introspect":
+		return secret == "" && s.wrong("introspection-by-client-id") || secret != "" && s.wrong("introspection-by-any-secret")
+	case "/revoke":
+		return secret == "" && s.wrong("revocation-by-client-id") || secret != "" && s.wrong("revocation-by-any-secret")
+	}
+	return false
+}
+
+// grantByMistake answers a grant that there must not be.
+func (s *Server) grantByMistake(grantType string, c *Client, f url.Values) object {
+	about := func(a *Account) object {
+		return s.mint(&token{client: c, subject: a, audience: Resource, login: &login{account: a, at: s.now()}, grant: &grant{}, expires: s.now().Add(AccessLifetime)}).answer()
+	}
+	switch {
+	case grantType == "password" && s.wrong("password-is-grant"):
+		if a := account(func(a *Account) bool { return a.Login == f.Get("username") && a.Password == f.Get("password") }); a != nil {
+			return about(a)
 		}
+	case grantType == "urn:ietf:params:oauth:grant-type:jwt-bearer" && (c == Keyed && s.wrong("client-assertion-is-grant") || c == App && s.wrong("any-assertion-is-grant")):
+		return about(Subject)
 	}
 	return nil
 }
@@ -240,13 +295,15 @@ func (s *Server) spoilMetadata(r *http.Request, m object) {
 	case s.wrong("endpoint-in-the-clear"):
 		m["registration_endpoint"] = "http://faulty.example/register"
 	case s.wrong("method-not-told"):
-		m["token_endpoint_auth_methods_supported"] = []string{"client_secret_basic", "client_secret_post"}
+		m["token_endpoint_auth_methods_supported"] = []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
 	case s.wrong("forwarded-host-believed"):
 		if host := r.Header.Get("X-Forwarded-Host"); host != "" {
 			m["token_endpoint"] = "http://" + host + "/token"
 		}
 	case s.wrong("host-believed"):
 		m["token_endpoint"] = "http://" + r.Host + "/token"
+	case s.wrong("acr-not-told"):
+		delete(m, "acr_values_supported")
 	case s.wrong("issuer-in-answer-not-told"):
 		delete(m, "authorization_response_iss_parameter_supported")
 	}

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -35,8 +36,9 @@ type token struct {
 	scope           []string
 	login           *login
 	grant           *grant
-	exchanged       bool   // it has been an actor_token
-	stopped         *token // the impersonation token after which it came
+	exchanged       bool       // it has been an actor_token
+	stopped         *token     // the impersonation token after which it came
+	asked           url.Values // the request of a sign-in
 	issued, expires time.Time
 }
 
@@ -53,7 +55,7 @@ func (s *Server) mint(t *token) *token {
 	if t.actor != nil {
 		claims["act"] = object{"iss": s.issuer, "sub": t.actor.Subject}
 	} else {
-		claims["auth_time"] = t.login.at.Unix()
+		claims["auth_time"], claims["acr"] = t.login.at.Unix(), acr
 	}
 	s.spoilToken(t, header, claims)
 	t.value, t.claims = s.sign(keyES256, header, claims), claims
@@ -85,7 +87,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) refuse(w http.ResponseWriter, refused *refusal, f url.Values) {
-	if refused.status == http.StatusUnauthorized {
+	if refused.status == http.StatusUnauthorized && !s.wrong("no-challenge") {
 		w.Header().Set("WWW-Authenticate", `Basic realm="clients"`)
 	}
 	o := object{"error": refused.code, "error_description": refused.text}
@@ -124,7 +126,7 @@ func (s *Server) form(w http.ResponseWriter, r *http.Request) (url.Values, *refu
 	}
 	if at == "/token" && s.wrong("query-taken") || at == "/introspect" && s.wrong("introspection-of-query") || at == "/revoke" && s.wrong("revocation-of-query") {
 		for name, values := range r.URL.Query() {
-			if !f.Has(name) {
+			if !f.Has(name) && !(at == "/token" && strings.HasPrefix(name, "client_")) {
 				f[name] = values
 			}
 		}
@@ -140,30 +142,66 @@ func (s *Server) form(w http.ResponseWriter, r *http.Request) (url.Values, *refu
 	return f, nil
 }
 
-// authenticate is RFC 6749 §2.3.1.
+// authenticate is RFC 6749 §2.3.1 and RFC 7523 §2.2.
 func (s *Server) authenticate(r *http.Request, f url.Values) (*Client, *refusal) {
 	id, secret, basic := r.BasicAuth()
-	if basic {
-		var errID, errSecret error
-		id, errID = url.QueryUnescape(id)
-		secret, errSecret = url.QueryUnescape(secret)
-		if errID != nil || errSecret != nil || f.Has("client_secret") || f.Has("client_id") && f.Get("client_id") != id {
-			return nil, refuse("invalid_request", "the client authenticates in two ways, or in none that can be read")
-		}
-	} else {
-		id, secret = f.Get("client_id"), f.Get("client_secret")
-	}
-	c := client(id)
-	if believed := s.believe(r, c, secret, f); believed != nil {
+	header := r.Header.Get("Authorization") != ""
+	if believed := s.believe(r, f); believed != nil {
 		return believed, nil
 	}
-	if c == nil || c.Secret != secret {
-		if o := s.once[f.Get("subject_token")]; o != nil && s.wrong("wrong-secret-spends-return-token") && o.kind == "return" {
-			o.spent = true
+	switch {
+	case f.Has("client_assertion") && (!header && !f.Has("client_secret") || s.wrong("assertion-beside-secret")):
+		if c := s.asserted(f); c != nil {
+			return c, nil
 		}
-		return nil, &refusal{http.StatusUnauthorized, "invalid_client", "the client is not authenticated"}
+		return nil, unknownClient()
+	case f.Has("client_assertion"):
+		return nil, refuse("invalid_request", "the client authenticates in two ways")
+	case basic:
+		if f.Has("client_secret") && !s.wrong("two-ways-taken") || f.Has("client_id") && f.Get("client_id") != id && !s.wrong("any-id-beside-basic") {
+			return nil, refuse("invalid_request", "the client authenticates in two ways")
+		}
+		if !s.wrong("basic-not-decoded") {
+			var errID, errSecret error
+			id, errID = url.QueryUnescape(id)
+			secret, errSecret = url.QueryUnescape(secret)
+			if errID != nil || errSecret != nil {
+				return nil, unknownClient()
+			}
+		}
+	case header && s.wrong("unreadable-header-breaks-it"):
+		return nil, &refusal{http.StatusInternalServerError, "server_error", "this should not have happened"}
+	case header:
+		return nil, unknownClient()
+	default:
+		id, secret = f.Get("client_id"), f.Get("client_secret")
 	}
-	return c, nil
+	return s.bySecret(r.URL.Path, client(id), secret, f)
+}
+
+func unknownClient() *refusal {
+	return &refusal{http.StatusUnauthorized, "invalid_client", "the client is not authenticated"}
+}
+
+// manyFailures is how many wrong secrets in turn are answered as such.
+const manyFailures = 30
+
+// bySecret authenticates a client that may be nil. Who tries many secrets has to wait; who knows it has not.
+func (s *Server) bySecret(at string, c *Client, secret string, f url.Values) (*Client, *refusal) {
+	if c != nil && c != Keyed && c.Secret == secret || s.rightEnough(at, c, secret) {
+		s.failures[c] = 0
+		return c, nil
+	}
+	if o := s.once[f.Get("subject_token")]; o != nil && s.wrong("wrong-secret-spends-return-token") && o.kind == "return" {
+		o.spent = true
+	}
+	if c == nil && s.wrong("unknown-client-told") {
+		return nil, &refusal{http.StatusUnauthorized, "invalid_client", "there is no such client"}
+	}
+	if s.failures[c]++; s.failures[c] > manyFailures && !s.wrong("secrets-tried-for-ever") {
+		return nil, &refusal{http.StatusTooManyRequests, "invalid_client", "too many tries"}
+	}
+	return nil, unknownClient()
 }
 
 const grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -178,6 +216,9 @@ func (s *Server) grantTo(r *http.Request, f url.Values) (object, *refusal) {
 	if s.wrong("grant-type-by-prefix") && strings.HasPrefix(grant, grantExchange) || s.wrong("grant-type-in-any-case") && strings.EqualFold(grant, grantExchange) {
 		grant = grantExchange
 	}
+	if answer := s.grantByMistake(grant, c, f); answer != nil {
+		return answer, nil
+	}
 	switch grant {
 	case grantExchange:
 		return s.exchange(c, f)
@@ -191,21 +232,34 @@ func (s *Server) grantTo(r *http.Request, f url.Values) (object, *refusal) {
 
 // redeem is RFC 6749 §4.1.3 with RFC 7636 §4.5.
 func (s *Server) redeem(c *Client, f url.Values) (object, *refusal) {
-	o := s.once[f.Get("code")]
-	ours := o != nil && (o.kind == "code" && o.redirectURI == f.Get("redirect_uri") || o.kind == "ticket" && s.wrong("ticket-taken-for-code"))
-	if !ours || o.client != c || !s.now().Before(o.expires) || challenge(f.Get("code_verifier")) != o.challenge {
-		return nil, refuse("invalid_grant", "the code does not hold")
-	}
-	if o.spent {
-		o.grant.over = true
-		return nil, refuse("invalid_grant", "the code does not hold")
+	dead := refuse("invalid_grant", "the code does not hold")
+	o := s.code(f.Get("code"))
+	switch {
+	case !f.Has("code"):
+		return nil, refuse("invalid_request", "code is missing")
+	case o == nil, o.client != c && !s.wrong("code-of-any-client"), !s.now().Before(o.expires) && !s.wrong("code-never-over"):
+		return nil, dead
+	case o.kind == "code" && o.redirectURI != f.Get("redirect_uri") && !s.wrong("redirect-uri-not-compared"):
+		return nil, dead
+	case !s.redeems(o, f.Get("code_verifier")):
+		return nil, dead
+	case o.spent && !s.wrong("code-taken-again"):
+		if !s.wrong("second-redemption-ends-nothing") {
+			o.grant.over = true
+		}
+		return nil, dead
 	}
 	audience, refused := s.targets(f)
 	if refused != nil {
 		return nil, refused
 	}
+	if s.wrong("code-marked-late") {
+		s.gap()
+	}
 	o.spent, o.grant = true, &grant{}
-	t := s.mint(&token{client: c, subject: o.login.account, audience: audience, scope: o.scope, login: o.login, grant: o.grant, expires: s.now().Add(AccessLifetime)})
+	t := s.mint(&token{
+		client: c, subject: o.login.account, audience: audience, scope: o.scope, login: o.login, grant: o.grant, expires: s.now().Add(AccessLifetime), asked: f,
+	})
 	answer := t.answer()
 	if slices.Contains(o.scope, "openid") {
 		answer["id_token"] = s.idToken(t, o.nonce)
@@ -213,12 +267,50 @@ func (s *Server) redeem(c *Client, f url.Values) (object, *refusal) {
 	return answer, nil
 }
 
+// code finds one.
+func (s *Server) code(value string) *once {
+	for known, o := range s.once {
+		if o.kind == "code" && s.wrong("code-compared-by-half") && len(value) >= 20 && known[:20] == value[:20] {
+			return o
+		}
+	}
+	if o := s.once[value]; o != nil && (o.kind == "code" || o.kind == "ticket" && s.wrong("ticket-taken-for-code")) {
+		return o
+	}
+	return nil
+}
+
+var verifierForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
+
+// redeems is RFC 7636 §4.6.
+func (s *Server) redeems(o *once, verifier string) bool {
+	switch {
+	case o.challenge == "":
+		return verifier == "" || s.wrong("challenge-stripped")
+	case verifier == "" && s.wrong("redeemed-without-verifier"), verifier != "" && s.wrong("redeemed-by-any-verifier"):
+		return true
+	case o.plain && verifier == o.challenge:
+		return true
+	case !verifierForm.MatchString(verifier) && !s.wrong("short-verifier-taken"):
+		return false
+	case challenge(verifier) == o.challenge:
+		return true
+	}
+	if s.wrong("wrong-verifier-frees-code") {
+		o.challenge = ""
+	}
+	return false
+}
+
 // idToken is OpenID Connect Core §2.
 func (s *Server) idToken(t *token, nonce string) string {
 	claims := object{
-		"iss": s.issuer, "sub": t.subject.Subject, "aud": t.client.ID, "iat": t.issued.Unix(), "exp": t.expires.Unix(), "auth_time": t.login.at.Unix(),
+		"iss": s.issuer, "sub": t.subject.Subject, "aud": t.client.ID, "iat": t.issued.Unix(), "exp": t.expires.Unix(), "auth_time": t.login.at.Unix(), "acr": acr,
 	}
-	if nonce != "" {
+	if s.wrong("auth-time-moves") {
+		claims["auth_time"] = t.login.at.Add(-time.Duration(len(s.idTokens)) * time.Hour).Unix()
+	}
+	if nonce != "" && !s.wrong("nonce-dropped") {
 		claims["nonce"] = nonce
 	}
 	value := s.sign(keyRS256, object{"typ": "JWT"}, claims)
