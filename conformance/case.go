@@ -90,7 +90,7 @@ func (c Case) Area() Area {
 
 // Cases gives all cases in the order in which they are tried. The result is the caller's own.
 func Cases() []Case {
-	return slices.Concat(exchangeCases, tokenCases, stopCases, introspectionCases, revocationCases, metadataCases, codeCases, clientCases, userinfoCases, refreshCases, parCases, dpopCases, confusionCases, pagesCases, resourceCases, errorCases, startCases)
+	return slices.Concat(exchangeCases, tokenCases, stopCases, introspectionCases, revocationCases, metadataCases, codeCases, clientCases, userinfoCases, refreshCases, parCases, dpopCases, confusionCases, pagesCases, resourceCases, errorCases, startCases, eventsCases)
 }
 
 // Find gives the case with an id.

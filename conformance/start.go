@@ -160,6 +160,23 @@ var startCases = []Case{
 			}
 		},
 	},
+	{
+		ID: "start/what-opens-nothing-is-called-so", Source: "RFC 8693 §2.2.1", Level: Must, Rows: []string{"RFC8693-2.2.1-06"},
+		Requirement: "Where an exchange gives what is no access token, token_type is N_A, and it opens nothing.",
+		Why:         "A client that is told Bearer shows it to an API, and one API takes it.",
+		try: func(p *probe) {
+			for _, kind := range []string{typeID, typeSAML2, "urn:ietf:params:oauth:token-type:id-jag"} {
+				a := p.token(p.app(), with(p.ready(starting{}), "requested_token_type", kind))
+				if !issued(a) || !slices.Contains([]string{typeID, typeSAML2}, a.text("issued_token_type")) {
+					continue
+				}
+				p.want(strings.EqualFold(a.text("token_type"), "N_A"), Medium, "token_type N_A for "+kind, "%q", a.text("token_type"))
+				if p.run.has[FeatureUserinfo] {
+					p.unauthorized(p.get(p.run.meta.Userinfo, "Authorization", "Bearer "+a.text("access_token")))
+				}
+			}
+		},
+	},
 }
 
 // noImpersonation demands that what came of an exchange without an actor, if anything, says of nobody that they act.
