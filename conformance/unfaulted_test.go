@@ -117,5 +117,8 @@ func init() {
 		"start/claims-of-known-names",
 		"start/answers-know-no-guess",
 		"start/over-tls-alone",
+		"start/what-opens-nothing-is-called-so",
+		"events/transmitter-told-truly",
+		"events/streams-need-authentication",
 	)
 }
