@@ -54,6 +54,56 @@ var pagesCases = []Case{
 		},
 	},
 	{
+		ID: "pages/ticket-form-by-another-path", Source: "RFC 6749 §10.12, CVE-2025-47910", Level: MustNot, Rows: []string{"RFC6749-10.12-01"}, Needs: []Feature{FeatureTicket, FeatureOtherActor},
+		Requirement: "No other way to write the address of the form that gives tickets gets past what guards it.",
+		Why:         "What guards a path by its letters does not see the same path written otherwise.",
+		try: func(p *probe) {
+			victim := p.browserOf(p.actor())
+			_, form, values := p.ticketForm(p.browserOf(p.run.target.Accounts.OtherActor), starting{})
+			at := form.action.EscapedPath()
+			last := at[strings.LastIndexByte(at, '/')+1:]
+			for _, path := range []string{"/" + at, at + "/", "/." + at, "/x/.." + at, strings.ToUpper(at), strings.Replace(at, last, "%"+hexOf(last[0])+last[1:], 1), at + ";x", at + "//", at + "%2f", at + "%00", at + "."} {
+				to := form.action.Scheme + "://" + form.action.Host + path
+				if form.action.RawQuery != "" {
+					to += "?" + form.action.RawQuery
+				}
+				if _, err := url.Parse(to); err != nil || last == "" {
+					continue
+				}
+				for range 3 { // a server may lead from one spelling to another, and a browser goes along
+					a := victim.foreign(p, http.MethodPost, to, values.Encode(), "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site")
+					p.want(!p.hasTicket(a), Critical, "no ticket by "+path, "%v", a)
+					p.want(a.status < 500, Medium, "a refusal for "+path, "%v", a)
+					where := a.location()
+					if where == nil || where.Host != a.at.Host || a.status != http.StatusTemporaryRedirect && a.status != http.StatusPermanentRedirect {
+						break
+					}
+					to = where.String()
+				}
+			}
+		},
+	},
+	{
+		ID: "pages/no-open-redirect", Source: "RFC 9700 §4.11.2, GHSA-vrw8-fxc6-2r93", Level: MustNot, Rows: []string{"RFC6749-10.14-01"},
+		Requirement: "No path, and no header of a request, makes the server lead to another host.",
+		Why:         "A link under the server's good name would lead to the attacker's sign-in page.",
+		try: func(p *probe) {
+			u, err := url.Parse(p.run.target.Issuer)
+			if err != nil {
+				p.blocked("%v", err)
+			}
+			base, l := u.Scheme+"://"+u.Host, p.browserOf(p.actor())
+			for _, path := range []string{"//evil.example", "//evil.example/", "//evil.example/%2e%2e", "/%5cevil.example", "/%2f%2fevil.example/", "///evil.example/..", "/.//evil.example/", "/x/..//evil.example/", "/%09/evil.example", "//evil.example/x/../"} {
+				for _, who := range []*login{l, p.stranger(p.actor())} {
+					a := who.foreign(p, http.MethodGet, base+path, "", "Referer", "https://evil.example/")
+					where := a.location()
+					p.want(where == nil || where.Host == u.Host, Medium, "no redirect to another host for "+path, "%v", where)
+					p.want(a.status < 500, Medium, "404 for "+path, "%v", a)
+				}
+			}
+		},
+	},
+	{
 		ID: "pages/sign-in-form-of-another-site", Source: "RFC 6749 §10.12, RFC 9700 §4.7", Level: Must, Profile: true, Rows: []string{"RFC6749-10.12-01"}, Needs: []Feature{FeatureOpenID},
 		Requirement: "The sign-in form is taken from the server's own page alone.",
 		Why:         "Somebody signed in to the attacker's account types their secrets there.",

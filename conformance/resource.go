@@ -67,6 +67,21 @@ var resourceCases = []Case{
 		},
 	},
 	{
+		ID: "resource/another-clients-audience", Source: "RFC 8693 §2.1, GHSA-75p6-52g3-rqc8", Level: MustNot, Profile: true, Rows: []string{"RFC8693-2.1-20", "RFC8693-2.2.2-04"},
+		Requirement: "A client cannot have a token for another client, for itself or for the server by naming it as the audience.",
+		Why:         "A token that an app takes as its own sign-in would be made by its neighbour.",
+		try: func(p *probe) {
+			f := without(p.ready(starting{}), "resource")
+			names := []string{p.app().ID, p.run.target.Issuer, p.run.meta.Token, "*", p.run.target.Resource + " " + p.run.target.Issuer}
+			if other := p.run.target.Clients.Other; other != nil {
+				names = append(names, other.ID)
+			}
+			for _, name := range names {
+				p.refused(p.token(p.app(), with(f, "audience", name)), "invalid_target", "invalid_request")
+			}
+		},
+	},
+	{
 		ID: "resource/exact", Source: "RFC 8693 §5, RFC 7519 §11", Level: Must, Rows: []string{"RFC8693-5-03", "RFC8707-2-02"},
 		Requirement: "A resource is compared character by character.",
 		Why:         "Two that are nearly the same are two APIs to one side and one to the other.",

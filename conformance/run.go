@@ -198,6 +198,9 @@ func (p *probe) elapse(d time.Duration) {
 		clear(p.run.tokens)
 		return
 	}
+	if most := p.run.options.CaseTimeout - 10*time.Second; d > most {
+		p.skip("it would wait for %v, and a case may take %v", d, p.run.options.CaseTimeout)
+	}
 	select {
 	case <-time.After(d):
 		clear(p.run.tokens)
