@@ -120,5 +120,8 @@ func init() {
 		"start/what-opens-nothing-is-called-so",
 		"events/transmitter-told-truly",
 		"events/streams-need-authentication",
+		"pages/ticket-form-by-another-path",
+		"pages/no-open-redirect",
+		"resource/another-clients-audience",
 	)
 }
