@@ -153,12 +153,10 @@ func (r *run) tidy(p *probe) {
 	if r.meta.Revocation == "" || len(p.begun) == 0 {
 		return
 	}
-	limit := 2 * r.options.RequestTimeout
-	if p.ctx.Err() != nil {
-		limit = min(limit, 2*time.Second)
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), limit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), 2*r.options.RequestTimeout)
 	defer cancel()
+	hurry := context.AfterFunc(p.ctx, func() { time.AfterFunc(2*time.Second, cancel) })
+	defer hurry()
 	for token, c := range p.begun {
 		quiet := &probe{ctx: ctx, run: r, c: p.c}
 		func() {

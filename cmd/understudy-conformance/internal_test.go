@@ -59,7 +59,7 @@ func newOP(t *testing.T) *op {
 	o := &op{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `{"issuer":%[1]q,"authorization_endpoint":"%[1]s/auth","token_endpoint":"%[1]s/token","jwks_uri":"%[1]s/jwks"}`, o.URL)
+		fmt.Fprintf(w, `{"issuer":%[1]q,"authorization_endpoint":"%[1]s/auth","token_endpoint":"%[1]s/token","revocation_endpoint":"%[1]s/revoke","jwks_uri":"%[1]s/jwks"}`, o.URL)
 	})
 	mux.HandleFunc("/auth", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
@@ -153,6 +153,16 @@ func reset(w http.ResponseWriter, _ *http.Request) {
 		_ = tcp.SetLinger(0)
 	}
 	c.Close()
+}
+
+// issue gives everybody a token who asks by POST.
+func issue(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if r.Method != http.MethodPost {
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	fmt.Fprint(w, `{"access_token":"an-opaque-token","issued_token_type":"urn:ietf:params:oauth:token-type:access_token","token_type":"Bearer","expires_in":600}`)
 }
 
 // hang answers as one does who takes longer than anybody waits. The server notices who has gone only once the body is read.
@@ -297,10 +307,13 @@ func TestTimeout(t *testing.T) {
 // Who interrupts a run gets the report of what was done, and nothing goes on.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
-	for name, at := range map[string]string{"discovery": "/.well-known/openid-configuration", "a case": "/token"} {
+	for name, at := range map[string]string{"discovery": "/.well-known/openid-configuration", "a case": "/token", "what ends what a case began": "/revoke"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := newOP(t)
+			if at == "/revoke" {
+				o.token = issue
+			}
 			ctx, interrupt := context.WithCancel(t.Context())
 			inner := o.Config.Handler
 			o.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -351,16 +364,7 @@ func TestExitCodes(t *testing.T) {
 func TestHolds(t *testing.T) {
 	t.Parallel()
 	o := newOP(t)
-	o.token = func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		if r.Method != http.MethodPost {
-			w.WriteHeader(http.StatusMethodNotAllowed)
-			return
-		}
-		fmt.Fprint(w, `{"access_token":"an-opaque-token","issued_token_type":"urn:ietf:params:oauth:token-type:access_token","token_type":"Bearer","expires_in":600}`)
-	}
+	o.token = issue
 	got := command(t.Context(), t, "run", "--target", target(t, o.URL), "--only", "exchange/start-works,exchange/post-only")
 	if got.code != held || !strings.HasPrefix(got.stdout, "nothing found: of 2 cases 2 passed,") {
 		t.Errorf("%+v", got)
