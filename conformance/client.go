@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -124,11 +125,10 @@ func (p *probe) patient(a *answer) bool {
 
 // cause is err without the URL, which may hold a secret.
 func cause(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		if u.Timeout() {
-			return errors.New("no answer in time")
-		}
+	if slow := net.Error(nil); errors.As(err, &slow) && slow.Timeout() {
+		return errors.New("no answer in time")
+	}
+	if u := (*url.Error)(nil); errors.As(err, &u) {
 		return u.Err
 	}
 	return err

@@ -74,7 +74,7 @@ func (r *run) document(ctx context.Context, at string) (*metadata, error) {
 	a, err := read(resp)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("GET %s: %w", at, err)
+		return nil, fmt.Errorf("GET %s: %w", at, cause(err))
 	case a.status != http.StatusOK:
 		return nil, fmt.Errorf("GET %s: the answer is %d, want 200", at, a.status)
 	case a.members == nil:

@@ -52,7 +52,7 @@ func sample() *Report {
 			result("other/stopped", Blocked, Result{Reason: "ann could not sign in: the server asks for the password again"}),
 			result("other/stopped-too", Blocked, Result{Reason: "ann could not sign in: the server asks for the password again"}),
 			result("third/left-out", Skipped, Result{Reason: "the target has no return-token"}),
-			result("third/fails", Failed, Result{Severity: High, Want: "a", Got: "b"}),
+			result("third/fails", Failed, Result{Severity: High, Want: "a", Got: strings.Repeat("b", 200)}),
 		},
 	}
 }

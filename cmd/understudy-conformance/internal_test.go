@@ -190,6 +190,11 @@ func TestNothingRun(t *testing.T) {
 		"members of other kinds": {serve(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"token_endpoint":7}`) }), `cannot unmarshal number`},
 		"resets":                 {serve(reset), `connection reset|EOF`},
 		"takes too long":         {serve(hang), `no answer in time`},
+		"begins, and stops": {serve(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, "{")
+			w.(http.Flusher).Flush()
+			hang(w, r)
+		}), `no answer in time`},
 		"never ends": {serve(func(w http.ResponseWriter, _ *http.Request) {
 			for {
 				if _, err := w.Write(make([]byte, 1<<16)); err != nil {
@@ -201,7 +206,7 @@ func TestNothingRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			args := []string{"run", "--target", target(t, tt.issuer)}
-			if name == "takes too long" {
+			if name == "takes too long" || name == "begins, and stops" {
 				args = append(args, "--request-timeout", "300ms")
 			}
 			o := command(t.Context(), t, args...)
