@@ -63,7 +63,7 @@ func start(by string) conformance.Start {
 
 // missing are the features that the faulty server has not.
 var missing = []conformance.Feature{
-	conformance.FeatureBoundClient, conformance.FeatureDPoP, conformance.FeaturePAR, conformance.FeatureRefresh, conformance.FeatureSignOut,
+	conformance.FeatureBoundClient, conformance.FeatureDPoP, conformance.FeatureSignOut,
 }
 
 // try tries some cases, all if none is named.

@@ -119,7 +119,7 @@ var refreshCases = []Case{
 				p.skip("the server gives no new refresh token")
 			}
 			n := p.atOnce(20, func() bool { return issued(p.token(p.app(), refreshing(next))) })
-			p.want(n <= 1, High, "one token of 20 tries", "%d", n)
+			p.want(n <= 1, Critical, "one token of 20 tries", "%d", n)
 		},
 	},
 	{

@@ -83,7 +83,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	}
 	t := s.tokens[f.Get("token")]
 	switch {
-	case t == nil && s.wrong("revocation-of-unknown-refused"):
+	case t == nil && s.once[f.Get("token")] == nil && s.wrong("revocation-of-unknown-refused"):
 		s.refuse(w, refuse("invalid_request", "the token is unknown"), f)
 		return
 	case c.public() && s.wrong("revocation-not-for-public-clients"):
@@ -96,31 +96,55 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	if own && !(s.wrong("revocation-hint-decides") && f.Get("token_type_hint") == "refresh_token") && !(s.wrong("revocation-spares-impersonation") && t.actor != nil) {
 		t.grant.over = true
 	}
+	if o := s.once[f.Get("token")]; o != nil && o.kind == "refresh" && o.client == c {
+		o.grant.over = true
+	}
 	w.WriteHeader(http.StatusOK)
 }
 
-// userinfo is OpenID Connect Core §5.3.
+// userinfo is OpenID Connect Core §5.3 with RFC 6750.
 func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
-	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	t := s.tokens[value]
-	switch {
-	case !strings.EqualFold(scheme, "Bearer"):
-		w.Header().Set("WWW-Authenticate", `Bearer realm="userinfo"`)
-		w.WriteHeader(http.StatusUnauthorized)
-		return
-	case !s.active(t) && !(t != nil && s.wrong("userinfo-after-revocation")):
-		w.Header().Set("WWW-Authenticate", `Bearer realm="userinfo", error="invalid_token"`)
-		w.WriteHeader(http.StatusUnauthorized)
-		return
-	case !slices.Contains(t.scope, "openid"):
-		w.Header().Set("WWW-Authenticate", `Bearer realm="userinfo", error="insufficient_scope", scope="openid"`)
-		w.WriteHeader(http.StatusForbidden)
+	if !s.wrong("userinfo-stored") {
+		w.Header().Set("Cache-Control", "no-store")
+	}
+	refuse := func(status int, challenge string) {
+		if !s.wrong("userinfo-without-challenge") {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="userinfo"`+challenge)
+		}
+		w.WriteHeader(status)
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodPost || r.Method == http.MethodPost && s.wrong("userinfo-not-by-post") {
+		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	answer := object{"sub": t.subject.Subject, "email": t.subject.Login}
+	if two := len(r.Header.Values("Authorization")) > 1 || r.PostFormValue("access_token") != ""; two && !s.wrong("userinfo-of-two-tokens") {
+		refuse(http.StatusBadRequest, `, error="invalid_request"`)
+		return
+	}
+	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if inQuery := r.URL.Query().Get("access_token"); inQuery != "" && s.wrong("userinfo-by-query") {
+		scheme, value = "Bearer", inQuery
+	}
+	if !strings.EqualFold(scheme, "Bearer") {
+		refuse(http.StatusUnauthorized, "")
+		return
+	}
+	t := s.tokens[value]
+	if t == nil {
+		t = s.opens(value)
+	}
+	switch {
+	case !s.active(t) && !(t != nil && s.wrong("userinfo-after-revocation")):
+		refuse(http.StatusUnauthorized, `, error="invalid_token"`)
+		return
+	case !slices.Contains(t.scope, "openid") && !s.wrong("userinfo-without-openid"):
+		refuse(http.StatusForbidden, `, error="insufficient_scope", scope="openid"`)
+		return
+	}
+	answer := object{"sub": t.subject.Subject, "email": t.subject.Login, "roles": t.subject.roles()}
 	if t.actor != nil {
 		answer["act"] = object{"iss": s.issuer, "sub": t.actor.Subject}
+		s.spoilUserinfo(t, answer)
 	}
 	writeJSON(w, http.StatusOK, answer)
 }

@@ -116,6 +116,9 @@ func (s *Server) start(c *Client, f url.Values, kind string) (object, *refusal) 
 	case TypeUserID:
 		x, refused = s.byName(c, f.Get("actor_token"), f.Get("subject_token"))
 	case typeAccess:
+		if f.Has("actor_token") {
+			return nil, refuse("invalid_request", "the actor is the subject_token where requested_subject names the subject")
+		}
 		x, refused = s.byName(c, f.Get("subject_token"), f.Get("requested_subject"))
 	default:
 		refused = refuse("invalid_request", "subject_token_type is none that is taken")
@@ -209,6 +212,9 @@ func (s *Server) verified(o *once, verifier string) bool {
 // actor gives who acts: a good token of this client's, with the scope for it, of somebody who signed in.
 func (s *Server) actor(c *Client, value string) *token {
 	t := s.tokens[value]
+	if o := s.once[value]; o != nil && o.kind == "refresh" && s.wrong("refresh-token-taken-for-actor") {
+		t = o.start
+	}
 	if s.wrong("actor-signature-not-verified") && t == nil {
 		t = s.signedElse(value)
 	}

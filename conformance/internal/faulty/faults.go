@@ -60,8 +60,8 @@ var faults = []struct {
 	{"unknown-scope-granted", grants, "exchange/scope-unknown ~code/scope-not-beyond"},
 
 	// Who may exchange what.
-	{"client-id-is-enough", grants, "exchange/client-authentication-required stop/client-authentication-required client/secret-whole client/forged-certificate-header"},
-	{"any-secret-taken", grants, "exchange/client-authentication-required stop/client-authentication-required client/secret-whole client/wrong-secret client/anothers-secret ~client/unknown-looks-like-wrong ~client/brute-force"},
+	{"client-id-is-enough", grants, "exchange/client-authentication-required stop/client-authentication-required refresh/client-authentication-required client/secret-whole client/forged-certificate-header"},
+	{"any-secret-taken", grants, "exchange/client-authentication-required stop/client-authentication-required refresh/client-authentication-required client/secret-whole client/wrong-secret client/anothers-secret ~client/unknown-looks-like-wrong ~client/brute-force"},
 	{"client-of-the-ticket", grants, "exchange/client-authentication-required stop/client-authentication-required"},
 	{"any-client-exchanges", grants, "exchange/public-clients-refused exchange/unregistered-client-refused"},
 	{"public-client-exchanges", grants, "exchange/public-clients-refused"},
@@ -148,7 +148,7 @@ var faults = []struct {
 	{"code-is-active", grants, "introspection/one-time-tokens-are-none"},
 	{"ticket-is-active", grants, "introspection/one-time-tokens-are-none"},
 	{"id-token-is-active", says, "introspection/id-token-inactive"},
-	{"revoked-token-active", says, "introspection/revoked-inactive exchange/ticket-once stop/ends-the-impersonation stop/by-revocation revocation/works revocation/hint-changes-nothing code/second-use-ends-the-first"},
+	{"revoked-token-active", says, "introspection/revoked-inactive exchange/ticket-once stop/ends-the-impersonation stop/by-revocation revocation/works revocation/hint-changes-nothing code/second-use-ends-the-first refresh/revoked refresh/old-one-dead"},
 	{"expired-token-active", says, "stop/token-over-with-its-time"},
 
 	// Revocation.
@@ -165,7 +165,6 @@ var faults = []struct {
 	{"revocation-of-unknown-refused", says, "revocation/unknown-token"},
 	{"revocation-of-nothing", says, "revocation/token-required"},
 	{"revocation-of-changed-token", says, "revocation/changed-token-spares-the-real"},
-	{"userinfo-after-revocation", says, "revocation/ends-at-userinfo revocation/public-client"},
 
 	// Metadata and keys.
 	{"metadata-issuer-with-slash", says, "metadata/issuer-exact"},
@@ -264,6 +263,50 @@ var faults = []struct {
 	{"assertion-beside-secret", grants, "client/key-and-secret"},
 	{"client-assertion-is-grant", grants, "client/key-is-no-grant"},
 	{"key-client-may-not-start", says, "client/key-starts"},
+
+	// Refresh.
+	{"refresh-keeps-id", says, "refresh/works"},
+	{"refresh-of-any-client", grants, "refresh/own-client"},
+	{"refresh-widens-scope", says, "refresh/no-wider-scope"},
+	{"refresh-keeps-scope", says, "refresh/narrowed-stays-narrow"},
+	{"refresh-compared-by-half", grants, "refresh/changed"},
+	{"refresh-token-taken-again", grants, "refresh/old-one-dead refresh/once-in-parallel"},
+	{"old-refresh-token-ends-nothing", grants, "refresh/old-one-dead"},
+	{"refresh-marked-late", grants, "refresh/once-in-parallel"},
+	{"refresh-after-revocation", grants, "refresh/revoked refresh/old-one-dead"},
+	{"refresh-signs-in-anew", says, "refresh/sign-in-unchanged"},
+	{"refresh-token-taken-for-actor", grants, "refresh/no-subject-and-no-actor"},
+	{"ticket-taken-for-refresh-token", grants, "refresh/access-token-is-none exchange/one-kind-not-for-another"},
+	{"impersonation-token-refreshed", grants, "refresh/access-token-is-none"},
+	{"refresh-lengthens-impersonation", says, "refresh/impersonation-lasts-no-longer"},
+
+	// Pushed requests.
+	{"pushed-with-200", says, "par/works"},
+	{"pushed-by-client-id", says, "par/authentication-required"},
+	{"request-uri-within-pushed", says, "par/no-request-uri-within"},
+	{"pushed-in-query", says, "par/body-only"},
+	{"pushed-redirect-uri-not-looked-at", grants, "par/validated-at-once"},
+	{"request-uri-of-any-client", says, "par/own-client"},
+	{"request-uri-taken-again", says, "par/once"},
+	{"request-uri-compared-by-half", says, "par/changed"},
+	{"query-beside-request-uri-wins", grants, "par/query-changes-nothing"},
+	{"pushed-state-dropped", says, "par/signs-in-with-issuer"},
+	{"ticket-taken-for-request-uri", says, "par/no-ticket-in-its-place"},
+	{"request-uri-never-over", says, "par/over-with-its-time"},
+
+	// Userinfo.
+	{"userinfo-not-by-post", says, "userinfo/works"},
+	{"userinfo-without-act", says, "userinfo/impersonation-tells-both"},
+	{"userinfo-of-the-actor", grants, "userinfo/impersonation-tells-both"},
+	{"userinfo-roles-of-the-actor", grants, "userinfo/roles-of-the-subject"},
+	{"userinfo-after-revocation", grants, "userinfo/over-with-the-impersonation ~revocation/ends-at-userinfo ~revocation/public-client"},
+	{"userinfo-of-changed-token", grants, "userinfo/changed-token"},
+	{"userinfo-without-challenge", says, "userinfo/challenge userinfo/over-with-the-impersonation userinfo/changed-token userinfo/access-tokens-only"},
+	{"userinfo-of-two-tokens", says, "userinfo/one-token"},
+	{"userinfo-by-query", says, "userinfo/no-token-in-the-query"},
+	{"userinfo-without-openid", says, "userinfo/needs-openid"},
+	{"userinfo-by-code", grants, "userinfo/access-tokens-only"},
+	{"userinfo-stored", says, "userinfo/not-stored"},
 
 	// What the token says.
 	{"act-missing", says, "token/names-both token/act-names-issuer token/act-identifies-only token/one-actor introspection/names-both"},

@@ -20,7 +20,7 @@ const loginCookie = "faulty-login"
 
 // once is what works once: a code, a ticket, a return token.
 type once struct {
-	kind      string // "code", "ticket", "return"
+	kind      string // "code", "ticket", "return", "refresh", "request"
 	client    *Client
 	challenge string
 	login     *login // whose it is
@@ -28,14 +28,15 @@ type once struct {
 	spent     bool
 	grant     *grant // what came of it; of a return token what it ends
 
-	redirectURI string   // of a code
-	nonce       string   // of a code
-	plain       bool     // of a code: its challenge is the verifier itself
-	scope       []string // of a code and of a return token
-	audience    string   // of a return token
-	start       *token   // of a return token: the impersonation token
-	subject     *Account // of a ticket
-	mode        string   // of a ticket
+	redirectURI string     // of a code
+	query       url.Values // of a request that was pushed
+	nonce       string     // of a code
+	plain       bool       // of a code: its challenge is the verifier itself
+	scope       []string   // of a code and of a return token
+	audience    string     // of a return token and of a refresh token
+	start       *token     // of a return token: the impersonation token; of a refresh token: the access token with which it came
+	subject     *Account   // of a ticket
+	mode        string     // of a ticket
 }
 
 // issue keeps what works once, and gives what stands for it.
@@ -123,13 +124,14 @@ func (s *Server) query(r *http.Request) (url.Values, bool) {
 // authorize is RFC 6749 §4.1.1 with RFC 7636, RFC 9470 §4 and OpenID Connect Core §3.1.2.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	q, ok := s.query(r)
+	q, pushed := s.pushed(q)
 	c := client(q.Get("client_id"))
 	if c == nil && q.Get("redirect_uri") != "" && s.wrong("unknown-client-led-back") {
 		c = &Client{RedirectURI: q.Get("redirect_uri")}
 		s.back(w, r, c, q, url.Values{"error": {"unauthorized_client"}})
 		return
 	}
-	if !ok || c == nil || !s.registered(c, q.Get("redirect_uri")) {
+	if !ok || c == nil || !s.registered(c, q.Get("redirect_uri")) && pushed == nil {
 		refusePage(w, http.StatusBadRequest, "The application is unknown, or the address that it wants to go back to.")
 		return
 	}
@@ -147,6 +149,9 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	case l == nil, (s.old(l, q) || slices.Contains(prompt, "login")) && !s.wrong("prompt-login-passed-over") && !silent:
 		askToSignIn(w, r)
 	default:
+		if pushed != nil {
+			pushed.spent = true
+		}
 		s.answerWithCode(w, r, c, q, l)
 	}
 }

@@ -23,6 +23,13 @@ var (
 	Protected  = &Account{Subject: "3001", Login: "pat@faulty.example", Password: "pat has a long password", protected: true}
 )
 
+func (a *Account) roles() []string {
+	if a.impersonates {
+		return []string{"support"}
+	}
+	return []string{"customer"}
+}
+
 func account(fits func(*Account) bool) *Account {
 	for _, a := range []*Account{Actor, OtherActor, Limited, Subject, Ordinary, Outside, Disabled, Protected} {
 		if fits(a) {

@@ -28,7 +28,7 @@ type Server struct {
 
 	mu       sync.Mutex        // held while a request is answered: each sees the others done or not begun
 	logins   map[string]*login // by cookie
-	once     map[string]*once  // codes, tickets and return tokens, by what they are
+	once     map[string]*once  // codes, tickets and the like, by what they are
 	tokens   map[string]*token // access tokens, by what they are
 	idTokens map[string]*token // the access tokens with which ID tokens came, by these
 }
@@ -52,6 +52,7 @@ func New(issuer string, fault Fault) (*Server, error) {
 	mux.HandleFunc("GET /impersonate", s.impersonate)
 	mux.HandleFunc("POST /impersonate", s.giveTicket)
 	mux.HandleFunc("/token", s.token)
+	mux.HandleFunc("/par", s.push)
 	mux.HandleFunc("/introspect", s.introspect)
 	mux.HandleFunc("/revoke", s.revoke)
 	mux.HandleFunc("/userinfo", s.userinfo)
@@ -71,7 +72,7 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
 	m := object{
 		"issuer": s.issuer, "authorization_endpoint": s.issuer + "/authorize", "token_endpoint": s.issuer + "/token", "jwks_uri": s.issuer + "/keys",
 		"introspection_endpoint": s.issuer + "/introspect", "revocation_endpoint": s.issuer + "/revoke", "userinfo_endpoint": s.issuer + "/userinfo",
-		"response_types_supported": []string{"code"}, "grant_types_supported": []string{"authorization_code", grantExchange},
+		"response_types_supported": []string{"code"}, "pushed_authorization_request_endpoint": s.issuer + "/par", "grant_types_supported": []string{"authorization_code", "refresh_token", grantExchange},
 		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"}, "token_endpoint_auth_signing_alg_values_supported": []string{"ES256"},
 		"code_challenge_methods_supported": []string{"S256"}, "authorization_response_iss_parameter_supported": true,
 		"subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"RS256"}, "scopes_supported": scopes,

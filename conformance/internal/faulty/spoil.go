@@ -17,6 +17,10 @@ func (s *Server) spoilToken(t *token, header, claims object) {
 	case s.fault == "":
 	case t.asked.Has("act") && s.wrong("claims-of-the-request"):
 		claims["act"] = object{"sub": t.asked.Get("act")}
+	case t.refreshed != nil && s.wrong("refresh-keeps-id"):
+		claims["jti"] = t.refreshed.claims["jti"]
+	case t.refreshed != nil && s.wrong("refresh-signs-in-anew"):
+		claims["auth_time"] = t.login.at.Add(time.Minute).Unix()
 	case t.actor == nil && s.wrong("acr-dropped"):
 		delete(claims, "acr")
 	case t.actor != nil:
@@ -148,6 +152,8 @@ func (s *Server) leadAstray(c *Client, q url.Values) *Client {
 		return &Client{ID: c.ID, Secret: c.Secret, RedirectURI: q.Get("redirect_uri")}
 	case q.Has("request") && s.wrong("request-object-believed"):
 		return &Client{ID: c.ID, Secret: c.Secret, RedirectURI: "https://evil.example/"}
+	case s.wrong("query-beside-request-uri-wins") && q.Get("redirect_uri") != "":
+		return &Client{ID: c.ID, Secret: c.Secret, RedirectURI: q.Get("redirect_uri")}
 	}
 	return c
 }
@@ -198,6 +204,8 @@ func (s *Server) rightEnough(at string, c *Client, secret string) bool {
 	case "/token":
 		return secret == "" && s.wrong("client-id-is-enough") || secret != "" && s.wrong("any-secret-taken") ||
 			strings.EqualFold(secret, c.Secret) && s.wrong("secret-in-any-case") || anothers && s.wrong("any-clients-secret-taken")
+	case "/par":
+		return secret == "" && s.wrong("pushed-by-client-id")
 	case "/introspect":
 		return secret == "" && s.wrong("introspection-by-client-id") || secret != "" && s.wrong("introspection-by-any-secret")
 	case "/revoke":
@@ -248,6 +256,29 @@ func (s *Server) mistaken(value string) *token {
 	return nil
 }
 
+// opens is what userinfo takes for an access token.
+func (s *Server) opens(value string) *token {
+	if o := s.once[value]; o != nil && o.kind == "code" && s.wrong("userinfo-by-code") {
+		return &token{subject: o.login.account, scope: o.scope, grant: &grant{}, expires: o.expires}
+	}
+	if s.wrong("userinfo-of-changed-token") {
+		return s.signedElse(value)
+	}
+	return nil
+}
+
+// spoilUserinfo makes of what userinfo says of an impersonation what it must not say.
+func (s *Server) spoilUserinfo(t *token, answer object) {
+	switch {
+	case s.wrong("userinfo-without-act"):
+		delete(answer, "act")
+	case s.wrong("userinfo-of-the-actor"):
+		answer["sub"] = t.actor.Subject
+	case s.wrong("userinfo-roles-of-the-actor"):
+		answer["roles"] = t.actor.roles()
+	}
+}
+
 // answersNothing answers a question about no token.
 func (s *Server) answersNothing(w http.ResponseWriter, r *http.Request, f url.Values) bool {
 	switch at := r.URL.Path; {
@@ -283,7 +314,7 @@ func (s *Server) spoilMetadata(r *http.Request, m object) {
 	case s.wrong("metadata-has-empty-list"):
 		m["ui_locales_supported"] = []string{}
 	case s.wrong("exchange-not-told"):
-		m["grant_types_supported"] = []string{"authorization_code"}
+		m["grant_types_supported"] = []string{"authorization_code", "refresh_token"}
 	case s.wrong("algorithm-none-told"):
 		m["id_token_signing_alg_values_supported"] = []string{"RS256", "none"}
 	case s.wrong("algorithm-of-secrets-told"):

@@ -39,6 +39,7 @@ type token struct {
 	exchanged       bool       // it has been an actor_token
 	stopped         *token     // the impersonation token after which it came
 	asked           url.Values // the request of a sign-in
+	refreshed       *token     // the access token that it follows
 	issued, expires time.Time
 }
 
@@ -124,7 +125,7 @@ func (s *Server) form(w http.ResponseWriter, r *http.Request) (url.Values, *refu
 	if err != nil {
 		return nil, refuse("invalid_request", "the body cannot be read")
 	}
-	if at == "/token" && s.wrong("query-taken") || at == "/introspect" && s.wrong("introspection-of-query") || at == "/revoke" && s.wrong("revocation-of-query") {
+	if at == "/token" && s.wrong("query-taken") || at == "/introspect" && s.wrong("introspection-of-query") || at == "/revoke" && s.wrong("revocation-of-query") || at == "/par" && s.wrong("pushed-in-query") {
 		for name, values := range r.URL.Query() {
 			if !f.Has(name) && !(at == "/token" && strings.HasPrefix(name, "client_")) {
 				f[name] = values
@@ -224,6 +225,8 @@ func (s *Server) grantTo(r *http.Request, f url.Values) (object, *refusal) {
 		return s.exchange(c, f)
 	case "authorization_code":
 		return s.redeem(c, f)
+	case "refresh_token":
+		return s.refresh(c, f)
 	case "":
 		return nil, refuse("invalid_request", "grant_type is missing")
 	}
@@ -261,6 +264,7 @@ func (s *Server) redeem(c *Client, f url.Values) (object, *refusal) {
 		client: c, subject: o.login.account, audience: audience, scope: o.scope, login: o.login, grant: o.grant, expires: s.now().Add(AccessLifetime), asked: f,
 	})
 	answer := t.answer()
+	answer["refresh_token"] = s.refreshToken(t)
 	if slices.Contains(o.scope, "openid") {
 		answer["id_token"] = s.idToken(t, o.nonce)
 	}
