@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
-	"math/big"
 	"net/url"
 	"slices"
 	"strings"
@@ -150,21 +149,24 @@ func (s *Server) read(what, value string, key func(header map[string]json.RawMes
 		return nil, errForm
 	}
 	public := key(j.header)
-	sum := sha256.Sum256([]byte(body))
-	holds := public != nil && len(raw[2]) == 64 && ecdsa.Verify(public, sum[:], new(big.Int).SetBytes(raw[2][:32]), new(big.Int).SetBytes(raw[2][32:]))
-	if !holds && !(public != nil && wrong("not-verified")) {
+	if !holds(public, body, raw[2]) && !(public != nil && wrong("not-verified")) {
 		return nil, errForm
 	}
 	return j, nil
 }
 
 func byHMAC(secret, body string, signature []byte) error {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte(body))
-	if !hmac.Equal(mac.Sum(nil), signature) {
+	if !hmac.Equal(macOf(secret, body), signature) {
 		return errForm
 	}
 	return nil
+}
+
+// macOf is HS256 (RFC 7518 §3.2).
+func macOf(secret, body string) []byte {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(body))
+	return mac.Sum(nil)
 }
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -172,6 +174,9 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 // asserted gives the client that signed an assertion (RFC 7523 §3), nil if it is none.
 func (s *Server) asserted(f url.Values) *Client {
 	value := f.Get("client_assertion")
+	if s.tokens[value] != nil && s.wrong("token-taken-for-assertion") {
+		return Keyed
+	}
 	if f.Get("client_assertion_type") != assertionType {
 		return nil
 	}

@@ -41,7 +41,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, &refusal{http.StatusUnauthorized, "invalid_client", "the client is not authenticated"}, f)
 		return
 	}
-	t := s.tokens[f.Get("token")]
+	t := s.accessToken(f.Get("token"))
 	if t != nil && strings.HasSuffix(r.Header.Get("Accept"), "jwt") && s.wrong("introspection-as-jwt-for-any-client") {
 		w.Write([]byte(s.sign(keyES256, object{"typ": "token-introspection+jwt"}, object{"token_introspection": t.claims})))
 		return
@@ -129,7 +129,7 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusUnauthorized, "")
 		return
 	}
-	t := s.tokens[value]
+	t := s.accessToken(value)
 	if t == nil {
 		t = s.opens(value)
 	}

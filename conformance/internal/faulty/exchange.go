@@ -211,7 +211,7 @@ func (s *Server) verified(o *once, verifier string) bool {
 
 // actor gives who acts: a good token of this client's, with the scope for it, of somebody who signed in.
 func (s *Server) actor(c *Client, value string) *token {
-	t := s.tokens[value]
+	t := s.accessToken(value)
 	if o := s.once[value]; o != nil && o.kind == "refresh" && s.wrong("refresh-token-taken-for-actor") {
 		t = o.start
 	}

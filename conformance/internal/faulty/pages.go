@@ -45,6 +45,9 @@ func (s *Server) issue(o *once) string {
 	if o.kind == "return" && s.wrong("return-token-short") || o.kind == "code" && s.wrong("code-short") || o.kind == "ticket" && s.wrong("ticket-short") {
 		value = value[:12]
 	}
+	if o.kind == "return" && s.wrong("return-token-is-weak-jwt") {
+		value = weak()
+	}
 	s.once[value] = o
 	return value
 }
