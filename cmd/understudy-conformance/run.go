@@ -98,13 +98,13 @@ func (a *app) try(ctx context.Context, f runFlags) error {
 	case ctx.Err() != nil || tried > 0: // whoever interrupted knows why there is nothing
 		a.code = found
 	default:
-		return fmt.Errorf("nothing could be tried: %s", why(report, timed))
+		return fmt.Errorf("nothing could be tried: %s", why(timed, report))
 	}
 	return nil
 }
 
 // why tells what kept every case from being tried.
-func why(r *conformance.Report, ctx context.Context) string {
+func why(ctx context.Context, r *conformance.Report) string {
 	var all []string
 	if r.Interrupted {
 		all = append(all, context.Cause(ctx).Error())
