@@ -90,8 +90,8 @@ func TestFaultless(t *testing.T) {
 		cases    []string
 	}{
 		conformance.StartByTicket:  {nil, nil},
-		conformance.StartByUserID:  {[]conformance.Feature{conformance.FeatureModes, conformance.FeatureTicket}, nil},
-		conformance.StartByRequest: {[]conformance.Feature{conformance.FeatureModes, conformance.FeatureTicket}, []string{"exchange/actor-required", "exchange/actor-token-tampered"}},
+		conformance.StartByUserID:  {[]conformance.Feature{conformance.FeatureModes, conformance.FeatureTicket}, []string{"error/same-for-every-refused-token"}},
+		conformance.StartByRequest: {[]conformance.Feature{conformance.FeatureModes, conformance.FeatureTicket}, []string{"error/same-for-every-refused-token", "exchange/actor-required", "exchange/actor-token-tampered"}},
 	} {
 		t.Run(by, func(t *testing.T) {
 			t.Parallel()

@@ -41,6 +41,11 @@ func (s *Server) exchange(c *Client, f url.Values) (object, *refusal) {
 	if t := s.tokens[f.Get("subject_token")]; s.active(t) && t.actor != nil && s.wrong("impersonation-token-exchanged") {
 		return s.mint(&token{client: c, subject: t.subject, audience: t.audience, scope: t.scope, login: t.login, grant: &grant{}, expires: t.expires}).answer(), nil
 	}
+	if t := s.tokens[f.Get("subject_token")]; t != nil && t.subject == Subject && t.actor == nil && s.wrong("two-tokens-start") {
+		if actor := s.actor(c, f.Get("actor_token")); actor != nil {
+			return s.mint(&token{client: c, subject: Subject, actor: actor.subject, audience: Resource, login: actor.login, grant: &grant{}, expires: t.expires}).answer(), nil
+		}
+	}
 	if refused := s.wellFormed(f); refused != nil {
 		return nil, refused
 	}
@@ -59,6 +64,10 @@ func (s *Server) wellFormed(f url.Values) *refusal {
 	case "", typeAccess:
 	case typeRefresh:
 		if !s.wrong("refresh-token-when-asked") && !s.wrong("requested-type-passed-over") {
+			return refuse("invalid_request", "requested_token_type is none that is issued")
+		}
+	case typeID:
+		if !s.wrong("id-token-called-bearer") && !s.wrong("requested-type-passed-over") {
 			return refuse("invalid_request", "requested_token_type is none that is issued")
 		}
 	default:
@@ -126,6 +135,17 @@ func (s *Server) start(c *Client, f url.Values, kind string) (object, *refusal) 
 	if refused != nil {
 		return nil, refused
 	}
+	if x.ticket != nil {
+		if audience, refused = s.within(f, x.ticket.audience, "ticket-for-any-resource"); refused != nil {
+			return nil, refused
+		}
+	}
+	switch {
+	case s.wrong("resource-forgotten"):
+		audience = Resource
+	case !f.Has("resource") && !f.Has("audience") && s.wrong("audience-of-everybody"):
+		audience = "*"
+	}
 	began := &grant{}
 	x.actor.exchanged = true
 	if x.ticket != nil {
@@ -133,7 +153,7 @@ func (s *Server) start(c *Client, f url.Values, kind string) (object, *refusal) 
 	}
 	t := s.mint(&token{
 		client: c, subject: x.subject, actor: x.actor.subject, audience: audience, scope: s.narrow(scope, x.mode),
-		login: x.actor.login, grant: began, expires: s.now().Add(impersonationLifetime),
+		login: x.actor.login, grant: began, expires: s.now().Add(impersonationLifetime), asked: f,
 	})
 	answer := t.answer()
 	answer["issued_token_type"] = typeAccess
@@ -150,11 +170,17 @@ func unproven() *refusal {
 func (s *Server) byTicket(c *Client, f url.Values) (starting, *refusal) {
 	o := s.ticket(f.Get("subject_token"))
 	if o == nil {
+		if f.Get("subject_token") == Protected.Subject && s.wrong("protected-subject-told") {
+			return starting{}, refuse("invalid_request", "this person is protected")
+		}
 		return starting{}, unproven()
 	}
 	actor := s.actor(c, f.Get("actor_token"))
 	if !f.Has("actor_token") && (f.Has("actor_token_type") && s.wrong("actor-type-alone-passed-over") || !f.Has("actor_token_type") && s.wrong("missing-actor-passed-over")) {
 		actor = &token{subject: o.login.account, login: o.login, expires: o.expires}
+	}
+	if actor == nil && s.wrong("wrong-try-spends-ticket") {
+		o.spent, o.grant = true, &grant{}
 	}
 	switch {
 	case actor == nil || actor.subject != o.login.account && !s.wrong("ticket-of-any-actor"):
@@ -168,6 +194,9 @@ func (s *Server) byTicket(c *Client, f url.Values) (starting, *refusal) {
 	case o.spent && !s.wrong("ticket-taken-again"):
 		if !s.wrong("second-try-ends-nothing") {
 			o.grant.over = true
+		}
+		if s.wrong("used-ticket-told") {
+			return starting{}, refuse("invalid_request", "the ticket was used")
 		}
 		return starting{}, unproven()
 	}
@@ -263,15 +292,9 @@ func (s *Server) stop(c *Client, f url.Values) (object, *refusal) {
 	case (o.spent || o.grant.over) && !s.wrong("return-token-taken-again"):
 		return nil, unproven()
 	}
-	audience, refused := s.targets(f)
+	audience, refused := s.within(f, o.audience, "stop-for-any-resource")
 	if refused != nil {
 		return nil, refused
-	}
-	if !f.Has("resource") && !f.Has("audience") {
-		audience = o.audience
-	}
-	if audience != o.audience && !s.wrong("stop-for-any-resource") {
-		return nil, refuse("invalid_target", "the sign-in was not for that API")
 	}
 	scope, known := s.scopesOf(f.Get("scope"))
 	if !known {

@@ -191,7 +191,7 @@ func (s *Server) unacceptable(c *Client, q url.Values) string {
 	switch {
 	case !known:
 		return "invalid_scope"
-	case refused != nil:
+	case refused != nil && !s.wrong("unknown-target-at-sign-in"):
 		return refused.code
 	case q.Get("acr_values") != "" && !slices.Contains(strings.Fields(q.Get("acr_values")), acr) && !s.wrong("acr-passed-over"):
 		return "unmet_authentication_requirements"
@@ -211,7 +211,7 @@ func (s *Server) answerWithCode(w http.ResponseWriter, r *http.Request, c *Clien
 	}
 	s.back(w, r, c, q, url.Values{"code": {s.issue(&once{
 		kind: "code", client: client(c.ID), challenge: q.Get("code_challenge"), plain: q.Get("code_challenge_method") != "S256" && q.Has("code_challenge"),
-		login: l, expires: s.now().Add(CodeLifetime), redirectURI: q.Get("redirect_uri"), scope: granted, nonce: q.Get("nonce"),
+		login: l, expires: s.now().Add(CodeLifetime), redirectURI: q.Get("redirect_uri"), scope: granted, nonce: q.Get("nonce"), audience: s.target(q),
 	})}})
 }
 
@@ -227,6 +227,15 @@ func (s *Server) back(w http.ResponseWriter, r *http.Request, c *Client, q, answ
 		answer.Set("state", state)
 	}
 	http.Redirect(w, r, c.RedirectURI+"?"+answer.Encode(), http.StatusSeeOther)
+}
+
+// target is the API of a request that was looked at before.
+func (s *Server) target(q url.Values) string {
+	audience, refused := s.targets(q)
+	if refused != nil {
+		return ""
+	}
+	return audience
 }
 
 // request is what the page that gives tickets was asked for.
@@ -256,6 +265,9 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request) *request {
 		return nil
 	}
 	subject := account(func(a *Account) bool { return a.Subject == q.Get("subject") })
+	if subject == nil && s.wrong("unknown-subject-is-somebody") {
+		subject = Subject
+	}
 	if subject == nil || !s.mayImpersonate(l.account, subject) {
 		refusePage(w, http.StatusForbidden, "You cannot impersonate this person.")
 		return nil
@@ -270,9 +282,9 @@ func (s *Server) mayImpersonate(actor, subject *Account) bool {
 		return false
 	case subject.protected && !s.wrong("protected-subject-started"):
 		return false
-	case subject.disabled || actor.disabled:
+	case subject.disabled && !s.wrong("disabled-subject-started") || actor.disabled:
 		return false
-	case actor.limited && subject.organisation != actor.organisation:
+	case actor.limited && !s.wrong("other-organisation-started") && subject.organisation != actor.organisation:
 		return false
 	case subject == actor && !s.wrong("oneself-started"):
 		return false
@@ -300,6 +312,7 @@ func (s *Server) giveTicket(w http.ResponseWriter, r *http.Request) {
 	}
 	ticket := s.issue(&once{
 		kind: "ticket", client: a.client, challenge: a.query.Get("code_challenge"), login: a.login, expires: s.now().Add(TicketLifetime), subject: a.subject, mode: mode,
+		audience: s.target(a.query),
 	})
 	s.back(w, r, a.client, a.query, url.Values{"ticket": {ticket}})
 }

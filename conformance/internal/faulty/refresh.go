@@ -37,6 +37,10 @@ func (s *Server) refresh(c *Client, f url.Values) (object, *refusal) {
 	case len(scope) == 0, s.wrong("refresh-keeps-scope"):
 		scope = o.scope
 	}
+	audience, refused := s.within(f, o.audience, "refresh-for-any-resource")
+	if refused != nil {
+		return nil, refused
+	}
 	if s.wrong("refresh-marked-late") {
 		s.gap()
 	}
@@ -49,7 +53,7 @@ func (s *Server) refresh(c *Client, f url.Values) (object, *refusal) {
 			}
 		}
 	}
-	t := s.mint(&token{client: c, subject: o.login.account, audience: o.audience, scope: scope, login: o.login, grant: o.grant, refreshed: o.start, expires: s.now().Add(AccessLifetime)})
+	t := s.mint(&token{client: c, subject: o.login.account, audience: audience, scope: scope, login: o.login, grant: o.grant, refreshed: o.start, expires: s.now().Add(AccessLifetime)})
 	answer := t.answer()
 	answer["refresh_token"] = s.refreshToken(t)
 	return answer, nil

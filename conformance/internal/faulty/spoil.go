@@ -70,6 +70,10 @@ func (s *Server) spoilImpersonation(t *token, header, claims object) {
 		claims["exp"] = t.expires.Unix()
 	case s.wrong("auth-time-of-subject"):
 		claims["auth_time"] = t.login.at.Add(-time.Hour).Unix()
+	case s.wrong("token-has-login"):
+		claims["email"] = t.subject.Login
+	case s.wrong("token-has-unknown-claim"):
+		claims["impersonator"] = true
 	case s.wrong("ids-alike"):
 		claims["jti"] = "one"
 	}
@@ -109,6 +113,8 @@ func (s *Server) spoilAnswer(f url.Values, answer object) {
 		answer["token_type"] = "N_A"
 	case stops && s.wrong("stop-gives-refresh-token"), !stops && s.wrong("start-gives-refresh-token"), s.wrong("refresh-token-when-asked") && f.Get("requested_token_type") == typeRefresh:
 		answer["refresh_token"] = random()
+	case s.wrong("id-token-called-bearer") && f.Get("requested_token_type") == typeID:
+		answer["issued_token_type"] = typeID
 	case stops && s.wrong("stop-gives-return-token"):
 		answer[MemberReturn] = random()
 	case stops && s.wrong("stop-tells-another-lifetime"), !stops && s.wrong("start-tells-another-lifetime"):

@@ -228,6 +228,9 @@ func (s *Server) grantTo(r *http.Request, f url.Values) (object, *refusal) {
 	case "refresh_token":
 		return s.refresh(c, f)
 	case "":
+		if s.wrong("missing-grant-breaks-it") {
+			return nil, &refusal{http.StatusInternalServerError, "server_error", "this should not have happened"}
+		}
 		return nil, refuse("invalid_request", "grant_type is missing")
 	}
 	return nil, refuse("unsupported_grant_type", "there is no such grant")
@@ -252,7 +255,7 @@ func (s *Server) redeem(c *Client, f url.Values) (object, *refusal) {
 		}
 		return nil, dead
 	}
-	audience, refused := s.targets(f)
+	audience, refused := s.within(f, o.audience, "code-for-any-resource")
 	if refused != nil {
 		return nil, refused
 	}
@@ -322,6 +325,20 @@ func (s *Server) idToken(t *token, nonce string) string {
 	return value
 }
 
+// within is targets where a code or the like is for one already.
+func (s *Server) within(f url.Values, bound string, anyway Fault) (string, *refusal) {
+	audience, refused := s.targets(f)
+	switch {
+	case refused != nil:
+		return "", refused
+	case !f.Has("resource") && !f.Has("audience"):
+		return cmp.Or(bound, Resource), nil
+	case bound != "" && audience != bound && !s.wrong(anyway) && !(audience != OtherResource && s.wrong("unknown-target-copied")):
+		return "", refuse("invalid_target", "what was allowed was for another API")
+	}
+	return audience, nil
+}
+
 // targets gives the one API that is asked for (RFC 8707 §2, RFC 8693 §2.1), Resource where none is.
 func (s *Server) targets(f url.Values) (string, *refusal) {
 	asked := slices.Concat(f["resource"], f["audience"])
@@ -335,6 +352,9 @@ func (s *Server) targets(f url.Values) (string, *refusal) {
 	for _, value := range asked {
 		if s.wrong("target-fragment-cut-off") {
 			value, _, _ = strings.Cut(value, "#")
+		}
+		if s.wrong("target-slash-cut-off") {
+			value = strings.TrimSuffix(value, "/")
 		}
 		u, err := url.Parse(value)
 		absolute := err == nil && u.IsAbs() && !strings.Contains(value, "#")
