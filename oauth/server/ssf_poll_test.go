@@ -184,7 +184,7 @@ func TestPollWaits(t *testing.T) {
 			select {
 			case a := <-out:
 				return a
-			case <-time.After(15 * time.Second):
+			case <-time.After(time.Minute): // also of one that begins only when there is nothing more to wait for: it waits 25 s
 				t.Fatalf("%s: a poll that waits got no answer", what)
 			}
 			return polled{}
