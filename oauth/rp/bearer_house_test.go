@@ -175,6 +175,9 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request) {
 					line += fmt.Sprint(" ", act[member])
 				}
 			}
+			if at, err := time.Parse(time.RFC3339, fmt.Sprint(act["time"])); err != nil || a.clock.Now().Sub(at).Abs() > 24*time.Hour {
+				a.t.Errorf("%s: its time is %v", line, act["time"])
+			}
 			a.actions, a.ids = append(a.actions, line), append(a.ids, act["id"].(string))
 			sid := act["sid"].(string)
 			sessions[sid] = map[string]bool{"active": !a.over[sid]}

@@ -144,7 +144,8 @@ func (g guard) begin(ctx context.Context, e *entry, j *journal, s *Session, job 
 	if reason != "" {
 		_, alive, err = e.refuse(ctx, r, j, s, reason)
 	} else {
-		e.did, e.before, e.after = newAction(r, s, PhaseBefore, j.stamp()), true, true
+		e.did, e.before, e.after = newAction(r, s, PhaseBefore), true, true
+		e.did.Time = j.stamp()
 		alive, err = j.tell(ctx, e.did, s.Expires)
 	}
 	switch {

@@ -12,11 +12,11 @@ import (
 // noteUnavailable is what is recorded of a request that was refused since nobody knew whether its session goes on.
 const noteUnavailable = "unavailable"
 
-// newAction describes r for the trail.
-func newAction(r *http.Request, s *Session, phase Phase, at time.Time) Action {
+// newAction describes r for the trail. What becomes of it sets its time.
+func newAction(r *http.Request, s *Session, phase Phase) Action {
 	route, _ := routeOf(r.URL)
 	return Action{
-		ID: oauth.NewID("act"), Session: s.ID, Time: at.Truncate(time.Millisecond), Phase: phase, Method: methodOf(r), Route: route,
+		ID: oauth.NewID("act"), Session: s.ID, Phase: phase, Method: methodOf(r), Route: route,
 	}
 }
 
@@ -33,7 +33,7 @@ type entry struct {
 // begin asks whether the session is alive: of the record itself before what could change something, and otherwise of
 // what is known. What only looks is recorded before its answer goes out, if there is room for that.
 func (e *entry) begin(ctx context.Context, r *http.Request, j *journal, live Liveness, s *Session) (alive bool, err error) {
-	e.did, e.before, alive = newAction(r, s, PhaseBefore, j.stamp()), changes(r), true
+	e.did, e.before, alive = newAction(r, s, PhaseBefore), changes(r), true
 	if !e.before {
 		alive, err = live.Alive(ctx, s.ID, s.Token)
 	}
@@ -43,6 +43,7 @@ func (e *entry) begin(ctx context.Context, r *http.Request, j *journal, live Liv
 		e.before = true
 	}
 	if e.before {
+		e.did.Time = j.stamp()
 		alive, err = j.tell(ctx, e.did, s.Expires)
 	}
 	switch {
@@ -58,11 +59,11 @@ func (e *entry) begin(ctx context.Context, r *http.Request, j *journal, live Liv
 
 // refuse puts a refusal of r on record, and reports whether the session goes on.
 func (e *entry) refuse(ctx context.Context, r *http.Request, j *journal, s *Session, reason string) (act Action, alive bool, err error) {
-	act = newAction(r, s, PhaseAfter, j.stamp())
+	act = newAction(r, s, PhaseAfter)
 	if e.did.ID != "" {
 		act.ID = e.did.ID
 	}
-	act.Status, act.Note = refusalStatus(reason), reason
+	act.Time, act.Status, act.Note = j.stamp(), refusalStatus(reason), reason
 	alive, err = j.tell(ctx, act, s.Expires)
 	e.after = true
 	return act, alive, err

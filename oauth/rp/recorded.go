@@ -102,7 +102,7 @@ func (e *entry) only(ctx context.Context, j *journal, s *Session) bool {
 		return true
 	}
 	room := e.room
-	e.room, e.after = 0, true
+	e.room, e.after, e.did.Time = 0, true, j.stamp()
 	if j.keep(e.did, room, s.Expires) == nil {
 		return true
 	}
