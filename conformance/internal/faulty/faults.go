@@ -61,14 +61,14 @@ var faults = []struct {
 
 	// Who may exchange what.
 	{"client-id-is-enough", grants, "exchange/client-authentication-required stop/client-authentication-required refresh/client-authentication-required client/secret-whole client/forged-certificate-header"},
-	{"any-secret-taken", grants, "exchange/client-authentication-required stop/client-authentication-required refresh/client-authentication-required client/secret-whole client/wrong-secret client/anothers-secret ~client/unknown-looks-like-wrong ~client/brute-force"},
+	{"any-secret-taken", grants, "exchange/client-authentication-required stop/client-authentication-required refresh/client-authentication-required client/secret-whole client/wrong-secret client/anothers-secret ~client/unknown-looks-like-wrong ~client/brute-force ~start/ticket-outlives-a-wrong-try"},
 	{"client-of-the-ticket", grants, "exchange/client-authentication-required stop/client-authentication-required"},
 	{"any-client-exchanges", grants, "exchange/public-clients-refused exchange/unregistered-client-refused"},
 	{"public-client-exchanges", grants, "exchange/public-clients-refused"},
 	{"ticket-of-any-client", grants, "exchange/another-clients-ticket"},
 	{"ticket-of-any-actor", grants, "exchange/another-actors-ticket"},
 	{"ticket-compared-by-half", grants, "exchange/subject-token-tampered"},
-	{"ticket-taken-again", grants, "exchange/ticket-once exchange/ticket-once-in-parallel"},
+	{"ticket-taken-again", grants, "exchange/ticket-once exchange/ticket-once-in-parallel error/same-for-every-refused-token"},
 	{"ticket-marked-late", grants, "exchange/ticket-once-in-parallel"},
 	{"second-try-ends-nothing", says, "exchange/ticket-once"},
 	{"missing-verifier-passed-over", grants, "exchange/ticket-needs-verifier"},
@@ -94,7 +94,7 @@ var faults = []struct {
 	{"token-type-n-a", says, "token/answer-complete"},
 	{"start-gives-refresh-token", grants, "exchange/no-offline-access"},
 	{"answers-stored", says, "exchange/not-stored stop/not-stored error/not-stored"},
-	{"error-has-token", says, "exchange/errors-tell-nothing"},
+	{"error-has-token", says, "exchange/errors-tell-nothing error/same-for-every-refused-token"},
 	{"error-has-quotes", says, "exchange/errors-tell-nothing"},
 	{"start-ends-sign-in", says, "token/sign-in-goes-on revocation/actor-token-is-not-the-impersonation"},
 
@@ -344,7 +344,7 @@ var faults = []struct {
 
 	// What the token says.
 	{"act-missing", says, "token/names-both token/act-names-issuer token/act-identifies-only token/one-actor introspection/names-both"},
-	{"act-is-text", says, "token/names-both token/act-names-issuer token/act-identifies-only token/one-actor introspection/names-both"},
+	{"act-is-text", says, "token/names-both token/act-names-issuer token/act-identifies-only token/one-actor introspection/names-both start/actor-by-word-alone"},
 	{"act-names-client", says, "token/names-both introspection/names-both"},
 	{"sub-is-actor", grants, "token/names-both introspection/names-both"},
 	{"act-has-no-issuer", says, "token/act-names-issuer"},
