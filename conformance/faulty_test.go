@@ -29,6 +29,10 @@ func faultyTarget(t *testing.T, fault faulty.Fault, by string) conformance.Targe
 	account := func(a *faulty.Account) conformance.Account {
 		return conformance.Account{Subject: a.Subject, Login: a.Login, Password: a.Password}
 	}
+	agent := func(c *faulty.Client) conformance.Agent {
+		subject, kind := c.Itself()
+		return conformance.Agent{Client: client(c), Subject: subject, Scope: faulty.ReadScope, Kind: kind}
+	}
 	keyed := client(faulty.Keyed)
 	keyed.Auth, keyed.PrivateKey, keyed.KeyID = "private_key_jwt", faulty.PrivateKey(), faulty.KeyID
 	return conformance.Target{
@@ -41,7 +45,7 @@ func faultyTarget(t *testing.T, fault faulty.Fault, by string) conformance.Targe
 			Protected: new(account(faulty.Protected)), Ordinary: new(account(faulty.Ordinary)),
 			Limited: new(account(faulty.Limited)), Outside: new(account(faulty.Outside)), Disabled: new(account(faulty.Disabled)),
 		},
-		Start:     start(by),
+		Start: start(by), Agents: []conformance.Agent{agent(faulty.Bot), agent(faulty.Robot)},
 		Lifetimes: conformance.Lifetimes{Code: faulty.CodeLifetime, Ticket: faulty.TicketLifetime, AccessToken: faulty.AccessLifetime}, Elapse: s.Elapse,
 	}
 }

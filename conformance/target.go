@@ -22,6 +22,8 @@ type Target struct {
 	Accounts Accounts `yaml:"accounts"`
 	// Start is how an impersonation begins.
 	Start Start `yaml:"start"`
+	// Agents act as themselves for Accounts.Subject, who let each of them. Nobody else did.
+	Agents []Agent `yaml:"agents"`
 	// Resource is the API that tokens are asked for, "" for the server's own choice (RFC 8707).
 	Resource string `yaml:"resource"`
 	// OtherResource is another API that Clients.App may ask tokens for.
@@ -75,6 +77,18 @@ type Client struct {
 	KeyID      string `yaml:"key_id"`
 	// RedirectURI is one that is registered. Nothing needs to listen there: answers are taken from the Location header.
 	RedirectURI string `yaml:"redirect_uri"`
+}
+
+// Agent is a client that acts as itself, such as a service or an AI agent, for people who let it (RFC 8693 §4.4).
+type Agent struct {
+	// Client is the client, at which people can sign in too.
+	Client Client `yaml:"client"`
+	// Subject is its sub, in tokens of its own and in act.
+	Subject string `yaml:"sub"`
+	// Scope is what it asks for in a token of its own (RFC 6749 §4.4).
+	Scope string `yaml:"scope"`
+	// Kind is what act says of its kind, as sub_profile; "" where it says nothing.
+	Kind string `yaml:"kind"`
 }
 
 // Accounts are people who can sign in.
@@ -181,6 +195,16 @@ func (t *Target) Check() error {
 		wrong("accounts", "limited and outside belong together")
 	}
 	t.Start.check(wrong)
+	for i, g := range t.Agents {
+		field := fmt.Sprintf("agents[%d]", i)
+		g.Client.check(field+".client", true, wrong)
+		if g.Subject == "" {
+			wrong(field+".sub", "must be set")
+		}
+	}
+	if len(t.Agents) > 0 && t.Accounts.Subject.Login == "" {
+		wrong("accounts.subject", "must have login and password where there are agents")
+	}
 	for _, f := range t.Without {
 		if !slices.Contains(features(), f) {
 			wrong("without", fmt.Sprintf("%q is no feature", f))
@@ -279,6 +303,8 @@ func (t *Target) has(m *metadata) map[Feature]bool {
 		FeatureCodeLifetime:  t.Lifetimes.Code > 0,
 		FeatureTicketTime:    t.Lifetimes.Ticket > 0,
 		FeatureTokenLifetime: t.Lifetimes.AccessToken > 0,
+		FeatureAgents:        len(t.Agents) > 0,
+		FeatureClientGrant:   slices.Contains(m.GrantTypes, "client_credentials"),
 	}
 	for _, f := range t.Without {
 		has[f] = false

@@ -265,10 +265,15 @@ type started struct {
 func (p *probe) start(s starting) started {
 	f := p.ready(s)
 	a := p.token(cmp.Or(s.client, p.app()), f)
+	return started{a, f, cmp.Or(s.client, p.app()), p.held(a)}
+}
+
+// held gives the token of a start that must be possible.
+func (p *probe) held(a *answer) string {
 	if a.status != http.StatusOK || a.text("access_token") == "" {
 		p.blocked("a start that must be possible was refused: %v %s", a, a.text("error_description"))
 	}
-	return started{a, f, cmp.Or(s.client, p.app()), a.text("access_token")}
+	return a.text("access_token")
 }
 
 // introspect asks what the server says of a token (RFC 7662).

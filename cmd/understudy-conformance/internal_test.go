@@ -485,6 +485,7 @@ func TestTargetFile(t *testing.T) {
 		"empty":              {"", `is empty`},
 		"incomplete":         {"issuer: https://op.test\n", `accounts\.actor\.sub: must be set`},
 		"a user in the URL":  {"issuer: 'https://u:" + clientSecret + "@op.test'\n", `issuer: must be a URL`},
+		"one of a list":      {app("secret: x") + "agents: [{}, {client: {secrt: " + clientSecret + "}}]\n", `line 6: agents\[1\]\.client\.secrt is no field`},
 		"a bad feature":      {app("secret: x") + "without: [wings]\n", `without: "wings" is no feature`},
 	} {
 		_, err := load(write("bad.yaml", tt.text), env)

@@ -108,8 +108,8 @@ func (l *loader) look(n *yaml.Node, t reflect.Type, at string) {
 			l.look(n.Content[i], t.Elem(), at+"."+n.Content[i-1].Value)
 		}
 	case reflect.Slice:
-		for _, v := range n.Content {
-			l.look(v, t.Elem(), at)
+		for i, v := range n.Content {
+			l.look(v, t.Elem(), fmt.Sprintf("%s[%d]", at, i))
 		}
 	case reflect.String:
 		l.expand(n, at)

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/conformance"
+	"github.com/understudy-id/understudy/oauth"
 	"github.com/understudy-id/understudy/oauth/directory"
+	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/internal/password"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/server"
@@ -45,6 +47,10 @@ func (h *house) target() conformance.Target {
 	h.addPinned("plain", func(c *store.Client) { c.Exchange, c.Serves = false, nil })
 	h.addPinned("open", func(c *store.Client) { c.Exchange, c.Public, c.Serves = false, true, nil })
 	h.addPinned("bound", func(c *store.Client) { both(c); c.Settings.DPoP = true })
+	h.addClientAs("bot", agent)
+	h.addClientAs("robot", service)
+	h.consent("client:bot", "bot", nil)
+	h.consent("client:robot", "robot", func(c *impersonation.Consent) { c.ActorKind = oauth.ActorService })
 	return conformance.Target{
 		Issuer: h.issuer, Resource: resource, OtherResource: api2, Scope: actorScope, SubjectScope: "openid app:read", WriteScope: "app:write",
 		Clients: conformance.Clients{
@@ -62,6 +68,10 @@ func (h *house) target() conformance.Target {
 			SubjectTokenType: "urn:understudy:params:oauth:token-type:ticket",
 			ReturnTokenType:  "urn:understudy:params:oauth:token-type:return_token", ReturnTokenMember: "understudy_return_token",
 			ReadMode: "read", WriteMode: "write",
+		},
+		Agents: []conformance.Agent{
+			{Client: h.suiteClient("bot"), Subject: "client:bot", Scope: "app:read impersonate", Kind: "ai_agent"},
+			{Client: h.suiteClient("robot"), Subject: "client:robot", Scope: "app:read impersonate", Kind: "service"},
 		},
 		Lifetimes: conformance.Lifetimes{Code: time.Minute, Ticket: time.Minute, AccessToken: 10 * time.Minute}, Elapse: h.clock.advance,
 	}

@@ -125,6 +125,12 @@ func (s *Server) start(c *Client, f url.Values, kind string) (object, *refusal) 
 	case TypeUserID:
 		x, refused = s.byName(c, f.Get("actor_token"), f.Get("subject_token"))
 	case typeAccess:
+		if c.itself != nil {
+			if x, refused = s.byConsent(c, f); refused != nil {
+				return nil, refused
+			}
+			return s.acts(c, f, x, audience, scope), nil
+		}
 		if f.Has("actor_token") {
 			return nil, refuse("invalid_request", "the actor is the subject_token where requested_subject names the subject")
 		}

@@ -9,6 +9,7 @@ type Account struct {
 	impersonates, protected, disabled bool
 	limited                           bool // to people of their own organisation
 	organisation                      string
+	kind                              string // of a client as an actor, "" of a person
 }
 
 // The people.
@@ -44,6 +45,7 @@ type Client struct {
 	ID, Secret, RedirectURI string
 
 	exchanges bool
+	itself    *Account // as an actor, nil for a client that is none
 }
 
 func (c *Client) public() bool { return c.Secret == "" && c != Keyed }
@@ -58,7 +60,7 @@ var (
 )
 
 func client(id string) *Client {
-	clients := []*Client{App, Other, Keyed, NoExchange, Public}
+	clients := []*Client{App, Other, Keyed, NoExchange, Public, Bot, Robot}
 	if i := slices.IndexFunc(clients, func(c *Client) bool { return c.ID == id }); i >= 0 {
 		return clients[i]
 	}

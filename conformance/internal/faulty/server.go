@@ -72,7 +72,7 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
 	m := object{
 		"issuer": s.issuer, "authorization_endpoint": s.issuer + "/authorize", "token_endpoint": s.issuer + "/token", "jwks_uri": s.issuer + "/keys",
 		"introspection_endpoint": s.issuer + "/introspect", "revocation_endpoint": s.issuer + "/revoke", "userinfo_endpoint": s.issuer + "/userinfo",
-		"response_types_supported": []string{"code"}, "pushed_authorization_request_endpoint": s.issuer + "/par", "grant_types_supported": []string{"authorization_code", "refresh_token", grantExchange},
+		"response_types_supported": []string{"code"}, "pushed_authorization_request_endpoint": s.issuer + "/par", "grant_types_supported": []string{"authorization_code", "refresh_token", "client_credentials", grantExchange},
 		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"}, "token_endpoint_auth_signing_alg_values_supported": []string{"ES256"},
 		"code_challenge_methods_supported": []string{"S256"}, "authorization_response_iss_parameter_supported": true,
 		"subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"RS256"}, "scopes_supported": scopes,

@@ -68,7 +68,7 @@ func (s *Server) spoilImpersonation(t *token, header, claims object) {
 	case s.wrong("token-lasts-a-day"):
 		t.expires = t.issued.Add(24 * time.Hour)
 		claims["exp"] = t.expires.Unix()
-	case s.wrong("auth-time-of-subject"):
+	case t.login != nil && s.wrong("auth-time-of-subject"):
 		claims["auth_time"] = t.login.at.Add(-time.Hour).Unix()
 	case s.wrong("token-has-login"):
 		claims["email"] = t.subject.Login

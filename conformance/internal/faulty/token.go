@@ -54,10 +54,18 @@ func (s *Server) mint(t *token) *token {
 		"scope": strings.Join(t.scope, " "), "iat": t.issued.Unix(), "exp": t.expires.Unix(),
 	}
 	if t.actor != nil {
-		claims["act"] = object{"iss": s.issuer, "sub": t.actor.Subject}
-	} else {
+		act := object{"iss": s.issuer, "sub": t.actor.Subject}
+		if t.actor.kind != "" {
+			act["sub_profile"] = t.actor.kind
+		}
+		claims["act"] = act
+	} else if t.login != nil {
 		claims["auth_time"], claims["acr"] = t.login.at.Unix(), acr
 	}
+	if t.actor == nil && t.login != nil && t.subject.lets(t.client) {
+		claims["may_act"] = s.mayAct(t.client)
+	}
+	s.spoilAgent(t, claims)
 	s.spoilToken(t, header, claims)
 	t.value, t.claims = s.sign(keyES256, header, claims), claims
 	s.tokens[t.value] = t
@@ -227,6 +235,8 @@ func (s *Server) grantTo(r *http.Request, f url.Values) (object, *refusal) {
 		return s.redeem(c, f)
 	case "refresh_token":
 		return s.refresh(c, f)
+	case "client_credentials":
+		return s.ownToken(c, f)
 	case "":
 		if s.wrong("missing-grant-breaks-it") {
 			return nil, &refusal{http.StatusInternalServerError, "server_error", "this should not have happened"}
