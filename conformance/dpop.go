@@ -73,8 +73,8 @@ var dpopCases = []Case{
 				a = p.proven(c, f, k)
 			}
 			p.want(issued(a), Medium, "a token with a proof", "%v %s", a, a.text("error_description"))
-			p.run.tokens[p.actor().Login+"\x00"+c.ID] = a.text("access_token")
-			defer delete(p.run.tokens, p.actor().Login+"\x00"+c.ID)
+			p.run.tokens[tokenOf(p.actor(), c)] = a.text("access_token")
+			defer delete(p.run.tokens, tokenOf(p.actor(), c))
 			start := p.ready(starting{client: c})
 			p.refusedProof(p.token(c, start), "no proof at a start")
 			a = p.proven(c, start, k)

@@ -129,13 +129,17 @@ func (f htmlForm) values() url.Values {
 type login struct {
 	account *Account
 	jar     *cookiejar.Jar
+	since   time.Time
 }
+
+// freshFor is how long a sign-in is fresh: with a minute to spare.
+const freshFor = 4 * time.Minute
 
 // browser is where account signs in once a run: a sign-in is slow, and the codes of a second factor work once.
 func (p *probe) browser(account *Account) *login {
 	key := account.Login
 	l := p.run.logins[key]
-	if l == nil {
+	if l == nil || p.run.target.Start.FreshActor && p.now().Sub(l.since) > freshFor {
 		l = p.stranger(account)
 		p.run.logins[key] = l
 	}
@@ -149,7 +153,7 @@ func (p *probe) stranger(account *Account) *login {
 		p.blocked("%v", err)
 	}
 	p.run.secret(account.Password, account.TOTP)
-	return &login{account: account, jar: jar}
+	return &login{account: account, jar: jar, since: p.now()}
 }
 
 // visit makes one request of the browser's.

@@ -149,6 +149,8 @@ type Start struct {
 	SubjectParam string `yaml:"subject_param"`
 	// Parameters are sent besides with each start, such as a reason.
 	Parameters map[string]string `yaml:"parameters"`
+	// FreshActor tells that each start takes an actor_token of its own, of a sign-in that is 5 minutes old at most.
+	FreshActor bool `yaml:"fresh_actor"`
 	// ReadMode and WriteMode are what {mode} stands for to look only and with full access; "" where there is but one.
 	ReadMode  string `yaml:"read_mode"`
 	WriteMode string `yaml:"write_mode"`

@@ -144,12 +144,15 @@ func (p *probe) fresh(account *Account, c *Client) *answer {
 
 // actorToken is an access token of account at c, which cases share: whoever ends it or changes it takes fresh.
 func (p *probe) actorToken(account *Account, c *Client) string {
-	key := account.Login + "\x00" + c.ID
+	key := tokenOf(account, c)
 	if p.run.tokens[key] == "" {
 		p.run.tokens[key] = p.fresh(account, c).text("access_token")
 	}
 	return p.run.tokens[key]
 }
+
+// tokenOf is where actorToken is kept.
+func tokenOf(account *Account, c *Client) string { return account.Login + "\x00" + c.ID }
 
 // starting is what a start is about; the zero value is the actor of the target as its subject, at its app.
 type starting struct {
@@ -179,6 +182,9 @@ func (p *probe) ready(s starting) url.Values {
 		f.Set("resource", t.Resource)
 	}
 	actor := p.actorToken(s.actor, s.client)
+	if t.Start.FreshActor { // it has served
+		delete(p.run.tokens, tokenOf(s.actor, s.client))
+	}
 	switch t.Start.By {
 	case StartByTicket:
 		ticket, verifier := p.ticket(s)

@@ -35,13 +35,31 @@ func TestConformance(t *testing.T) {
 	})
 }
 
+// TestConformanceByUserID: the same holds of what starts without the page.
+func TestConformanceByUserID(t *testing.T) {
+	onBoth(t, func(t *testing.T, o options) {
+		reg := policy.Default()
+		reg.Resources = append(reg.Resources, policy.Resource{URI: api2, AcceptsAct: true, Scopes: []string{"app:read"}})
+		o.registry = &reg
+		h := setup(t, o)
+		target := h.target()
+		target.Start = conformance.Start{
+			By: conformance.StartByUserID, SubjectTokenType: "urn:understudy:params:oauth:token-type:user_id", FreshActor: true,
+			Parameters: map[string]string{"understudy_reason": "{reason}"},
+		}
+		conformance.Test(t, target, conformance.Options{Slow: true, Destructive: true, Skip: []string{"client/brute-force", "pages", "code", "par"}})
+	})
+}
+
 // target is the house as the suite is told of it.
 func (h *house) target() conformance.Target {
 	h.t.Helper()
 	h.must(h.store.CreateUser(context.Background(), store.UserWrite{Write: h.write(), User: directory.User{
 		ID: "max", Email: "max@acme.test", Name: "Max Gone", Organisation: "acme", Created: time.Now(),
 	}}))
-	both := func(c *store.Client) { c.Resources, c.Settings.Refresh = []string{resource, api2}, true }
+	both := func(c *store.Client) {
+		c.Resources, c.Settings.Refresh, c.Settings.UserID = []string{resource, api2}, true, true
+	}
 	h.addPinned("suite", both)
 	h.addPinned("second", func(c *store.Client) { both(c); c.Serves = nil })
 	h.addPinned("plain", func(c *store.Client) { c.Exchange, c.Serves = false, nil })
@@ -108,7 +126,9 @@ func (h *house) keyedClient(id string) *conformance.Client {
 	jwk["kid"] = "k1"
 	set, err := json.Marshal(map[string]any{"keys": []any{jwk}})
 	h.must(err)
-	h.addPinned(id, func(c *store.Client) { c.Settings.Auth, c.Settings.Keys, c.Serves = store.AuthPrivateKey, set, nil })
+	h.addPinned(id, func(c *store.Client) {
+		c.Settings.Auth, c.Settings.Keys, c.Settings.UserID, c.Serves = store.AuthPrivateKey, set, true, nil
+	})
 	c := h.suiteClient(id)
 	c.Auth, c.KeyID, c.PrivateKey = "private_key_jwt", "k1", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	return &c
