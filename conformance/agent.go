@@ -218,7 +218,7 @@ func eachAgent(try func(*probe, *Agent)) func(*probe) {
 
 // agents gives a user's own token at an agent's client, which cases share: with the scope of a start, and so with less than they could have.
 func (p *probe) agents(g *Agent, user *Account) string {
-	key := tokenOf(user, &g.Client)
+	key := p.tokenOf(user, &g.Client)
 	if p.run.tokens[key] == "" {
 		verifier := random()
 		q := p.authorization(&g.Client, verifier)

@@ -50,7 +50,7 @@ var clientCases = []Case{
 		},
 	},
 	{
-		ID: "client/id-agrees", Source: "RFC 6749 §3.2.1", Level: Must, Rows: []string{"RFC6749-3.2.1-01"}, Needs: []Feature{FeatureOtherClient},
+		ID: "client/id-agrees", Source: "RFC 6749 §3.2.1", Level: Must, Profile: true, Rows: []string{"RFC6749-3.2.1-01"}, Needs: []Feature{FeatureOtherClient},
 		Requirement: "A client_id in the body that is not the client that authenticates is refused.",
 		Why:         "One part of the server takes the one, another the other: a token for a client that never proved itself.",
 		try: func(p *probe) {
@@ -66,9 +66,8 @@ var clientCases = []Case{
 		Requirement: "A wrong secret in the Authorization header gives 401 invalid_client with a WWW-Authenticate of the same scheme.",
 		Why:         "A client library that is told otherwise takes the token for bad and tries for ever.",
 		try: func(p *probe) {
-			f := url.Values{"grant_type": {"authorization_code"}, "code": {random()}, "redirect_uri": {p.app().RedirectURI}, "code_verifier": {random()}}
-			a := p.request(http.MethodPost, p.run.meta.Token, f.Encode(), "Content-Type", formType, "Authorization", basic(p.app().ID, random()))
-			p.want(!issued(a) && a.text("error") != "invalid_grant", Critical, "a client that is not let in", "%v", a)
+			a := p.request(http.MethodPost, p.run.meta.Token, p.redeemable().Encode(), "Content-Type", formType, "Authorization", basic(p.app().ID, random()))
+			p.want(!issued(a), Critical, "a client that is not let in", "%v", a)
 			p.want(a.status == http.StatusUnauthorized && a.text("error") == "invalid_client", Low, "401 invalid_client", "%v", a)
 			p.want(strings.HasPrefix(strings.ToLower(a.header.Get("WWW-Authenticate")), "basic"), Low, "WWW-Authenticate: Basic", "%q", a.header.Get("WWW-Authenticate"))
 		},
@@ -91,12 +90,16 @@ var clientCases = []Case{
 			}
 			f := p.redeemable()
 			for _, s := range wrong {
+				severity := Critical
+				if strings.Contains(s, real) {
+					severity = Low // whoever sends it knows the secret
+				}
 				p.run.secret(s)
 				a := p.request(http.MethodPost, p.run.meta.Token, f.Encode(), "Content-Type", formType, "Authorization", basic(c.ID, s))
-				p.want(!issued(a), Critical, fmt.Sprintf("no token for a secret of %d characters", len(s)), "%v", a)
+				p.want(!issued(a), severity, fmt.Sprintf("no token for a secret of %d characters", len(s)), "%v", a)
 				p.want(a.status == http.StatusUnauthorized || a.status == http.StatusBadRequest, Medium, "401", "%v", a)
 				a = p.request(http.MethodPost, p.run.meta.Token, with(f, "client_id", c.ID, "client_secret", s).Encode(), "Content-Type", formType)
-				p.want(!issued(a), Critical, fmt.Sprintf("no token for a secret of %d characters in the body", len(s)), "%v", a)
+				p.want(!issued(a), severity, fmt.Sprintf("no token for a secret of %d characters in the body", len(s)), "%v", a)
 			}
 		},
 	},
@@ -177,7 +180,7 @@ var clientCases = []Case{
 		Requirement: "Whoever tries one secret after another is slowed down, and the client itself is not locked out.",
 		Why:         "A secret that somebody chose is found in a night; a lock that strangers can close is an outage.",
 		try: func(p *probe) {
-			f := url.Values{"grant_type": {"authorization_code"}, "code": {random()}}
+			f := p.redeemable() // a server may look at the code before the secret
 			slowed := false
 			for range 60 {
 				req, err := http.NewRequestWithContext(p.ctx, http.MethodPost, p.run.meta.Token, nil)
@@ -239,25 +242,31 @@ var clientCases = []Case{
 			iss := p.run.target.Issuer
 			return []string{
 				p.assertion(c, unclaimed("aud")), p.assertion(c, claim("aud", "https://evil.example")), p.assertion(c, claim("aud", iss+".evil.example")), p.assertion(c, claim("aud", "")),
-				p.assertion(c, claim("aud", []string{iss, "https://evil.example"})), p.assertion(c, claim("aud", []string{})), p.assertion(c, claim("aud", map[string]any{"x": iss})),
+				p.assertion(c, claim("aud", []string{})), p.assertion(c, claim("aud", map[string]any{"x": iss})),
 				p.assertion(c, claim("aud", strings.ToUpper(iss))), p.assertion(c, claim("aud", iss[:len(iss)-1])), p.assertion(c, claim("aud", c.ID)),
 			}
+		}, func(p *probe, c *Client) []string { // RFC 7519 §4.1.3 lets aud have several
+			return []string{p.assertion(c, claim("aud", []string{p.run.target.Issuer, "https://evil.example"}))}
 		}),
 	badAssertions("key-time", "RFC 7523 §3, RFC 7519 §4.1.4", []string{"RFC7523-3-03", "RFC7519-4.1.4-01"}, "An assertion without exp, past it, not yet valid, or valid for years is refused.", "One that was read in a log would be a password for ever.",
 		func(p *probe, c *Client) []string {
 			now := p.now().Unix()
 			return []string{
-				p.assertion(c, unclaimed("exp")), p.assertion(c, claim("exp", now-600), claim("iat", now-660)), p.assertion(c, claim("exp", now+10*365*86400)),
-				p.assertion(c, claim("nbf", now+600)), p.assertion(c, claim("iat", now+3600), claim("exp", now+3660)),
+				p.assertion(c, unclaimed("exp")), p.assertion(c, claim("exp", now-600), claim("iat", now-660)), p.assertion(c, claim("nbf", now+600)),
 			}
+		}, func(p *probe, c *Client) []string { // RFC 7523 §3: a server may refuse these
+			now := p.now().Unix()
+			return []string{p.assertion(c, claim("exp", now+10*365*86400)), p.assertion(c, claim("iat", now+3600), claim("exp", now+3660))}
 		}),
 	badAssertions("key-dates-are-numbers", "RFC 7519 §2, §4.1.4", []string{"RFC7519-4.1.4-01"}, "An assertion whose exp is no number, or one beyond all time, is refused.", "What cannot be compared is passed over, and what overflows never ends.",
 		func(p *probe, c *Client) []string {
 			now := p.now().Unix()
-			all := []string{
+			return []string{
 				p.assertion(c, claim("exp", fmt.Sprint(now+60))), p.assertion(c, claim("exp", nil)), p.assertion(c, claim("exp", -1)), p.assertion(c, claim("exp", []int64{now + 60})),
 				p.assertion(c, claim("exp", true)), p.assertion(c, claim("nbf", "tomorrow")),
 			}
+		}, func(p *probe, c *Client) (all []string) { // a number is one, however far away
+			now := p.now().Unix()
 			k, _ := c.key()
 			for _, exp := range []string{"1e400", "1e19", "9223372036854775808"} {
 				all = append(all, k.compact(headerOf(c, k), fmt.Sprintf(`{"iss":%q,"sub":%q,"aud":%q,"jti":%q,"iat":%d,"exp":%s}`, c.ID, c.ID, p.run.target.Issuer, random(), now, exp)))
@@ -316,9 +325,11 @@ var clientCases = []Case{
 	badAssertions("key-critical-headers", "RFC 7515 §4.1.11", []string{"RFC7515-4.1.11-01"}, "An assertion with a critical header that is unknown, or with a malformed crit, is refused.", "What the client said must be understood is passed over.",
 		func(p *probe, c *Client) []string {
 			return []string{
-				p.assertion(c, headed("crit", []string{"exp-foo"}), headed("exp-foo", true)), p.assertion(c, headed("crit", []string{})), p.assertion(c, headed("crit", []string{"b64"}), headed("b64", false)),
+				p.assertion(c, headed("crit", []string{"exp-foo"}), headed("exp-foo", true)), p.assertion(c, headed("crit", []string{})),
 				p.assertion(c, headed("crit", "exp")), p.assertion(c, headed("crit", []string{"absent"})),
 			}
+		}, func(p *probe, c *Client) []string { // RFC 7797 §7: no JWT has it, but some servers know it of other signatures
+			return []string{p.assertion(c, headed("crit", []string{"b64"}), headed("b64", false))}
 		}),
 	badAssertions("key-from-the-token", "RFC 7515 §10, RFC 8725 §3.10, CVE-2018-0114", []string{"RFC7515-4.1.2-01"}, "A key that the assertion itself brings or points at is not trusted.", "Whoever brings their own key is anybody.",
 		func(p *probe, c *Client) []string {
@@ -431,8 +442,8 @@ var clientCases = []Case{
 	},
 }
 
-// badAssertions is the case of assertions, made by list, each of which must authenticate nobody.
-func badAssertions(id, source string, rows []string, requirement, why string, list func(*probe, *Client) []string) Case {
+// badAssertions is the case of assertions, made by list, each of which must authenticate nobody. The clause leaves open whether those of more do.
+func badAssertions(id, source string, rows []string, requirement, why string, list func(*probe, *Client) []string, more ...func(*probe, *Client) []string) Case {
 	return Case{
 		ID: "client/" + id, Source: source, Level: Must, Rows: rows, Requirement: requirement, Why: why, Needs: []Feature{FeatureKeyClient},
 		try: func(p *probe) {
@@ -440,6 +451,12 @@ func badAssertions(id, source string, rows []string, requirement, why string, li
 			p.asserted(p.assertion(c), true) // else what is refused might be all
 			for _, assertion := range list(p, c) {
 				p.asserted(assertion, false)
+			}
+			p.kind = SecurityFinding
+			for _, list := range more {
+				for _, assertion := range list(p, c) {
+					p.asserted(assertion, false)
+				}
 			}
 		},
 	}
@@ -467,7 +484,11 @@ func (p *probe) asserted(assertion string, good bool) {
 		p.want(p.knows(a), Medium, "a client that is let in: 400 invalid_grant for a code of nobody's", "%v %s", a, a.text("error_description"))
 		return
 	}
-	p.want(!p.knows(a) && !issued(a), Critical, "401 invalid_client for "+brief(assertion), "a client that is let in: %v", a)
+	severity := Critical
+	if p.kind != "" {
+		severity = Medium // the client signed it for this server: nobody else gets in
+	}
+	p.want(!p.knows(a) && !issued(a), severity, "401 invalid_client for "+brief(assertion), "a client that is let in: %v", a)
 	p.want(a.status < 500, Medium, "401 invalid_client for "+brief(assertion), "%v", a)
 	p.want(a.text("error") == "invalid_client" || a.text("error") == "invalid_request" || a.status == http.StatusRequestEntityTooLarge || a.status == http.StatusRequestHeaderFieldsTooLarge, Low, "401 invalid_client for "+brief(assertion), "%v", a)
 }

@@ -75,7 +75,7 @@ var codeCases = []Case{
 		try: func(p *probe) {
 			p.refused(p.token(p.app(), with(p.redeemable(), "redirect_uri", p.app().RedirectURI+"/x")), "invalid_grant", "invalid_request")
 			p.refused(p.token(p.app(), with(p.redeemable(), "redirect_uri", "https://evil.example/")), "invalid_grant", "invalid_request")
-			p.refused(p.token(p.app(), without(p.redeemable(), "redirect_uri")), "invalid_grant", "invalid_request")
+			p.refusedAs(Medium, p.token(p.app(), without(p.redeemable(), "redirect_uri")), "invalid_grant", "invalid_request") // it can be but the one that is registered
 		},
 	},
 	{
@@ -158,7 +158,8 @@ var codeCases = []Case{
 			p.browserOf(p.actor())
 			state := "a b+c%20d&e=f;g/h?i#j%C3%A9%2B<\"'>" + strings.Repeat("~", 400) // printable ASCII, as RFC 6749 appendix A.5 has it
 			for _, q := range []url.Values{p.authorization(p.app(), random()), with(p.authorization(p.app(), random()), "response_type", "token"), with(p.authorization(p.app(), random()), "prompt", "none", "max_age", "0")} {
-				where, a := p.authorize(with(q, "state", state))
+				q.Set("state", state)
+				where, a := p.authorize(q)
 				if where == nil && q.Get("response_type") != "code" {
 					continue // a page says it as well
 				}
@@ -238,7 +239,7 @@ var codeCases = []Case{
 			for _, name := range []string{"grant_type", "code", "redirect_uri", "code_verifier"} {
 				g := with(f)
 				g[name] = append(slices.Clone(g[name]), "other")
-				p.refused(p.token(p.app(), g), "invalid_request")
+				p.refusedAs(Medium, p.token(p.app(), g), "invalid_request")
 			}
 		},
 	},
@@ -253,7 +254,7 @@ var codeCases = []Case{
 		},
 	},
 	{
-		ID: "code/pkce-public-client", Source: "RFC 9700 §2.1.1", Level: Must, Rows: []string{"RFC7636-4.4.1-01"}, Needs: []Feature{FeaturePublic},
+		ID: "code/pkce-public-client", Source: "RFC 9700 §2.1.1", Level: Must, Profile: true, Rows: []string{"RFC7636-4.4.1-01"}, Needs: []Feature{FeaturePublic},
 		Requirement: "A public client gets no code without a code_challenge, and no token without its verifier.",
 		Why:         "Nothing else binds the code to the app that asked for it.",
 		try: func(p *probe) {
@@ -316,7 +317,7 @@ var codeCases = []Case{
 		},
 	},
 	{
-		ID: "code/pkce-verifier-form", Source: "RFC 7636 §4.1", Level: Must, Rows: []string{"RFC7636-4.1-01"},
+		ID: "code/pkce-verifier-form", Source: "RFC 7636 §4.1", Level: Must, Profile: true, Rows: []string{"RFC7636-4.1-01"},
 		Requirement: "A code_verifier of fewer than 43 or more than 128 characters, or with one that it must not have, gives no token.",
 		Why:         "A short one is guessed.",
 		try: func(p *probe) {
@@ -326,7 +327,7 @@ var codeCases = []Case{
 				if where == nil || !answered(where).Has("code") {
 					continue // refused even before: it cannot know why, but nothing is given
 				}
-				p.refused(p.token(p.app(), redemption(p.app(), answered(where).Get("code"), verifier)), "invalid_grant", "invalid_request")
+				p.refusedAs(Medium, p.token(p.app(), redemption(p.app(), answered(where).Get("code"), verifier)), "invalid_grant", "invalid_request")
 			}
 		},
 	},
@@ -364,7 +365,7 @@ var codeCases = []Case{
 		Requirement: "prompt=none of somebody who is signed in answers without a page.",
 		Why:         "An app on an origin of its own finds its administrator again after a stop by this alone.",
 		try: func(p *probe) {
-			p.browserOf(p.actor())
+			p.remembered()
 			where, a := p.authorize(with(p.authorization(p.app(), random()), "prompt", "none"))
 			p.want(where != nil, Low, "a redirect", "%v", a)
 			got := answered(where)
@@ -376,7 +377,7 @@ var codeCases = []Case{
 		Requirement: "prompt=login and max_age=0 ask somebody who is signed in to sign in again.",
 		Why:         "An app that asks for a fresh sign-in before something grave takes an old one for it.",
 		try: func(p *probe) {
-			p.browserOf(p.actor())
+			p.remembered()
 			for name, value := range map[string]string{"prompt": "login", "max_age": "0"} {
 				where, a := p.authorize(with(p.authorization(p.app(), random()), name, value))
 				p.want(where == nil || !answered(where).Has("code"), High, "a page that asks, for "+name+"="+value, "%v", a)
@@ -388,7 +389,7 @@ var codeCases = []Case{
 		Requirement: "With max_age the ID token has auth_time, and two sign-ins of one session have the same.",
 		Why:         "A time that moves without anybody typing a password opens what asks for a fresh sign-in.",
 		try: func(p *probe) {
-			p.browserOf(p.actor())
+			p.remembered()
 			var times []float64
 			for range 2 {
 				_, id := p.idTokenFor(with(p.authorization(p.app(), ""), "max_age", "36000"))
@@ -548,9 +549,43 @@ func (p *probe) browserOf(account *Account) *login {
 	return p.browser(account)
 }
 
-// authorize sends an authorization request by the actor's browser, and gives where it leads out of the server, and the last answer. It presses no button.
+// authorize sends an authorization request by the actor's browser, and gives where it leads out of the server, and the last answer. It presses no button, but types the
+// password where the server keeps nobody signed in: else each request would seem to be refused there.
 func (p *probe) authorize(q url.Values) (where *url.URL, last *answer) {
-	return p.authorizeBy(p.browser(p.actor()), q)
+	l := p.browser(p.actor())
+	where, last = p.authorizeBy(l, q)
+	if where != nil || !p.forgets() {
+		return where, last
+	}
+	for _, f := range forms(last.body, last.at) {
+		if values, ok := f.signsIn(l.account); ok && f.method == http.MethodPost {
+			where, last = l.ledFrom(p, l.visit(p, http.MethodPost, f.action.String(), values.Encode()))
+			if where != nil {
+				p.run.secret(answered(where).Get("code"))
+			}
+			return where, last
+		}
+	}
+	return nil, last
+}
+
+// forgets reports whether the server asks somebody who has just signed in for the password again.
+func (p *probe) forgets() bool {
+	if p.run.forgets == nil {
+		l := p.browserOf(p.actor())
+		where, a := p.authorizeBy(l, p.authorization(p.app(), random()))
+		asks := slices.ContainsFunc(forms(a.body, a.at), func(f htmlForm) bool { _, ok := f.signsIn(l.account); return ok })
+		p.run.forgets = new(where == nil && asks)
+	}
+	return *p.run.forgets
+}
+
+// remembered has the actor signed in, and skips the case where the server keeps nobody so.
+func (p *probe) remembered() {
+	p.browserOf(p.actor())
+	if p.forgets() {
+		p.skip("the server keeps nobody signed in")
+	}
 }
 
 func (p *probe) authorizeBy(l *login, q url.Values) (where *url.URL, last *answer) {
@@ -563,7 +598,11 @@ func (p *probe) authorizeBy(l *login, q url.Values) (where *url.URL, last *answe
 
 // led goes to an address and on while the server leads on to itself, and gives where it leads out, nil if nowhere.
 func (l *login) led(p *probe, to string) (where *url.URL, last *answer) {
-	a := l.visit(p, http.MethodGet, to, "")
+	return l.ledFrom(p, l.visit(p, http.MethodGet, to, ""))
+}
+
+// ledFrom is led from an answer on.
+func (l *login) ledFrom(p *probe, a *answer) (where *url.URL, last *answer) {
 	for range maxSteps {
 		where := a.location()
 		if where == nil || a.status < 300 || a.status > 399 {

@@ -66,17 +66,17 @@ var dpopCases = []Case{
 		try: func(p *probe) {
 			c, k, verifier := p.run.target.Clients.Bound, newKeyPair(), random()
 			f := redemption(c, p.freshCode(p.actor(), c, verifier), verifier)
-			p.refusedProof(p.token(c, f), "no proof at sign-in")
+			p.refusedProof(p.token(c, f), "no proof at sign-in", "invalid_grant") // §5.2 says that it is refused, and not how
 			a := p.proven(c, f, k)
 			if !issued(a) { // a code that is dead after a failure is no fault
 				f = redemption(c, p.freshCode(p.actor(), c, verifier), verifier)
 				a = p.proven(c, f, k)
 			}
 			p.want(issued(a), Medium, "a token with a proof", "%v %s", a, a.text("error_description"))
-			p.run.tokens[tokenOf(p.actor(), c)] = a.text("access_token")
-			defer delete(p.run.tokens, tokenOf(p.actor(), c))
+			p.run.tokens[p.tokenOf(p.actor(), c)] = a.text("access_token")
+			defer delete(p.run.tokens, p.tokenOf(p.actor(), c))
 			start := p.ready(starting{client: c})
-			p.refusedProof(p.token(c, start), "no proof at a start")
+			p.refusedProof(p.token(c, start), "no proof at a start", "invalid_grant")
 			a = p.proven(c, start, k)
 			if !issued(a) {
 				a = p.proven(c, p.ready(starting{client: c}), k)
@@ -215,7 +215,7 @@ var dpopCases = []Case{
 			proof := p.proof(k, http.MethodPost, p.run.meta.Token, "")
 			a := p.withProof(p.app(), p.redeemable(), proof)
 			p.want(issued(a), Medium, "a token with a fresh proof", "%v %s", a, a.text("error_description"))
-			p.refusedProof(p.withProof(p.app(), p.redeemable(), proof), "a proof that was used")
+			p.refusedProof(p.withProof(p.app(), p.redeemable(), proof), "a proof that was used", "invalid_grant") // §11.1 says not how
 		},
 	},
 	{
@@ -263,6 +263,7 @@ var dpopCases = []Case{
 		Requirement: "At userinfo a bound token works with a proof by its key and for it, and with nothing else: not as Bearer, by another key, or without ath.",
 		Why:         "A binding that no API looks at binds nothing.",
 		try: func(p *probe) {
+			defer p.forUserinfo()()
 			k := newKeyPair()
 			a := p.proven(p.app(), p.redeemable(), k)
 			if !issued(a) {
@@ -357,12 +358,12 @@ func (p *probe) boundTo(a *answer, k *keyPair) {
 	}
 }
 
-// refusedProof demands that a proof gives nothing.
-func (p *probe) refusedProof(a *answer, what string) {
+// refusedProof demands that a proof gives nothing. codes are errors that it may give besides the one for a proof that is none.
+func (p *probe) refusedProof(a *answer, what string, codes ...string) {
 	want := "400 invalid_dpop_proof for " + what
 	p.want(!issued(a), High, want, "%v", a)
 	p.want(a.status == http.StatusBadRequest || a.status == http.StatusUnauthorized, Medium, want, "%v", a)
-	p.want(slices.Contains([]string{"invalid_dpop_proof", "invalid_request", "use_dpop_nonce"}, a.text("error")), Low, want, "%v", a)
+	p.want(slices.Contains(append(codes, "invalid_dpop_proof", "invalid_request", "use_dpop_nonce"), a.text("error")), Low, want, "%v", a)
 }
 
 // badProofs is the case of proofs, made by list, each of which must give nothing.

@@ -41,7 +41,7 @@ var exchangeCases = []Case{
 		},
 	},
 	{
-		ID: "exchange/post-only", Source: "RFC 8693 §2.1, RFC 6749 §3.2", Level: Must, Rows: []string{"RFC8693-2.1-02"},
+		ID: "exchange/post-only", Source: "RFC 8693 §2.1, RFC 6749 §3.2", Level: Must, Profile: true, Rows: []string{"RFC8693-2.1-02"},
 		Requirement: "An exchange is taken by POST only.",
 		Why:         "What stands in the query of a GET stands in logs, histories and Referer headers.",
 		try: func(p *probe) {
@@ -50,13 +50,13 @@ var exchangeCases = []Case{
 				f := p.ready(starting{})
 				p.run.secret(c.Secret)
 				a := p.request(method, p.run.meta.Token+"?"+f.Encode(), "", "Authorization", basic(c.ID, c.Secret))
-				p.want(!issued(a), Critical, "no token for "+method, "%v", a)
+				p.want(!issued(a), Medium, "no token for "+method, "%v", a)
 				p.want(a.status >= 400 && a.status < 500, Medium, "4xx for "+method, "%v", a)
 			}
 		},
 	},
 	{
-		ID: "exchange/form-body-only", Source: "RFC 8693 §2.1", Level: Must, Rows: []string{"RFC8693-2.1-03"},
+		ID: "exchange/form-body-only", Source: "RFC 8693 §2.1", Level: Must, Profile: true, Rows: []string{"RFC8693-2.1-03"},
 		Requirement: "The parameters come in the body, as application/x-www-form-urlencoded, and in no other form.",
 		Why:         "A second way to write a request is one that filters in front of the server do not read.",
 		try: func(p *probe) {
@@ -76,11 +76,11 @@ var exchangeCases = []Case{
 			parts.WriteString("--x--\r\n")
 			for kind, body := range map[string]string{"application/json": string(asJSON), "multipart/form-data; boundary=x": parts.String(), "text/plain": f.Encode()} {
 				a := p.request(http.MethodPost, p.run.meta.Token, body, append(auth, "Content-Type", kind)...)
-				p.want(!issued(a), Critical, "no token for "+kind, "%v", a)
+				p.want(!issued(a), Medium, "no token for "+kind, "%v", a)
 				p.want(a.status >= 400 && a.status < 500, Medium, "4xx for "+kind, "%v", a)
 			}
 			a := p.request(http.MethodPost, p.run.meta.Token+"?"+f.Encode(), "grant_type="+url.QueryEscape(grantExchange), append(auth, "Content-Type", formType)...)
-			p.want(!issued(a), Critical, "no token for parameters in the query", "%v", a)
+			p.want(!issued(a), Medium, "no token for parameters in the query", "%v", a)
 		},
 	},
 	missing("subject_token", "RFC8693-2.1-04", "A server that falls back to the client or the actor gives a token about somebody whom nobody named."),
@@ -136,7 +136,7 @@ var exchangeCases = []Case{
 		try: func(p *probe) {
 			for _, kind := range []string{typeRefresh, typeSAML2, typeID, typeJWT} {
 				a := p.token(p.app(), with(p.ready(starting{}), "requested_token_type", kind))
-				if a.status == http.StatusOK && a.text("issued_token_type") == kind && kind == typeJWT && a.text("access_token") != "" {
+				if a.status == http.StatusOK && a.text("issued_token_type") == kind && kind != typeRefresh && a.text("access_token") != "" {
 					continue // it is one that the server issues
 				}
 				p.want(kind != typeRefresh || !issued(a), Critical, "no refresh token", "%v", a)
@@ -158,13 +158,17 @@ var exchangeCases = []Case{
 		},
 	},
 	{
-		ID: "exchange/actor-type-needs-token", Source: "RFC 8693 §2.1", Level: MustNot, Rows: []string{"RFC8693-2.1-10"},
+		ID: "exchange/actor-type-needs-token", Source: "RFC 8693 §2.1", Level: MustNot, Profile: true, Rows: []string{"RFC8693-2.1-10"},
 		Requirement: "An actor_token_type without an actor_token is refused.",
 		Why:         "A server that passes it over issues a token without an actor to a client that meant to name one.",
 		try: func(p *probe) {
 			f := with(p.ready(starting{}), "actor_token_type", typeAccess)
-			p.refused(p.token(p.app(), without(f, "actor_token")), "invalid_request")
-			p.refused(p.token(p.app(), with(f, "actor_token", "")), "invalid_request")
+			severity := Critical
+			if !f.Has("actor_token") {
+				severity = Low // the actor is the subject_token: the token names them all the same
+			}
+			p.refusedAs(severity, p.token(p.app(), without(f, "actor_token")), "invalid_request")
+			p.refusedAs(severity, p.token(p.app(), with(f, "actor_token", "")), "invalid_request")
 		},
 	},
 	{
@@ -300,7 +304,7 @@ var exchangeCases = []Case{
 		},
 	},
 	{
-		ID: "exchange/resource-malformed", Source: "RFC 8707 §2", Level: Must, Rows: []string{"RFC8693-2.1-17", "RFC8693-2.1-18", "RFC8707-2-02"},
+		ID: "exchange/resource-malformed", Source: "RFC 8707 §2", Level: Should, Rows: []string{"RFC8693-2.1-17", "RFC8693-2.1-18", "RFC8707-2-02"},
 		Requirement: "A resource that is no absolute URI, or has a fragment, gives invalid_target.",
 		Why:         "A value that is copied unchecked is an audience of the client's own choosing.",
 		try: func(p *probe) {
@@ -310,7 +314,7 @@ var exchangeCases = []Case{
 				malformed = append(malformed, r+"#x", r+"#")
 			}
 			for _, r := range malformed {
-				p.refused(p.token(p.app(), with(f, "resource", r)), "invalid_target", "invalid_request")
+				p.notServed(p.token(p.app(), with(f, "resource", r)), []string{r}, "invalid_target", "invalid_request")
 			}
 		},
 	},
@@ -320,12 +324,12 @@ var exchangeCases = []Case{
 		Why:         "Where it is passed over the token is for whatever the default is, and where it is copied it is for whoever asks.",
 		try: func(p *probe) {
 			f := without(p.ready(starting{}), "resource")
-			for _, name := range []string{"resource", "audience"} {
+			for _, name := range []string{"audience", "resource"} {
 				for _, value := range []string{"https://" + strings.ToLower(random()[:12]) + ".example/", p.run.target.Issuer + "/nowhere"} {
-					p.refused(p.token(p.app(), with(f, name, value)), "invalid_target")
+					p.notServed(p.token(p.app(), with(f, name, value)), []string{value}, "invalid_target")
 				}
 			}
-			p.refused(p.token(p.app(), with(f, "audience", p.subject().Subject)), "invalid_target")
+			p.notServed(p.token(p.app(), with(f, "audience", p.subject().Subject)), []string{p.subject().Subject}, "invalid_target")
 		},
 	},
 	{
@@ -338,11 +342,15 @@ var exchangeCases = []Case{
 			for i := range 50 {
 				f.Add("audience", fmt.Sprintf("https://api-%d.example/", i))
 			}
-			p.refused(p.token(p.app(), f), "invalid_target", "invalid_request")
+			if a := p.token(p.app(), f); !p.honours(a, f["audience"]) {
+				p.notServed(a, f["audience"], "invalid_target", "invalid_request")
+			}
 			if r := p.run.target.Resource; r != "" {
 				two := p.ready(starting{})
 				two["resource"] = []string{r, "https://other.example/"}
-				p.refused(p.token(p.app(), two), "invalid_target")
+				if a := p.token(p.app(), two); !p.honours(a, two["resource"]) {
+					p.notServed(a, two["resource"][1:], "invalid_target")
+				}
 			}
 		},
 	},
@@ -358,7 +366,7 @@ var exchangeCases = []Case{
 					g.Add(name, typeAccess)
 				}
 				g[name] = append(slices.Clone(g[name]), "urn:example:other")
-				p.refused(p.token(p.app(), g), "invalid_request")
+				p.refusedAs(Medium, p.token(p.app(), g), "invalid_request")
 			}
 		},
 	},
@@ -414,13 +422,19 @@ var exchangeCases = []Case{
 		},
 	},
 	{
-		ID: "exchange/scope-unknown", Source: "RFC 6749 §5.2", Level: Must, Rows: []string{"RFC6749-5.2-04"},
-		Requirement: "A scope that is unknown or malformed gives invalid_scope.",
+		ID: "exchange/scope-unknown", Source: "RFC 6749 §3.3, §5.2", Level: Must, Rows: []string{"RFC6749-5.2-04"},
+		Requirement: "A scope that is unknown or malformed gives invalid_scope, or a token without it and an answer that says so.",
 		Why:         "A scope that is granted since nobody knows it means something at some API one day.",
 		try: func(p *probe) {
 			f := p.ready(starting{})
 			for _, scope := range []string{"conformance:nobody-registered-this", `a"b`, "a\\b", "a\tb", "é"} {
-				p.refused(p.token(p.app(), with(f, "scope", scope)), "invalid_scope")
+				a := p.token(p.app(), with(f, "scope", strings.TrimSpace(f.Get("scope")+" "+scope)))
+				if issued(a) {
+					granted, said := a.members["scope"]
+					p.want(said && !slices.Contains(strings.Fields(a.text("scope")), scope), High, "invalid_scope, or an answer whose scope is without it", "%v", granted)
+					continue
+				}
+				p.refused(a, "invalid_scope")
 			}
 		},
 	},
@@ -454,7 +468,7 @@ var exchangeCases = []Case{
 		ID: "exchange/not-oneself", Source: "RFC 8693 §4.1", Level: ShouldNot, Profile: true, Rows: []string{"RFC8693-4.1-14"},
 		Requirement: "Nobody impersonates themselves.",
 		Why:         "It would begin a session anew that was to run out, and leave a trail in which one cannot tell who was who.",
-		try:         func(p *probe) { p.cannotStart(starting{subject: p.actor()}) },
+		try:         func(p *probe) { p.cannotStartAs(Medium, starting{subject: p.actor()}) },
 	},
 	{
 		ID: "exchange/errors-tell-nothing", Source: "RFC 8693 §2.2.2, RFC 6749 §5.2", Level: May, Rows: []string{"RFC8693-2.2.2-05"},
@@ -476,11 +490,10 @@ var exchangeCases = []Case{
 	},
 	{
 		ID: "exchange/not-stored", Source: "RFC 8693 §2.2.1, RFC 6749 §5.1", Level: Must, Rows: []string{"RFC8693-2.2.1-13", "RFC6749-5.1-01"},
-		Requirement: "Answers of the token endpoint, errors among them, say Cache-Control: no-store.",
+		Requirement: "An answer that holds a token says Cache-Control: no-store.",
 		Why:         "A cache between the two would give the token to whoever asks next.",
 		try: func(p *probe) {
-			f := p.ready(starting{})
-			for _, a := range []*answer{p.token(p.app(), without(f, "subject_token")), p.token(p.app(), f), p.token(p.app(), f)} {
+			for _, a := range []*answer{p.start(starting{}).answer, p.fresh(p.actor(), p.app())} {
 				p.want(strings.Contains(strings.ToLower(a.header.Get("Cache-Control")), "no-store"), Medium, "Cache-Control: no-store on "+a.String(), "%q", a.header.Get("Cache-Control"))
 			}
 		},
@@ -500,7 +513,10 @@ func missing(name, row, why string) Case {
 }
 
 // cannotStart demands that a start which must not be is refused: at the sign-in, on the page or at the exchange.
-func (p *probe) cannotStart(s starting) {
+func (p *probe) cannotStart(s starting) { p.cannotStartAs(Critical, s) }
+
+// cannotStartAs is cannotStart where a token lets happen what the severity says.
+func (p *probe) cannotStartAs(severity Severity, s starting) {
 	p.start(starting{client: s.client}) // else what is refused might be all
 	if s.actor != nil {
 		c := cmp.Or(s.client, p.app())
@@ -509,8 +525,36 @@ func (p *probe) cannotStart(s starting) {
 		}
 	}
 	if f, refused := p.tryReady(s); !refused {
-		p.refused(p.token(cmp.Or(s.client, p.app()), f), "invalid_request")
+		p.refusedAs(severity, p.token(cmp.Or(s.client, p.app()), f), "invalid_request")
 	}
+}
+
+// honours reports whether a token is for each of what was asked for.
+func (p *probe) honours(a *answer, targets []string) bool {
+	aud := p.audience(a)
+	return !slices.ContainsFunc(targets, func(v string) bool { return !slices.Contains(aud, v) })
+}
+
+// audience is what the token of an answer is for, as it says itself or else introspection; nil where neither tells.
+func (p *probe) audience(a *answer) []string {
+	t, err := parseJWT(a.text("access_token"))
+	if err != nil && issued(a) && p.run.has[FeatureIntrospection] {
+		t, err = &jwt{claims: p.introspect(p.app(), a.text("access_token")).members}, nil
+	}
+	if err != nil {
+		return nil
+	}
+	return audience(t)
+}
+
+// notServed demands that some targets are refused. A token that is for one of them all the same is worse than one for which it was passed over, as a server does that reads no such
+// parameter: that one opens what the client may open anyhow.
+func (p *probe) notServed(a *answer, targets []string, codes ...string) {
+	severity, aud := Medium, p.audience(a)
+	if slices.ContainsFunc(targets, func(v string) bool { return slices.Contains(aud, v) }) {
+		severity = Critical
+	}
+	p.refusedAs(severity, a, codes...)
 }
 
 // tryReady is ready for a start that the server may refuse before: it says so, or has no form that would lead on.

@@ -45,7 +45,15 @@ func forms(page string, at *url.URL) (found []htmlForm) {
 		}
 		return "", false
 	}
-	var current *htmlForm
+	type outside struct {
+		form  string
+		field htmlField
+	}
+	var (
+		current *htmlForm
+		rest    []outside // of fields that stand elsewhere and name their form
+		ids     []string  // of the forms that were found
+	)
 	var walk func(*html.Node)
 	walk = func(n *html.Node) {
 		outer := current
@@ -77,8 +85,11 @@ func forms(page string, at *url.URL) (found []htmlForm) {
 				if (kind == "checkbox" || kind == "radio") && !has {
 					value = "on"
 				}
-				if current != nil {
-					current.fields = append(current.fields, htmlField{name, kind, value, hint, checked})
+				field := htmlField{name, kind, value, hint, checked}
+				if of, elsewhere := attr(n, "form"); elsewhere {
+					rest = append(rest, outside{of, field})
+				} else if current != nil {
+					current.fields = append(current.fields, field)
 				}
 			}
 		}
@@ -86,11 +97,17 @@ func forms(page string, at *url.URL) (found []htmlForm) {
 			walk(c)
 		}
 		if current != outer && n.Type == html.ElementNode && n.Data == "form" {
-			found = append(found, *current)
+			id, _ := attr(n, "id")
+			found, ids = append(found, *current), append(ids, id)
 			current = outer
 		}
 	}
 	walk(root)
+	for _, r := range rest {
+		if i := slices.Index(ids, r.form); i >= 0 && r.form != "" {
+			found[i].fields = append(found[i].fields, r.field)
+		}
+	}
 	return found
 }
 
@@ -224,7 +241,7 @@ func (l *login) follow(p *probe, to, stop string, fill map[string]string) *url.U
 // fillIn finds the form that leads on in a page.
 func (l *login) fillIn(p *probe, a *answer, fill map[string]string, signedIn, filled *bool) (htmlForm, url.Values) {
 	for _, f := range forms(a.body, a.at) {
-		password, asksPassword := f.field(func(x htmlField) bool { return x.kind == "password" })
+		_, asksPassword := f.signsIn(l.account)
 		code, asksCode := f.field(func(x htmlField) bool { return x.hint == "one-time-code" })
 		values := f.values()
 		switch {
@@ -237,11 +254,7 @@ func (l *login) fillIn(p *probe, a *answer, fill map[string]string, signedIn, fi
 				p.blocked("%s", why)
 			}
 			*signedIn = true
-			who, ok := f.field(func(x htmlField) bool { return x.kind == "email" || x.kind == "text" })
-			if ok {
-				values.Set(who.name, l.account.Login)
-			}
-			values.Set(password.name, l.account.Password)
+			values, _ := f.signsIn(l.account)
 			return f, values
 		case asksCode:
 			values.Set(code.name, p.code(l.account))
@@ -257,6 +270,20 @@ func (l *login) fillIn(p *probe, a *answer, fill map[string]string, signedIn, fi
 	}
 	p.blocked("%s %s answers %d, and has no form that leads on", "GET", a.at.Path, a.status)
 	return htmlForm{}, nil
+}
+
+// signsIn is what account would send of f, if it is one that asks for a password.
+func (f htmlForm) signsIn(account *Account) (url.Values, bool) {
+	password, ok := f.field(func(x htmlField) bool { return x.kind == "password" })
+	if !ok {
+		return nil, false
+	}
+	values := f.values()
+	if who, ok := f.field(func(x htmlField) bool { return x.kind == "email" || x.kind == "text" }); ok {
+		values.Set(who.name, account.Login)
+	}
+	values.Set(password.name, account.Password)
+	return values, true
 }
 
 // holds reports whether f has a field of each name.

@@ -182,11 +182,15 @@ func TestForms(t *testing.T) {
 	}
 	found := forms(`<form role=search action="/find"><input name=q></form><form method=post action="?next=%2F"><input type=hidden name=csrf value="a&amp;b">
 		<input name=email type=email><input name=password type=password><label><input type=radio name=mode value=read checked><input type=radio name=mode value=write></label>
-		<textarea name=reason></textarea><button name=action value=go>Go</button><button name=action value=cancel>Cancel</button></form>`, at)
-	if len(found) != 2 || found[0].method != "GET" || found[1].method != "POST" || found[1].action.String() != "https://op.test/sign-in?next=%2F" {
+		<textarea name=reason></textarea><button name=action value=go>Go</button><button name=action value=cancel>Cancel</button></form>
+		<form id=out method=post></form><button form=out name=logout value=yes>Yes</button><button form=out>No</button><button form=nowhere name=x>X</button>`, at)
+	if len(found) != 3 || found[0].method != "GET" || found[1].method != "POST" || found[1].action.String() != "https://op.test/sign-in?next=%2F" {
 		t.Fatalf("%+v", found)
 	}
 	if got := found[1].values().Encode(); got != "action=go&csrf=a%26b&email=&mode=read&password=&reason=" {
+		t.Error(got)
+	}
+	if got := found[2].values().Encode(); got != "logout=yes" { // buttons that stand elsewhere and name their form
 		t.Error(got)
 	}
 	if !found[1].holds(map[string]string{"mode": "", "reason": ""}) || found[0].holds(map[string]string{"reason": ""}) {

@@ -66,6 +66,9 @@ var revocationCases = []Case{
 			p.revoke(p.app(), token)
 			for what, value := range map[string]string{"a token revoked before": token, "random": random(), "a JWT of nobody's": "eyJhbGciOiJFUzI1NiJ9.e30.AAAA", "5000 characters": strings.Repeat("a", 5000)} {
 				a := p.revoke(p.app(), value)
+				if what == "a JWT of nobody's" && a.text("error") == "unsupported_token_type" {
+					continue // the server's own are none (RFC 7009 §2.2.1)
+				}
 				p.want(a.status == http.StatusOK, Low, "200 for "+what, "%v", a)
 			}
 		},
@@ -113,13 +116,14 @@ var revocationCases = []Case{
 		Requirement: "A token that was revoked opens userinfo no longer.",
 		Why:         "Where an endpoint looks at the signature alone, a token cannot be ended there.",
 		try: func(p *probe) {
+			defer p.forUserinfo()()
 			token := p.fresh(p.actor(), p.app()).text("access_token")
 			if a := p.get(p.run.meta.Userinfo, "Authorization", "Bearer "+token); a.status != http.StatusOK {
 				p.blocked("userinfo answers %v before", a)
 			}
 			p.revoke(p.app(), token)
 			a := p.get(p.run.meta.Userinfo, "Authorization", "Bearer "+token)
-			p.want(a.status == http.StatusUnauthorized, High, "401", "%v", a)
+			p.want(a.status >= 400 && a.status < 500, High, "401", "%v", a)
 		},
 	},
 	{
@@ -128,6 +132,7 @@ var revocationCases = []Case{
 		Why:         "An app on a phone could not sign anybody out.",
 		try: func(p *probe) {
 			c := p.run.target.Clients.Public
+			defer p.forUserinfo()()
 			token := p.fresh(p.actor(), c).text("access_token")
 			if a := p.get(p.run.meta.Userinfo, "Authorization", "Bearer "+token); a.status != http.StatusOK {
 				p.blocked("userinfo answers %v before", a)
@@ -135,7 +140,7 @@ var revocationCases = []Case{
 			a := p.revoke(c, token)
 			p.want(a.status == http.StatusOK, Low, "200", "%v", a)
 			a = p.get(p.run.meta.Userinfo, "Authorization", "Bearer "+token)
-			p.want(a.status == http.StatusUnauthorized, High, "401 after", "%v", a)
+			p.want(a.status >= 400 && a.status < 500, High, "401 after", "%v", a)
 		},
 	},
 	{

@@ -125,6 +125,8 @@ type run struct {
 	tokens   map[string]string // of the actor, by client, that cases may share since none ends them
 	codes    map[string]int64  // the last step of a second factor that was used, by its secret
 	refused  map[string]string // why an account or a client is not let in: trying it again in each case would lock it
+	forgets  *bool             // whether the server asks for the password at each sign-in; nil if nobody has looked
+	silent   bool              // whether introspection calls a fresh token of a sign-in inactive
 	nonce    string            // what the server wants to see in the next proof (RFC 9449 §8)
 	elapsed  time.Duration     // what Target.Elapse has let pass
 
@@ -184,6 +186,8 @@ type probe struct {
 	seen     []*answer  // all that came, as it came
 	form     url.Values // of a start, that a case tries again and again and never with success
 	requests int
+	kind     Kind               // what a failure from here on is called at the worst, "" for what the case is
+	looked   map[string]bool    // of the tokens that cases share: whether this one has looked if they live
 	begun    map[string]*Client // the tokens of starts, and the clients that got them
 }
 
@@ -213,11 +217,19 @@ type verdict struct {
 	severity Severity
 	want     string
 	text     string
+	kind     Kind // what the failure is called at the worst, "" for what the case is
 }
 
 // fail ends the case: the target does not do what is required.
 func (p *probe) fail(s Severity, want, got string, args ...any) {
-	panic(verdict{Failed, s, want, fmt.Sprintf(got, args...)})
+	panic(verdict{status: Failed, severity: s, want: want, text: fmt.Sprintf(got, args...)})
+}
+
+// should demands what holds, as a clause of less force than the case's own has it: missing it is no more than kind.
+func (p *probe) should(holds bool, kind Kind, s Severity, want, got string, args ...any) {
+	if !holds {
+		panic(verdict{Failed, s, want, fmt.Sprintf(got, args...), kind})
+	}
 }
 
 // blocked ends the case: it could not be tried.
@@ -250,7 +262,7 @@ func (r *run) try(ctx context.Context, c Case) (result Result) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, r.options.CaseTimeout, fmt.Errorf("the case took longer than %v", r.options.CaseTimeout))
 	defer cancel()
-	p := &probe{ctx: ctx, run: r, c: c, begun: make(map[string]*Client)}
+	p := &probe{ctx: ctx, run: r, c: c, begun: make(map[string]*Client), looked: make(map[string]bool)}
 	began := time.Now()
 	defer r.tidy(p)
 	defer func() {
@@ -263,6 +275,9 @@ func (r *run) try(ctx context.Context, c Case) (result Result) {
 			result.Status, result.Severity = v.status, v.severity
 			if v.status == Failed {
 				result.Kind, result.Want, result.Got = kind(c), v.want, k.text(v.text)
+				if most := cmp.Or(v.kind, p.kind); most != "" && result.Kind == Violation {
+					result.Kind = most
+				}
 			} else {
 				result.Reason = k.text(v.text)
 			}

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -129,7 +130,8 @@ var startCases = []Case{
 				case StartByUserID:
 					return with(f, "subject_token", who)
 				case StartByRequest:
-					return with(f, cmpOr(p.run.target.Start.SubjectParam, "requested_subject"), who)
+					start := &p.run.target.Start
+					return with(f, start.names(), p.filled(cmp.Or(start.SubjectValue, "{subject}"), starting{subject: &Account{Subject: who, Login: who}}))
 				}
 				return with(f, "subject_token", who, "requested_subject", who)
 			}
@@ -172,7 +174,8 @@ var startCases = []Case{
 				}
 				p.want(strings.EqualFold(a.text("token_type"), "N_A"), Medium, "token_type N_A for "+kind, "%q", a.text("token_type"))
 				if p.run.has[FeatureUserinfo] {
-					p.unauthorized(p.get(p.run.meta.Userinfo, "Authorization", "Bearer "+a.text("access_token")))
+					u := p.get(p.run.meta.Userinfo, "Authorization", "Bearer "+a.text("access_token"))
+					p.want(u.status >= 400, Critical, "401 at userinfo", "%v", u)
 				}
 			}
 		},

@@ -145,8 +145,10 @@ type Start struct {
 	ReturnTokenType string `yaml:"return_token_type"`
 	// ReturnTokenMember is the member of the answer that holds the return token.
 	ReturnTokenMember string `yaml:"return_token_member"`
-	// SubjectParam names the user where the start is by StartByRequest; "" is requested_subject.
+	// SubjectParam names the user where the start is by StartByRequest; "" is requested_subject. SubjectValue is what it says, "" is {subject}: a server
+	// that reads the user out of a scope has SubjectParam scope and a SubjectValue such as "openid impersonate:{subject}".
 	SubjectParam string `yaml:"subject_param"`
+	SubjectValue string `yaml:"subject_value"`
 	// Parameters are sent besides with each start, such as a reason.
 	Parameters map[string]string `yaml:"parameters"`
 	// FreshActor tells that each start takes an actor_token of its own, of a sign-in that is 5 minutes old at most.

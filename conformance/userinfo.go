@@ -14,6 +14,7 @@ var userinfoCases = []Case{
 		Requirement: "Userinfo answers GET and POST with the sub of the token's person, as JSON.",
 		Why:         "Whatever else is refused says nothing while nothing is ever allowed.",
 		try: func(p *probe) {
+			defer p.forUserinfo()()
 			token := p.actorToken(p.actor(), p.app())
 			for _, method := range []string{http.MethodGet, http.MethodPost} {
 				a := p.request(method, p.run.meta.Userinfo, "", "Authorization", "Bearer "+token)
@@ -43,6 +44,7 @@ var userinfoCases = []Case{
 		Why:         "An app would let the user's page do what the administrator may.",
 		try: func(p *probe) {
 			s := p.start(starting{})
+			defer p.forUserinfo()()
 			own := p.get(p.run.meta.Userinfo, "Authorization", "Bearer "+p.actorToken(p.subject(), p.app()))
 			seen := []map[string]any{p.get(p.run.meta.Userinfo, "Authorization", "Bearer "+s.token).members}
 			if p.run.has[FeatureJWT] {
@@ -75,6 +77,7 @@ var userinfoCases = []Case{
 		Requirement: "A token that was cut, lengthened, changed or stripped of its signature gives 401 invalid_token.",
 		Why:         "Whoever writes one is anybody.",
 		try: func(p *probe) {
+			defer p.forUserinfo()()
 			token := p.actorToken(p.actor(), p.app())
 			for _, other := range append(changed(token), unsigned(token)...) {
 				p.unauthorized(p.get(p.run.meta.Userinfo, "Authorization", "Bearer "+other))
@@ -94,11 +97,13 @@ var userinfoCases = []Case{
 		},
 	},
 	{
-		ID: "userinfo/one-token", Source: "RFC 6750 §2", Level: MustNot, Rows: []string{"RFC6750-2-01"}, Needs: []Feature{FeatureUserinfo, FeatureOpenID},
+		ID: "userinfo/one-token", Source: "RFC 6750 §2, §3.1", Level: Should, Rows: []string{"RFC6750-2-01"}, Needs: []Feature{FeatureUserinfo, FeatureOpenID},
 		Requirement: "A request with two tokens is refused.",
 		Why:         "The administrator's token would ride beside the user's, and one part of the server look at the one, one at the other.",
 		try: func(p *probe) {
-			actor, imp := p.actorToken(p.actor(), p.app()), p.start(starting{}).token
+			imp := p.start(starting{}).token
+			defer p.forUserinfo()()
+			actor := p.actorToken(p.actor(), p.app())
 			a := p.request(http.MethodPost, p.run.meta.Userinfo, url.Values{"access_token": {imp}}.Encode(), "Authorization", "Bearer "+actor, "Content-Type", formType)
 			p.want(a.status >= 400 && a.status < 500, Medium, "400", "%v", a)
 			a = p.request(http.MethodGet, p.run.meta.Userinfo, "", "Authorization", "Bearer "+actor, "Authorization", "Bearer "+imp)
@@ -106,10 +111,11 @@ var userinfoCases = []Case{
 		},
 	},
 	{
-		ID: "userinfo/no-token-in-the-query", Source: "RFC 9700 §4.3.2, RFC 6750 §2.3", Level: MustNot, Rows: []string{"RFC9700-4.3.2-01"}, Needs: []Feature{FeatureUserinfo, FeatureOpenID},
+		ID: "userinfo/no-token-in-the-query", Source: "RFC 9700 §4.3.2, RFC 6750 §2.3", Level: MustNot, Profile: true, Rows: []string{"RFC9700-4.3.2-01"}, Needs: []Feature{FeatureUserinfo, FeatureOpenID},
 		Requirement: "A token in the URL opens nothing.",
 		Why:         "What stands in a URL stands in logs, histories and Referer headers.",
 		try: func(p *probe) {
+			defer p.forUserinfo()()
 			a := p.get(p.run.meta.Userinfo + "?" + url.Values{"access_token": {p.actorToken(p.actor(), p.app())}}.Encode())
 			p.want(a.status >= 400 && a.status < 500 && a.members["sub"] == nil, Medium, "401", "%v", a)
 		},
@@ -156,15 +162,19 @@ var userinfoCases = []Case{
 		Requirement: "Answers say Cache-Control: no-store.",
 		Why:         "A cache would give one person's data to the next.",
 		try: func(p *probe) {
+			defer p.forUserinfo()()
 			a := p.get(p.run.meta.Userinfo, "Authorization", "Bearer "+p.actorToken(p.actor(), p.app()))
 			p.want(strings.Contains(strings.ToLower(a.header.Get("Cache-Control")), "no-store"), Low, "Cache-Control: no-store", "%q", a.header.Get("Cache-Control"))
 		},
 	},
 }
 
-// unauthorized demands the refusal of a token at an API (RFC 6750 §3.1).
+// unauthorized demands the refusal of a token at an API: WWW-Authenticate must be there (RFC 6750 §3), and the status and its error should be these (§3.1).
 func (p *probe) unauthorized(a *answer) {
-	p.want(a.status >= 400, Critical, "401 with error=\"invalid_token\"", "%v", a)
-	p.want(a.status == http.StatusUnauthorized, Low, "401 with error=\"invalid_token\"", "%v", a)
-	p.want(strings.Contains(a.header.Get("WWW-Authenticate"), "invalid_token"), Low, "401 with error=\"invalid_token\"", "WWW-Authenticate %q", a.header.Get("WWW-Authenticate"))
+	const want = `401 with WWW-Authenticate: Bearer error="invalid_token"`
+	challenges := strings.Join(a.header.Values("WWW-Authenticate"), ", ")
+	p.want(a.status >= 400, Critical, want, "%v", a)
+	p.want(challenges != "", Low, want, "%v, and no WWW-Authenticate", a)
+	p.should(a.status == http.StatusUnauthorized, Departure, Low, want, "%v", a)
+	p.should(strings.Contains(challenges, "invalid_token"), Departure, Low, want, "WWW-Authenticate %q", challenges)
 }

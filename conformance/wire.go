@@ -142,17 +142,43 @@ func (p *probe) fresh(account *Account, c *Client) *answer {
 	return a
 }
 
-// actorToken is an access token of account at c, which cases share: whoever ends it or changes it takes fresh.
+// actorToken is an access token of account at c, which cases share: whoever ends it or changes it takes fresh. A server may end it with another of the same grant, such
+// as with one that a case before has revoked (RFC 7009 §2.1) or whose code came twice: so the first look at it in a case asks whether it lives.
 func (p *probe) actorToken(account *Account, c *Client) string {
-	key := tokenOf(account, c)
-	if p.run.tokens[key] == "" {
-		p.run.tokens[key] = p.fresh(account, c).text("access_token")
+	key := p.tokenOf(account, c)
+	looked := p.looked[key]
+	p.looked[key] = true
+	if token := p.run.tokens[key]; token != "" && (looked || p.lives(c, token)) {
+		return token
+	}
+	p.run.tokens[key] = p.fresh(account, c).text("access_token")
+	if p.run.has[FeatureIntrospection] && !p.lives(c, p.run.tokens[key]) {
+		p.run.silent = true
 	}
 	return p.run.tokens[key]
 }
 
-// tokenOf is where actorToken is kept.
-func tokenOf(account *Account, c *Client) string { return account.Login + "\x00" + c.ID }
+// lives reports whether introspection says so, and true where it cannot be asked.
+func (p *probe) lives(c *Client, token string) bool {
+	if !p.run.has[FeatureIntrospection] || p.run.silent || c.method() == "none" {
+		return true
+	}
+	return p.introspect(c, token).members["active"] == true
+}
+
+// tokenOf is under what actorToken keeps a token.
+func (p *probe) tokenOf(account *Account, c *Client) string {
+	return account.Login + "\x00" + c.ID + "\x00" + p.run.target.Resource
+}
+
+// forUserinfo has sign-ins ask for a token for no API, until what it gives is called, where userinfo lets in none that is for one.
+func (p *probe) forUserinfo() (done func()) {
+	r := p.run.target.Resource
+	if r != "" && p.get(p.run.meta.Userinfo, "Authorization", "Bearer "+p.actorToken(p.actor(), p.app())).status != http.StatusOK {
+		p.run.target.Resource = ""
+	}
+	return func() { p.run.target.Resource = r }
+}
 
 // starting is what a start is about; the zero value is the actor of the target as its subject, at its app.
 type starting struct {
@@ -183,7 +209,7 @@ func (p *probe) ready(s starting) url.Values {
 	}
 	actor := p.actorToken(s.actor, s.client)
 	if t.Start.FreshActor { // it has served
-		delete(p.run.tokens, tokenOf(s.actor, s.client))
+		delete(p.run.tokens, p.tokenOf(s.actor, s.client))
 	}
 	switch t.Start.By {
 	case StartByTicket:
@@ -197,13 +223,16 @@ func (p *probe) ready(s starting) url.Values {
 	case StartByRequest:
 		f.Set("subject_token", actor)
 		f.Set("subject_token_type", typeAccess)
-		f.Set(cmp.Or(t.Start.SubjectParam, "requested_subject"), s.subject.Subject)
+		f.Set(t.Start.names(), p.filled(cmp.Or(t.Start.SubjectValue, "{subject}"), s))
 		return f
 	}
 	f.Set("actor_token", actor)
 	f.Set("actor_token_type", typeAccess)
 	return f
 }
+
+// names is the parameter that names the user.
+func (s *Start) names() string { return cmp.Or(s.SubjectParam, "requested_subject") }
 
 // filled puts what the case is about into a value of the target's.
 func (p *probe) filled(value string, s starting) string {
@@ -308,10 +337,13 @@ func issued(a *answer) bool {
 }
 
 // refused demands that an answer of the token endpoint refuses, by one of these codes, as RFC 6749 §5.2 has it.
-func (p *probe) refused(a *answer, codes ...string) {
+func (p *probe) refused(a *answer, codes ...string) { p.refusedAs(Critical, a, codes...) }
+
+// refusedAs is refused where a token lets happen what the severity says.
+func (p *probe) refusedAs(severity Severity, a *answer, codes ...string) {
 	want := "400 with error " + strings.Join(codes, " or ")
 	if issued(a) {
-		p.fail(Critical, want, "%v", a)
+		p.fail(severity, want, "%v", a)
 	}
 	got := a.text("error")
 	switch {
