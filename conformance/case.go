@@ -52,6 +52,7 @@ const (
 	FeatureCodeLifetime  Feature = "code-lifetime"      // Lifetimes.Code is known
 	FeatureTicketTime    Feature = "ticket-lifetime"    // Lifetimes.Ticket is known
 	FeatureTokenLifetime Feature = "token-lifetime"     // Lifetimes.AccessToken is known
+	FeatureSecondFactor  Feature = "second-factor"      // Accounts.SecondFactor is there
 	FeatureAgents        Feature = "agents"             // Target.Agents has one
 	FeatureClientGrant   Feature = "client-credentials" // RFC 6749 §4.4
 )
@@ -92,7 +93,7 @@ func (c Case) Area() Area {
 
 // Cases gives all cases in the order in which they are tried. The result is the caller's own.
 func Cases() []Case {
-	return slices.Concat(exchangeCases, tokenCases, stopCases, introspectionCases, revocationCases, metadataCases, codeCases, clientCases, userinfoCases, refreshCases, parCases, dpopCases, confusionCases, pagesCases, resourceCases, errorCases, startCases, agentCases, eventsCases)
+	return slices.Concat(exchangeCases, tokenCases, stopCases, introspectionCases, revocationCases, metadataCases, codeCases, clientCases, userinfoCases, refreshCases, parCases, dpopCases, confusionCases, pagesCases, resourceCases, errorCases, startCases, agentCases, secondFactorCases, eventsCases)
 }
 
 // Find gives the case with an id.

@@ -33,6 +33,8 @@ func faultyTarget(t *testing.T, fault faulty.Fault, by string) conformance.Targe
 		subject, kind := c.Itself()
 		return conformance.Agent{Client: client(c), Subject: subject, Scope: faulty.ReadScope, Kind: kind}
 	}
+	coded := account(faulty.Coded)
+	coded.TOTP = faulty.Coded.TOTP()
 	keyed := client(faulty.Keyed)
 	keyed.Auth, keyed.PrivateKey, keyed.KeyID = "private_key_jwt", faulty.PrivateKey(), faulty.KeyID
 	return conformance.Target{
@@ -43,7 +45,7 @@ func faultyTarget(t *testing.T, fault faulty.Fault, by string) conformance.Targe
 		Accounts: conformance.Accounts{
 			Actor: account(faulty.Actor), OtherActor: new(account(faulty.OtherActor)), Subject: account(faulty.Subject),
 			Protected: new(account(faulty.Protected)), Ordinary: new(account(faulty.Ordinary)),
-			Limited: new(account(faulty.Limited)), Outside: new(account(faulty.Outside)), Disabled: new(account(faulty.Disabled)),
+			SecondFactor: &coded, Limited: new(account(faulty.Limited)), Outside: new(account(faulty.Outside)), Disabled: new(account(faulty.Disabled)),
 		},
 		Start: start(by), Agents: []conformance.Agent{agent(faulty.Bot), agent(faulty.Robot)},
 		Lifetimes: conformance.Lifetimes{Code: faulty.CodeLifetime, Ticket: faulty.TicketLifetime, AccessToken: faulty.AccessLifetime}, Elapse: s.Elapse,

@@ -310,6 +310,12 @@ func (p *probe) code(account *Account) string {
 				return totp(key, step)
 			}
 		}
+		if elapse := p.run.target.Elapse; elapse != nil {
+			elapse(30 * time.Second)
+			p.run.elapsed += 30 * time.Second
+			now = p.now().Unix() / 30
+			continue
+		}
 		select {
 		case <-time.After(time.Second):
 		case <-p.ctx.Done():

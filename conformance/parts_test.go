@@ -203,12 +203,12 @@ func TestTargetCheck(t *testing.T) {
 	t.Parallel()
 	err := (&Target{
 		Issuer: "op.test", Clients: Clients{App: Client{ID: "app", Auth: "magic"}, Public: &Client{ID: "p", Secret: "s", RedirectURI: "https://p.test/"}},
-		Accounts: Accounts{Actor: Account{Subject: "a", TOTP: "1"}}, Start: Start{By: "luck", ReadMode: "read", ReturnTokenType: "urn:x"}, Without: []Feature{"wings"},
+		Accounts: Accounts{Actor: Account{Subject: "a", TOTP: "1"}, SecondFactor: &Account{Subject: "s"}}, Start: Start{By: "luck", ReadMode: "read", ReturnTokenType: "urn:x"}, Without: []Feature{"wings"},
 		Agents: []Agent{{}},
 	}).Check()
 	for _, field := range []string{
 		"issuer: ", "clients.app.secret: ", "clients.app.auth: ", "clients.app.redirect_uri: ", "clients.public.secret: ", "accounts.actor: ", "accounts.actor.totp: ",
-		"accounts.subject.sub: ", "start.by: ", "start: return_token_type", "start: read_mode", `without: "wings"`,
+		"accounts.second_factor: ", "accounts.second_factor.totp: ", "accounts.subject.sub: ", "start.by: ", "start: return_token_type", "start: read_mode", `without: "wings"`,
 		"agents[0].client.id: ", "agents[0].client.secret: ", "agents[0].sub: ", "accounts.subject: ",
 	} {
 		if err == nil || !strings.Contains("\n"+err.Error(), "\n"+field) {

@@ -108,6 +108,8 @@ type Accounts struct {
 	// Limited may impersonate Subject, and nobody of another organisation; Outside is such a one, whom Actor may impersonate.
 	Limited *Account `yaml:"limited"`
 	Outside *Account `yaml:"outside"`
+	// SecondFactor signs in by a password and a code.
+	SecondFactor *Account `yaml:"second_factor"`
 }
 
 // Account is one person.
@@ -193,6 +195,12 @@ func (t *Target) Check() error {
 	for field, a := range map[string]*Account{"accounts.protected": t.Accounts.Protected, "accounts.disabled": t.Accounts.Disabled, "accounts.outside": t.Accounts.Outside} {
 		if a != nil {
 			a.check(field, false, wrong)
+		}
+	}
+	if a := t.Accounts.SecondFactor; a != nil {
+		a.check("accounts.second_factor", true, wrong)
+		if a.TOTP == "" {
+			wrong("accounts.second_factor.totp", "must be set")
 		}
 	}
 	if (t.Accounts.Limited == nil) != (t.Accounts.Outside == nil) {
@@ -307,6 +315,7 @@ func (t *Target) has(m *metadata) map[Feature]bool {
 		FeatureCodeLifetime:  t.Lifetimes.Code > 0,
 		FeatureTicketTime:    t.Lifetimes.Ticket > 0,
 		FeatureTokenLifetime: t.Lifetimes.AccessToken > 0,
+		FeatureSecondFactor:  t.Accounts.SecondFactor != nil,
 		FeatureAgents:        len(t.Agents) > 0,
 		FeatureClientGrant:   slices.Contains(m.GrantTypes, "client_credentials"),
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/understudy-id/understudy/oauth/directory"
 	"github.com/understudy-id/understudy/oauth/impersonation"
 	"github.com/understudy-id/understudy/oauth/internal/password"
+	"github.com/understudy-id/understudy/oauth/internal/totp"
 	"github.com/understudy-id/understudy/oauth/policy"
 	"github.com/understudy-id/understudy/oauth/server"
 	"github.com/understudy-id/understudy/oauth/store"
@@ -77,7 +78,7 @@ func (h *house) target() conformance.Target {
 		},
 		Accounts: conformance.Accounts{
 			Actor: *h.suiteAccount("ann"), OtherActor: h.suiteAccount("bea"), Subject: *h.suiteAccount("john"), Protected: h.suiteAccount("pat"), Ordinary: h.suiteAccount("eve"),
-			Disabled: &conformance.Account{Subject: "max", Login: "max@acme.test"}, Limited: h.suiteAccount("sue"), Outside: h.suiteAccount("zoe"),
+			Disabled: &conformance.Account{Subject: "max", Login: "max@acme.test"}, SecondFactor: h.codedAccount("kim"), Limited: h.suiteAccount("sue"), Outside: h.suiteAccount("zoe"),
 		},
 		Start: conformance.Start{
 			By: conformance.StartByTicket, Page: "/impersonate", TicketParam: "ticket",
@@ -104,6 +105,21 @@ func (h *house) suiteAccount(id string) *conformance.Account {
 	u, err := h.store.Get(context.Background(), id)
 	h.must(err)
 	return &conformance.Account{Subject: id, Login: u.Email, Password: passOfSuite}
+}
+
+// codedAccount adds somebody who signs in by a password and a code.
+func (h *house) codedAccount(id string) *conformance.Account {
+	h.t.Helper()
+	h.must(h.store.CreateUser(context.Background(), store.UserWrite{Write: h.write(), User: directory.User{
+		ID: id, Email: id + "@acme.test", Name: "Kim Coded", Roles: []string{"admin"}, Enabled: true, Created: time.Now(),
+	}}))
+	a := h.suiteAccount(id)
+	secret, _, err := totp.New(totp.Issuer, a.Login)
+	h.must(err)
+	sealed := h.box.Seal(totp.Purpose(id), []byte(secret))
+	h.must(h.store.SetCredentials(context.Background(), store.CredentialsWrite{Write: h.write(), UserID: id, TOTP: &sealed}))
+	a.TOTP = secret
+	return a
 }
 
 const passOfSuite = "a password that is long enough"

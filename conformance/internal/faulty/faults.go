@@ -85,6 +85,11 @@ var faults = []struct {
 	{"impersonation-token-exchanged", grants, "token/not-exchanged-again stop/impersonation-token-leads-nowhere agent/not-again"},
 	{"act-taken-for-actor", grants, "token/no-actor-of-another"},
 
+	// A second factor.
+	{"half-signed-in-is-in", grants, "second-factor/asked-everywhere"},
+	{"empty-code-taken", grants, "second-factor/asked-everywhere"},
+	{"second-factor-taken-again", grants, "second-factor/code-once"},
+
 	// Agents.
 	{"consent-not-looked-at", grants, "agent/not-without-consent agent/may-act-not-by-word"},
 	{"consent-at-any-client", grants, "agent/nobody-elses-consent"},

@@ -14,6 +14,7 @@ import (
 type login struct {
 	account *Account
 	at      time.Time
+	half    bool // the code is still to come
 }
 
 const loginCookie = "faulty-login"
@@ -56,12 +57,13 @@ var page = template.Must(template.New("").Parse(`<!doctype html><html lang="en">
 {{with .Text}}<p>{{.}}</p>{{end}}
 {{if .SignIn}}<form method="post" action="/sign-in"><input type="hidden" name="next" value="{{.Next}}">
 <input name="login" type="email" autocomplete="username"><input name="password" type="password" autocomplete="current-password"><button>Sign in</button></form>{{end}}
+{{with .Half}}<form method="post" action="/code"><input type="hidden" name="next" value="{{$.Next}}"><input name="code" autocomplete="one-time-code"><button>Go on</button></form>{{end}}
 {{if .Ask}}<form method="post"><input name="reason"><select name="mode"><option>read<option>write</select><button>Impersonate</button></form>{{end}}
 `))
 
 type shown struct {
 	Title, Text, Next string
-	SignIn, Ask       bool
+	SignIn, Half, Ask bool
 }
 
 func show(w http.ResponseWriter, status int, p shown) {
@@ -84,7 +86,11 @@ func (s *Server) who(r *http.Request) *login {
 	if err != nil {
 		return nil
 	}
-	return s.logins[c.Value]
+	l := s.logins[c.Value]
+	if l != nil && l.half && !s.wrong("half-signed-in-is-in") {
+		return nil
+	}
+	return l
 }
 
 func askToSignIn(w http.ResponseWriter, r *http.Request) {
@@ -94,9 +100,14 @@ func askToSignIn(w http.ResponseWriter, r *http.Request) {
 	show(w, http.StatusOK, shown{Title: "Sign in", SignIn: true, Next: r.URL.Path + "?" + q.Encode()})
 }
 
+// leadsOn reports whether a sign-in may lead to next.
+func leadsOn(next string) bool {
+	return strings.HasPrefix(next, "/authorize?") || strings.HasPrefix(next, "/impersonate?")
+}
+
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	next := r.PostFormValue("next")
-	if !strings.HasPrefix(next, "/authorize?") && !strings.HasPrefix(next, "/impersonate?") {
+	if !leadsOn(next) {
 		refusePage(w, http.StatusBadRequest, "There is nothing to go on to.")
 		return
 	}
@@ -107,6 +118,15 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 		show(w, http.StatusOK, shown{Title: "Sign in", Text: "Name or password is wrong.", SignIn: true, Next: next})
 		return
 	}
+	if a.totp != "" {
+		s.askForCode(w, a, next)
+		return
+	}
+	s.letIn(w, r, a, next)
+}
+
+// letIn signs somebody in.
+func (s *Server) letIn(w http.ResponseWriter, r *http.Request, a *Account, next string) {
 	cookie := random()
 	s.logins[cookie] = &login{account: a, at: s.now()}
 	http.SetCookie(w, &http.Cookie{Name: loginCookie, Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})

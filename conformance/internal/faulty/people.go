@@ -9,6 +9,7 @@ type Account struct {
 	impersonates, protected, disabled bool
 	limited                           bool // to people of their own organisation
 	organisation                      string
+	totp                              string // secret of their second factor, "" for none
 	kind                              string // of a client as an actor, "" of a person
 }
 
@@ -21,8 +22,12 @@ var (
 	Limited    = &Account{Subject: "1003", Login: "sue@faulty.example", Password: "sue has a long password", impersonates: true, limited: true}
 	Outside    = &Account{Subject: "2003", Login: "zoe@faulty.example", Password: "zoe has a long password", organisation: "elsewhere"}
 	Disabled   = &Account{Subject: "2004", Login: "max@faulty.example", Password: "max has a long password", disabled: true}
+	Coded      = &Account{Subject: "1004", Login: "kim@faulty.example", Password: "kim has a long password", impersonates: true, totp: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"}
 	Protected  = &Account{Subject: "3001", Login: "pat@faulty.example", Password: "pat has a long password", protected: true}
 )
+
+// TOTP is the secret of a second factor.
+func (a *Account) TOTP() string { return a.totp }
 
 func (a *Account) roles() []string {
 	if a.impersonates {
@@ -32,7 +37,7 @@ func (a *Account) roles() []string {
 }
 
 func account(fits func(*Account) bool) *Account {
-	for _, a := range []*Account{Actor, OtherActor, Limited, Subject, Ordinary, Outside, Disabled, Protected} {
+	for _, a := range []*Account{Actor, OtherActor, Limited, Subject, Ordinary, Outside, Disabled, Protected, Coded} {
 		if fits(a) {
 			return a
 		}

@@ -23,8 +23,9 @@ type Server struct {
 	routes http.Handler
 	ahead  time.Duration // of the clock; see Elapse
 
-	seen     map[string]bool // ids of assertions
-	failures map[*Client]int // wrong secrets since the last that was right
+	seen     map[string]bool    // ids of assertions
+	failures map[*Client]int    // wrong secrets since the last that was right
+	steps    map[*Account]int64 // of the last code that was taken
 
 	mu       sync.Mutex        // held while a request is answered: each sees the others done or not begun
 	logins   map[string]*login // by cookie
@@ -41,7 +42,7 @@ func New(issuer string, fault Fault) (*Server, error) {
 	}
 	s := &Server{
 		issuer: issuer, fault: fault, key: key,
-		logins: make(map[string]*login), once: make(map[string]*once), tokens: make(map[string]*token), idTokens: make(map[string]*token), seen: make(map[string]bool), failures: make(map[*Client]int),
+		logins: make(map[string]*login), once: make(map[string]*once), tokens: make(map[string]*token), idTokens: make(map[string]*token), seen: make(map[string]bool), failures: make(map[*Client]int), steps: make(map[*Account]int64),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", s.metadata)
@@ -49,6 +50,7 @@ func New(issuer string, fault Fault) (*Server, error) {
 	mux.HandleFunc("GET /keys", s.keys)
 	mux.HandleFunc("GET /authorize", s.authorize)
 	mux.HandleFunc("POST /sign-in", s.signIn)
+	mux.HandleFunc("POST /code", s.takeCode)
 	mux.HandleFunc("GET /impersonate", s.impersonate)
 	mux.HandleFunc("POST /impersonate", s.giveTicket)
 	mux.HandleFunc("/token", s.token)
