@@ -217,7 +217,7 @@ var faults = []struct {
 	{"code-short", says, "code/not-guessed"},
 	{"code-never-over", grants, "code/over-with-its-time"},
 	{"ticket-never-over", grants, "code/ticket-over-with-its-time"},
-	{"redirect-uri-by-prefix", grants, "code/redirect-uri-exact"},
+	{"redirect-uri-by-prefix", grants, "code/redirect-uri-exact par/validated-at-once"},
 	{"unknown-client-led-back", says, "code/client-known"},
 	{"state-cut", says, "code/state-exact"},
 	{"issuer-not-in-errors", says, "code/issuer-in-answer"},
@@ -362,9 +362,9 @@ var faults = []struct {
 	{"used-ticket-told", says, "error/same-for-every-refused-token"},
 
 	// What the token says.
-	{"act-missing", says, "token/names-both start/actor-by-word-alone token/act-names-issuer token/act-identifies-only token/one-actor introspection/names-both agent/starts-as-itself agent/kind-told"},
+	{"act-missing", says, "token/names-both start/actor-by-word-alone token/act-names-issuer token/act-identifies-only token/one-actor introspection/names-both agent/starts-as-itself agent/kind-told start/says-little-of-people"},
 	{"act-is-text", says, "token/names-both token/act-names-issuer token/act-identifies-only token/one-actor introspection/names-both start/actor-by-word-alone agent/starts-as-itself agent/kind-told"},
-	{"act-names-client", says, "token/names-both introspection/names-both agent/starts-as-itself"},
+	{"act-names-client", says, "token/names-both introspection/names-both agent/starts-as-itself start/actor-by-word-alone"},
 	{"sub-is-actor", grants, "token/names-both introspection/names-both agent/starts-as-itself"},
 	{"act-has-no-issuer", says, "token/act-names-issuer"},
 	{"act-has-roles", says, "token/act-identifies-only"},
