@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/understudy-id/understudy/conformance/internal/jws"
 )
 
 const (
@@ -148,7 +150,7 @@ func read(resp *http.Response) (*answer, error) {
 		if json.Unmarshal(b, &a.members) != nil {
 			a.members = nil
 		} else {
-			a.twice = repeated(b)
+			a.twice = jws.Repeated(b)
 		}
 	}
 	return a, nil

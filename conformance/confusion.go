@@ -1,8 +1,6 @@
 package conformance
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
@@ -47,7 +45,7 @@ var confusionCases = []Case{
 			if p.run.has[FeatureJWT] {
 				for i, k := range p.keys() {
 					kids = append(kids, k.ID)
-					secrets = append(secrets, k.forms()...)
+					secrets = append(secrets, spellings(k)...)
 					raw, _ := json.Marshal(p.rawKeys()[i])
 					secrets = append(secrets, raw)
 				}
@@ -278,9 +276,9 @@ func hmacs(secret string, t *jwt) bool {
 	return false
 }
 
-// forms are the ways to write k that somebody could take for a shared secret.
-func (k key) forms() [][]byte {
-	public := k.public()
+// spellings are the ways to write k that somebody could take for a shared secret.
+func spellings(k key) [][]byte {
+	public := k.Public()
 	if public == nil {
 		return nil
 	}
@@ -294,26 +292,4 @@ func (k key) forms() [][]byte {
 		all = append(all, pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(r)}))
 	}
 	return all
-}
-
-// public is k for the standard library, nil if it is none.
-func (k key) public() any {
-	x, _ := b64.DecodeString(k.X)
-	y, _ := b64.DecodeString(k.Y)
-	n, _ := b64.DecodeString(k.N)
-	e, _ := b64.DecodeString(k.E)
-	switch {
-	case k.KeyType == "RSA" && len(n) > 0 && len(e) > 0 && len(e) < 5:
-		return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
-	case k.KeyType == "OKP" && len(x) == ed25519.PublicKeySize:
-		return ed25519.PublicKey(x)
-	}
-	for _, a := range ecAlgorithms {
-		if k.KeyType == "EC" && a.curve == k.Curve {
-			if public, err := ecdsa.ParseUncompressedPublicKey(a.of, slices.Concat([]byte{4}, x, y)); err == nil {
-				return public
-			}
-		}
-	}
-	return nil
 }

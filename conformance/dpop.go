@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/understudy-id/understudy/conformance/internal/jws"
 )
 
 // dpopCases are RFC 9449.
@@ -398,7 +400,7 @@ func (p *probe) proofByOne(htu string) string {
 	claims, _ := json.Marshal(map[string]any{"htm": http.MethodPost, "htu": htu, "iat": p.now().Unix(), "jti": random(), "nonce": p.run.nonce})
 	signed := b64.EncodeToString(header) + "." + b64.EncodeToString(claims)
 	prefix, _ := hex.DecodeString("3031300d060960864801650304020105000420") // of a SHA-256 (RFC 8017 §9.2)
-	hash := digest(crypto.SHA256, signed)
+	hash := jws.Digest(crypto.SHA256, signed)
 	em := append(append([]byte{0, 1}, newBig(256-3-len(prefix)-len(hash))...), 0)
 	em = append(append(em, prefix...), hash...)
 	return signed + "." + b64.EncodeToString(new(big.Int).SetBytes(em).FillBytes(make([]byte, 256)))

@@ -14,6 +14,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/understudy-id/understudy/conformance/internal/jws"
 )
 
 // TestTOTP is RFC 6238 appendix B, the last six digits.
@@ -125,6 +127,15 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestThumbprint is the key of RFC 9449 §4 and its jkt (§6.1).
+func TestThumbprint(t *testing.T) {
+	t.Parallel()
+	k := &keyPair{public: map[string]any{"kty": "EC", "crv": "P-256", "x": "l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs", "y": "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}}
+	if got := k.thumbprint(); got != "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" {
+		t.Error(got)
+	}
+}
+
 // TestEvidence: no secret is in it, and what tells it from others is.
 func TestEvidence(t *testing.T) {
 	t.Parallel()
@@ -167,7 +178,7 @@ func TestRepeated(t *testing.T) {
 		`{"a":1,"b":2}`: "", `{"a":1,"a":2}`: "a", `{"a":{"b":1},"b":1}`: "", `{"x":[{"a":1},{"a":1}]}`: "", `{"x":[{"a":1,"a":1}]}`: "a",
 		`{"a":"b","b":"a"}`: "", `{"a":["a","a"]}`: "", `{"a":1,"\u0061":2}`: "a",
 	} {
-		if got := repeated([]byte(s)); got != want {
+		if got := jws.Repeated([]byte(s)); got != want {
 			t.Errorf("%s: %q; want %q", s, got, want)
 		}
 	}

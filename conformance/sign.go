@@ -16,6 +16,8 @@ import (
 	"math/big"
 	"net/url"
 	"time"
+
+	"github.com/understudy-id/understudy/conformance/internal/jws"
 )
 
 // assertionType is the one client_assertion_type for a JWT (RFC 7523 §2.2).
@@ -65,10 +67,10 @@ func pairOf(private crypto.Signer) (*keyPair, error) {
 		if err != nil {
 			return nil, err
 		}
-		for alg, a := range ecAlgorithms {
-			if a.of == public.Curve {
+		for alg, a := range jws.Curves {
+			if a.Of == public.Curve {
 				half := (len(point) - 1) / 2
-				return &keyPair{alg, private, map[string]any{"kty": "EC", "crv": a.curve, "x": b64.EncodeToString(point[1 : 1+half]), "y": b64.EncodeToString(point[1+half:])}}, nil
+				return &keyPair{alg, private, map[string]any{"kty": "EC", "crv": a.Name, "x": b64.EncodeToString(point[1 : 1+half]), "y": b64.EncodeToString(point[1+half:])}}, nil
 			}
 		}
 	case ed25519.PublicKey:
@@ -94,16 +96,16 @@ func (k *keyPair) signature(signed string) []byte {
 	)
 	switch private := k.private.(type) {
 	case *ecdsa.PrivateKey:
-		a := ecAlgorithms[k.alg]
-		size := (a.of.Params().BitSize + 7) / 8
-		r, s, e := ecdsa.Sign(rand.Reader, private, digest(a.hash, signed))
+		a := jws.Curves[k.alg]
+		size := (a.Of.Params().BitSize + 7) / 8
+		r, s, e := ecdsa.Sign(rand.Reader, private, jws.Digest(a.Hash, signed))
 		if err = e; err == nil {
 			sig = append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...)
 		}
 	case ed25519.PrivateKey:
 		sig = ed25519.Sign(private, []byte(signed))
 	default:
-		sig, err = k.private.Sign(rand.Reader, digest(crypto.SHA256, signed), crypto.SHA256)
+		sig, err = k.private.Sign(rand.Reader, jws.Digest(crypto.SHA256, signed), crypto.SHA256)
 	}
 	if err != nil {
 		panic(err) // a key that was read signs

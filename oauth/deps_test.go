@@ -69,9 +69,10 @@ var mayImport = []struct{ pkg, ours, outside string }{
 
 	{"oauth/rp", "oauth oauth/ssf oauth/tokens oauth/internal/seal oauth/internal/spool", ""}, // one strict reader of JWTs, not two: it costs go-jose, and no network
 	{"oauth/rp/rptest", "oauth oauth/rp", ""},
-	{"conformance", "", "golang.org/x/net"}, // its html reads the pages of other people's servers
-	{"conformance/internal/faulty", "", ""}, // a server written anew: a mistake that it shared with another would find nothing
+	{"conformance", "conformance/internal/jws", "golang.org/x/net"}, // its html reads the pages of other people's servers
+	{"conformance/internal/faulty", "", ""},                         // a server written anew: a mistake that it shared with another would find nothing
 	{"conformance/internal/findings", "conformance", ""},
+	{"conformance/internal/jws", "", ""}, // reads what servers sign: see faulty
 	{"cmd/understudy-conformance", "conformance", "github.com/spf13 go.yaml.in/yaml/v3"},
 	{"cmd/understudy", "all", "github.com/spf13 go.yaml.in/yaml/v3 golang.org/x/sys"},
 	{"cmd/understudy/internal/config", "all", "go.yaml.in/yaml/v3"},
