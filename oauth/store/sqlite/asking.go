@@ -19,15 +19,16 @@ const (
 )
 
 // LeaseAsked implements store.Asking.
-func (s *Store) LeaseAsked(ctx context.Context, issuer string, now, until time.Time, limit int) (out []store.Asked, err error) {
+func (s *Store) LeaseAsked(ctx context.Context, issuer string, now, until time.Time, limit int) ([]store.Asked, error) {
 	var due bool
-	err = s.look(ctx, "looking for who is asked about", func(ctx context.Context, c *conn) error {
+	err := s.look(ctx, "looking for who is asked about", func(ctx context.Context, c *conn) error {
 		return c.row(ctx, anyAsked, []any{issuer, now.UnixMilli()}, []any{&due})
 	})
 	if err != nil || !due {
 		return nil, err
 	}
-	err = s.update(ctx, "leasing who is asked about", func(ctx context.Context, c *conn) error {
+	var out []store.Asked
+	err = s.update(ctx, "leasing who is asked about", func(ctx context.Context, c *conn) (err error) {
 		if out, err = c.asked(ctx, issuer, now.UnixMilli(), limit); err != nil {
 			return err
 		}

@@ -79,8 +79,9 @@ func (c *conn) addKey(ctx context.Context, k store.SigningKey) error {
 }
 
 // RevokeSigningKey implements store.Keys. It stops something, so a full disk does not keep it from committing.
-func (s *Store) RevokeSigningKey(ctx context.Context, w store.KeyRevocation) (replaced bool, err error) {
-	err = s.updateUrgent(ctx, "revoking a signing key", func(ctx context.Context, c *conn) (err error) {
+func (s *Store) RevokeSigningKey(ctx context.Context, w store.KeyRevocation) (bool, error) {
+	var replaced bool
+	err := s.updateUrgent(ctx, "revoking a signing key", func(ctx context.Context, c *conn) (err error) {
 		replaced, err = c.revokeKey(ctx, w)
 		return err
 	})

@@ -45,15 +45,16 @@ func (c *conn) noticeSessions(ctx context.Context, now time.Time, ids ...string)
 }
 
 // LeaseNotices implements store.Notices.
-func (s *Store) LeaseNotices(ctx context.Context, now, until time.Time, busy []string, limit int) (out []store.Notice, err error) {
+func (s *Store) LeaseNotices(ctx context.Context, now, until time.Time, busy []string, limit int) ([]store.Notice, error) {
 	var due bool
-	err = s.look(ctx, "looking for notices", func(ctx context.Context, c *conn) error {
+	err := s.look(ctx, "looking for notices", func(ctx context.Context, c *conn) error {
 		return c.row(ctx, anyNotice, []any{now.UnixMilli()}, []any{&due})
 	})
 	if err != nil || !due {
 		return nil, err
 	}
-	err = s.update(ctx, "leasing notices", func(ctx context.Context, c *conn) error {
+	var out []store.Notice
+	err = s.update(ctx, "leasing notices", func(ctx context.Context, c *conn) (err error) {
 		if out, err = c.notices(ctx, now.UnixMilli(), list(busy), limit); err != nil {
 			return err
 		}

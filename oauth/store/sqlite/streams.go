@@ -287,11 +287,14 @@ func (s *Store) SweepStreams(ctx context.Context, before time.Time) error {
 }
 
 // SweepOutbox implements store.Streams.
-func (s *Store) SweepOutbox(ctx context.Context, before time.Time, limit int) (n int, err error) {
-	err = s.update(ctx, "sweeping the outbox", func(ctx context.Context, c *conn) error {
-		deleted, err := c.exec(ctx, sweepOutbox, before.UnixMilli(), limit)
-		n = int(deleted)
+func (s *Store) SweepOutbox(ctx context.Context, before time.Time, limit int) (int, error) {
+	var n int64
+	err := s.update(ctx, "sweeping the outbox", func(ctx context.Context, c *conn) (err error) {
+		n, err = c.exec(ctx, sweepOutbox, before.UnixMilli(), limit)
 		return err
 	})
-	return n, err
+	if err != nil {
+		return 0, err // n may still be written to: a caller who left does not look at it
+	}
+	return int(n), nil
 }

@@ -74,11 +74,14 @@ func (s *Store) Sweep(ctx context.Context, before time.Time, limit int) error {
 }
 
 // SweepUsed implements store.Logins.
-func (s *Store) SweepUsed(ctx context.Context, before time.Time, limit int) (n int, err error) {
-	err = s.update(ctx, "sweeping used values", func(ctx context.Context, c *conn) error {
-		deleted, err := c.exec(ctx, sweepSeen, before.UnixMilli(), limit)
-		n = int(deleted)
+func (s *Store) SweepUsed(ctx context.Context, before time.Time, limit int) (int, error) {
+	var n int64
+	err := s.update(ctx, "sweeping used values", func(ctx context.Context, c *conn) (err error) {
+		n, err = c.exec(ctx, sweepSeen, before.UnixMilli(), limit)
 		return err
 	})
-	return n, err
+	if err != nil {
+		return 0, err // n may still be written to: a caller who left does not look at it
+	}
+	return int(n), nil
 }

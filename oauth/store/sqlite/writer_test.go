@@ -34,6 +34,50 @@ func TestLeave(t *testing.T) {
 	}
 }
 
+// A caller who leaves while their write runs has an answer that it does not touch any more. The race detector tells, so nothing here may come between the caller's
+// last step and the writer's.
+func TestLeaveWhileItRuns(t *testing.T) {
+	t.Parallel()
+	for name, write := range map[string]func(context.Context, *sqlite.Store) error{
+		"notices": func(ctx context.Context, s *sqlite.Store) error {
+			_, err := s.LeaseNotices(ctx, now, now, nil, 10)
+			return err
+		},
+		"used values": func(ctx context.Context, s *sqlite.Store) error { _, err := s.SweepUsed(ctx, now, 10); return err },
+		"the outbox":  func(ctx context.Context, s *sqlite.Store) error { _, err := s.SweepOutbox(ctx, now, 10); return err },
+		"a key": func(ctx context.Context, s *sqlite.Store) error {
+			_, err := s.RevokeSigningKey(ctx, store.KeyRevocation{ID: "nobody"})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := fresh(t)
+			if err := sqlite.Due(s); err != nil {
+				t.Fatal(err)
+			}
+			before := sqlite.Occupy(s)
+			begun, release := sqlite.Queue(s)
+			for sqlite.Waiting(s) == 0 {
+				runtime.Gosched()
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			left := make(chan error, 1)
+			go func() { left <- write(ctx, s) }()
+			for sqlite.Waiting(s) < 2 {
+				runtime.Gosched()
+			}
+			before()
+			<-begun // and with it what comes after it has been taken up
+			cancel()
+			release()
+			if err := <-left; err == nil {
+				t.Log("the write was done before the caller had left")
+			}
+		})
+	}
+}
+
 // Writes that share a commit do not share their failures.
 func TestBatchFailsApart(t *testing.T) {
 	t.Parallel()
