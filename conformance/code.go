@@ -608,7 +608,7 @@ func (l *login) ledFrom(p *probe, a *answer) (where *url.URL, last *answer) {
 		if where == nil || a.status < 300 || a.status > 399 {
 			return nil, a
 		}
-		if where.Host != a.at.Host || where.Query().Has("code") || where.Query().Has("error") {
+		if where.Host != a.at.Host || (where.Query().Has("code") || where.Query().Has("error")) && p.run.target.redirectsTo(where.Host) {
 			return where, a
 		}
 		a = l.visit(p, http.MethodGet, where.String(), "")

@@ -290,6 +290,9 @@ var metadataCases = []Case{
 		Requirement: "A server of JWT access tokens can sign by RS256: a key of RSA is published.",
 		Why:         "An API that knows RS256 alone, which is what all must know, cannot verify.",
 		try: func(p *probe) {
+			if !p.run.has[FeatureOpenID] {
+				p.kind = SecurityFinding // nobody said that RFC 9068 is kept
+			}
 			p.want(slices.ContainsFunc(p.keys(), func(k key) bool {
 				return k.KeyType == "RSA" && (k.Algorithm == "" || k.Algorithm == "RS256") && k.Use != "enc"
 			}), Low, "a key for RS256", "none")

@@ -105,10 +105,14 @@ var exchangeCases = []Case{
 		Why:         "A server that looks at the value takes what the client never meant to say, such as an ID token for an access token.",
 		try: func(p *probe) {
 			f := p.ready(starting{})
-			for _, kind := range []string{typeID, typeRefresh, typeJWT, typeSAML2} {
+			kinds := []string{typeID, typeRefresh, typeSAML2}
+			if _, err := parseJWT(f.Get("subject_token")); err != nil {
+				kinds = append(kinds, typeJWT) // else it is one, whatever else it is (RFC 8693 §3)
+			}
+			for _, kind := range kinds {
 				p.refused(p.token(p.app(), with(f, "subject_token_type", kind)), "invalid_request")
 			}
-			if p.run.target.Start.By != StartByRequest {
+			if f.Get("subject_token_type") != typeAccess {
 				p.refused(p.token(p.app(), with(f, "subject_token_type", typeAccess)), "invalid_request")
 			}
 		},
@@ -181,6 +185,10 @@ var exchangeCases = []Case{
 				p.skip("the actor is the subject_token where a start is by requested_subject")
 			}
 			a := p.token(p.app(), without(f, "actor_token", "actor_token_type"))
+			if p.run.target.Start.By == StartByToken && issued(a) && p.run.has[FeatureJWT] {
+				p.want(p.act(p.says(a.text("access_token")))["sub"] == p.app().ID, Critical, "act.sub "+p.app().ID+", since the client is who proved anything", "another")
+				return
+			}
 			p.refused(a, "invalid_request")
 			p.refused(p.token(p.app(), with(without(f, "actor_token", "actor_token_type"), "actor", p.actor().Subject, "act", p.actor().Subject)), "invalid_request")
 		},

@@ -36,7 +36,7 @@ var resourceCases = []Case{
 		},
 	},
 	{
-		ID: "resource/code-bounds", Source: "RFC 8707 §2.2", Level: MustNot, Rows: []string{"RFC8707-2.2-01"}, Needs: []Feature{FeatureOtherResource},
+		ID: "resource/code-bounds", Source: "RFC 8707 §2.2", Level: MustNot, Profile: true, Rows: []string{"RFC8707-2.2-01"}, Needs: []Feature{FeatureOtherResource},
 		Requirement: "A code for one API gives no token for another.",
 		Why:         "A client would reach what the person was not asked about.",
 		try: func(p *probe) {
@@ -44,7 +44,7 @@ var resourceCases = []Case{
 		},
 	},
 	{
-		ID: "resource/refresh-bounds", Source: "RFC 8707 §2.2", Level: MustNot, Rows: []string{"RFC8707-2.2-01"}, Needs: []Feature{FeatureRefresh, FeatureOtherResource},
+		ID: "resource/refresh-bounds", Source: "RFC 8707 §2.2", Level: MustNot, Profile: true, Rows: []string{"RFC8707-2.2-01"}, Needs: []Feature{FeatureRefresh, FeatureOtherResource},
 		Requirement: "A refresh token of a sign-in for one API gives no token for another.",
 		Why:         "A client would reach what the person was not asked about.",
 		try: func(p *probe) {

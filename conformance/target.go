@@ -128,11 +128,12 @@ const (
 	StartByTicket  = "ticket"            // a page of the server gives a ticket
 	StartByUserID  = "user_id"           // the subject_token is the user's id, with a type of its own
 	StartByRequest = "requested_subject" // the actor's token is the subject_token, and a parameter names the user
+	StartByToken   = "subject_token"     // the subject's own access token is the subject_token: they sign in, too
 )
 
 // Start is how an impersonation begins.
 type Start struct {
-	By string `yaml:"by"` // StartByTicket, StartByUserID or StartByRequest
+	By string `yaml:"by"` // StartByTicket, StartByUserID, StartByRequest or StartByToken
 	// Page is the address of the page that gives tickets; relative to the issuer.
 	Page string `yaml:"page"`
 	// Query is what is added to the query of the page, Fields are what is filled into its form. In both {subject}, {login}, {mode} and {reason} stand for those of
@@ -186,7 +187,7 @@ func (t *Target) Check() error {
 		c.check("clients.public", false, wrong)
 	}
 	t.Accounts.Actor.check("accounts.actor", true, wrong)
-	t.Accounts.Subject.check("accounts.subject", false, wrong)
+	t.Accounts.Subject.check("accounts.subject", t.Start.By == StartByToken, wrong)
 	for field, a := range map[string]*Account{"accounts.other_actor": t.Accounts.OtherActor, "accounts.ordinary": t.Accounts.Ordinary, "accounts.limited": t.Accounts.Limited} {
 		if a != nil {
 			a.check(field, true, wrong)
@@ -272,9 +273,9 @@ func (s *Start) check(wrong func(field, rule string)) {
 		if s.SubjectTokenType == "" {
 			wrong("start.subject_token_type", "must be set")
 		}
-	case StartByRequest:
+	case StartByRequest, StartByToken:
 	default:
-		wrong("start.by", "must be ticket, user_id or requested_subject")
+		wrong("start.by", "must be ticket, user_id, requested_subject or subject_token")
 	}
 	if (s.ReturnTokenType == "") != (s.ReturnTokenMember == "") {
 		wrong("start", "return_token_type and return_token_member belong together")
@@ -282,6 +283,20 @@ func (s *Start) check(wrong func(field, rule string)) {
 	if (s.ReadMode == "") != (s.WriteMode == "") {
 		wrong("start", "read_mode and write_mode belong together")
 	}
+}
+
+// redirectsTo reports whether a redirect URI of a client is at a host: where it is the server's own, what leads there may be an answer for the client. Elsewhere it is one
+// that the server itself waits for, where people sign in at another.
+func (t *Target) redirectsTo(host string) bool {
+	for _, c := range []*Client{&t.Clients.App, t.Clients.Other, t.Clients.NoExchange, t.Clients.Public, t.Clients.Key, t.Clients.Bound} {
+		if c == nil {
+			continue
+		}
+		if u, err := url.Parse(c.RedirectURI); err == nil && u.Host == host {
+			return true
+		}
+	}
+	return false
 }
 
 // has gives what the target has, as metadata and t tell it.

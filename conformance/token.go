@@ -111,6 +111,7 @@ var tokenCases = []Case{
 			}
 			t := p.says(p.start(starting{}).token)
 			s, ok := t.claims["scope"].(string)
+			p.should(t.claims["scope"] != nil, Departure, Low, "scope", "none")
 			p.want(ok, Medium, "scope as a string", "%s", kindOf(t.claims["scope"]))
 			p.want(s == strings.Join(strings.Fields(s), " "), Low, "single spaces", "%q", s)
 		},
@@ -205,14 +206,21 @@ var tokenCases = []Case{
 		try: func(p *probe) {
 			s := p.start(starting{})
 			actor := p.actorToken(p.actor(), p.app())
+			refused := func(f url.Values) {
+				a, severity := p.token(p.app(), f), Critical
+				if p.remains(s.token, a) {
+					severity = Low // a longer chain, in which nobody is lost and that lasts no longer
+				}
+				p.refusedAs(severity, a, "invalid_request")
+			}
 			for _, f := range []url.Values{
 				{"grant_type": {grantExchange}, "subject_token": {s.token}, "subject_token_type": {typeAccess}},
 				{"grant_type": {grantExchange}, "subject_token": {s.token}, "subject_token_type": {typeAccess}, "actor_token": {actor}, "actor_token_type": {typeAccess}},
 				{"grant_type": {grantExchange}, "subject_token": {s.token}, "subject_token_type": {typeJWT}},
 			} {
-				p.refused(p.token(p.app(), f), "invalid_request")
+				refused(f)
 				if p.run.target.Resource != "" {
-					p.refused(p.token(p.app(), with(f, "resource", p.run.target.Resource)), "invalid_request")
+					refused(with(f, "resource", p.run.target.Resource))
 				}
 			}
 		},
@@ -260,6 +268,21 @@ func (p *probe) act(t *jwt) map[string]any {
 	act, ok := t.claims["act"].(map[string]any)
 	p.want(ok, High, "act as an object", "%s", kindOf(t.claims["act"]))
 	return act
+}
+
+// remains reports whether the token of an answer is about whom the one before was, ends no later, and has within its act all of the act of that.
+func (p *probe) remains(before string, a *answer) bool {
+	old, errOld := parseJWT(before)
+	t, err := parseJWT(a.text("access_token"))
+	if err != nil || errOld != nil || t.text("sub") != old.text("sub") || number(t.claims["exp"]) > number(old.claims["exp"]) {
+		return false
+	}
+	for act, ok := t.claims["act"].(map[string]any); ok; act, ok = act["act"].(map[string]any) {
+		if reflect.DeepEqual(act, old.claims["act"]) {
+			return true
+		}
+	}
+	return false
 }
 
 // audience gives the aud of a token, which is a string or a list of them.

@@ -131,7 +131,11 @@ func (p *probe) fresh(account *Account, c *Client) *answer {
 	if why := p.run.refused[key]; why != "" {
 		p.blocked("%s", why)
 	}
-	a := p.token(c, redemption(c, p.freshCode(account, c, verifier), verifier))
+	f := redemption(c, p.freshCode(account, c, verifier), verifier)
+	if r := p.run.target.Resource; r != "" {
+		f.Set("resource", r) // some servers read it here and not at the authorization endpoint (RFC 8707 §2.2)
+	}
+	a := p.token(c, f)
 	if a.text("error") == "invalid_client" {
 		p.run.refused[key] = "the server refuses the client " + c.ID + ": " + cmp.Or(a.text("error_description"), a.text("error"))
 		p.blocked("%s", p.run.refused[key])
@@ -220,6 +224,9 @@ func (p *probe) ready(s starting) url.Values {
 	case StartByUserID:
 		f.Set("subject_token", s.subject.Subject)
 		f.Set("subject_token_type", t.Start.SubjectTokenType)
+	case StartByToken:
+		f.Set("subject_token", p.actorToken(s.subject, s.client))
+		f.Set("subject_token_type", typeAccess)
 	case StartByRequest:
 		f.Set("subject_token", actor)
 		f.Set("subject_token_type", typeAccess)
