@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -53,8 +54,13 @@ type question struct {
 	sample string                     // what --print has where it is not the offer
 }
 
-func byPage(a map[string]string) bool  { return a["start"] == conformance.StartByTicket }
-func byToken(a map[string]string) bool { return a["start"] != conformance.StartByRequest }
+func byPage(a map[string]string) bool { return a["start"] == conformance.StartByTicket }
+func byToken(a map[string]string) bool {
+	return a["start"] == conformance.StartByTicket || a["start"] == conformance.StartByUserID
+}
+func byTheirs(a map[string]string) bool { return a["start"] == conformance.StartByToken }
+
+var starts = []string{conformance.StartByTicket, conformance.StartByUserID, conformance.StartByRequest, conformance.StartByToken}
 
 const ourTypes = "urn:understudy:params:oauth:token-type:"
 
@@ -71,12 +77,14 @@ var questions = []question{
 	{name: "actor_password", text: "Their password: ${NAME} in the environment, or a file", offer: "${ACTOR_PASSWORD}"},
 	{name: "actor_totp", text: "The secret of their second factor in base32: ${NAME}, or a file", offer: "-", empty: true, sample: "${ACTOR_TOTP}"},
 	{name: "subject", text: "The subject, an ordinary user: their sub in tokens", wrong: missing, sample: "usr_john"},
-	{name: "start", text: "How a start is made: ticket (a page of the server gives one), user_id, or requested_subject (a parameter)", offer: conformance.StartByTicket, wrong: func(s string) string {
-		if s != conformance.StartByTicket && s != conformance.StartByUserID && s != conformance.StartByRequest {
-			return "must be ticket, user_id or requested_subject"
+	{name: "start", text: "How a start is made: ticket (a page of the server gives one), user_id, requested_subject (a parameter), or subject_token (the subject's own)", offer: conformance.StartByTicket, wrong: func(s string) string {
+		if !slices.Contains(starts, s) {
+			return "must be ticket, user_id, requested_subject or subject_token"
 		}
 		return ""
 	}},
+	{name: "subject_login", text: "What the subject types to sign in", when: byTheirs, wrong: missing},
+	{name: "subject_password", text: "Their password: ${NAME} in the environment, or a file", offer: "${SUBJECT_PASSWORD}", when: byTheirs},
 	{name: "page", text: "The page that gives tickets, relative to the issuer", offer: "/impersonate", when: byPage, wrong: missing},
 	{name: "type", text: "The subject_token_type of a start", offer: ourTypes + "{start}", when: byToken, wrong: missing},
 	{name: "return_type", text: "The type by which a start is stopped: the subject_token_type of a one-time token that leads back", offer: ourTypes + "return_token", empty: true, when: byPage},
