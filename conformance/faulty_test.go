@@ -119,6 +119,20 @@ func TestFaultless(t *testing.T) {
 	}
 }
 
+// TestForgetful: of a server that keeps nobody signed in nothing is found for that. What it refuses it is asked again behind its password, so that a page which asks for
+// it is not taken for a refusal.
+func TestForgetful(t *testing.T) {
+	t.Parallel()
+	sessions := []string{"code/prompt-none-signed-in", "code/prompt-login", "code/auth-time-true"}
+	report := try(t, faultyTarget(t, faulty.Forgetful, conformance.StartByUserID), "code", "refresh", "exchange/start-works")
+	for _, r := range report.Results {
+		skips := slices.Contains(sessions, r.ID) || needs(r.ID, report.Without)
+		if !slices.Contains(withoutFault, r.ID) && (skips && r.Status != conformance.Skipped || !skips && r.Status != conformance.Passed) {
+			t.Errorf("%s: %s %s; want %s, got %s", r.ID, r.Status, r.Reason, r.Want, r.Got)
+		}
+	}
+}
+
 // TestFaults: a server that is wrong in one way fails exactly the cases that are about it, as critical where it gives somebody what they must not have.
 // Of the cases that must not fail a quarter is tried with each fault, another one with the next; with UNDERSTUDY_LONG all are.
 func TestFaults(t *testing.T) {

@@ -5,6 +5,9 @@ import "strings"
 // Fault is a way to be wrong, in words.
 type Fault string
 
+// Forgetful is no fault: whoever signs in has done so for the one request that asked for it, as at servers that keep no sessions.
+const Forgetful Fault = "nobody-kept-signed-in"
+
 // Wrong tells of a fault.
 type Wrong struct {
 	Fault Fault

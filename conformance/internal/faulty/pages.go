@@ -87,6 +87,9 @@ func (s *Server) who(r *http.Request) *login {
 		return nil
 	}
 	l := s.logins[c.Value]
+	if s.fault == Forgetful {
+		delete(s.logins, c.Value)
+	}
 	if l != nil && l.half && !s.wrong("half-signed-in-is-in") {
 		return nil
 	}
