@@ -40,7 +40,7 @@ func faultyTarget(t *testing.T, fault faulty.Fault, by string) conformance.Targe
 	return conformance.Target{
 		Issuer: issuer, Resource: faulty.Resource, OtherResource: faulty.OtherResource, Scope: "openid " + faulty.ReadScope + " " + faulty.WriteScope + " impersonate", SubjectScope: "openid " + faulty.ReadScope, WriteScope: faulty.WriteScope,
 		Clients: conformance.Clients{
-			App: client(faulty.App), Other: new(client(faulty.Other)), Key: &keyed, NoExchange: new(client(faulty.NoExchange)), Public: new(client(faulty.Public)),
+			App: client(faulty.App), Other: new(client(faulty.Other)), Key: &keyed, NoExchange: new(client(faulty.NoExchange)), Bound: new(client(faulty.Bound)), Public: new(client(faulty.Public)),
 		},
 		Accounts: conformance.Accounts{
 			Actor: account(faulty.Actor), OtherActor: new(account(faulty.OtherActor)), Subject: account(faulty.Subject),
@@ -65,11 +65,6 @@ func start(by string) conformance.Start {
 		s.SubjectTokenType = faulty.TypeUserID
 	}
 	return s
-}
-
-// missing are the features that the faulty server has not.
-var missing = []conformance.Feature{
-	conformance.FeatureBoundClient, conformance.FeatureDPoP, conformance.FeatureSignOut,
 }
 
 // try tries some cases, all if none is named.
@@ -102,15 +97,11 @@ func TestFaultless(t *testing.T) {
 		t.Run(by, func(t *testing.T) {
 			t.Parallel()
 			report := try(t, faultyTarget(t, "", by))
-			features := slices.Sorted(slices.Values(slices.Concat(missing, without.features)))
-			if !slices.Equal(report.Without, features) {
-				t.Errorf("it is without %q; want %q", report.Without, features)
+			if !slices.Equal(report.Without, without.features) {
+				t.Errorf("it is without %q; want %q", report.Without, without.features)
 			}
 			for _, r := range report.Results {
-				if slices.Contains(withoutFault, r.ID) {
-					continue
-				}
-				skips := needs(r.ID, features) || slices.Contains(without.cases, r.ID)
+				skips := needs(r.ID, without.features) || slices.Contains(without.cases, r.ID)
 				if r.Status != conformance.Passed && !(skips && r.Status == conformance.Skipped) || skips && r.Status == conformance.Passed {
 					t.Errorf("%s: %s %s; want %s, got %s", r.ID, r.Status, r.Reason, r.Want, r.Got)
 				}
@@ -161,7 +152,6 @@ func TestFaults(t *testing.T) {
 			report := try(t, faultyTarget(t, wrong.Fault, conformance.StartByTicket), only...)
 			for _, r := range report.Results {
 				switch {
-				case slices.Contains(withoutFault, r.ID):
 				case named[r.ID] && r.Status != conformance.Failed:
 					t.Errorf("%s does not find it: %s %s", r.ID, r.Status, r.Reason)
 				case named[r.ID] && (r.Severity == conformance.Critical) != (wrong.Grants && !aside[r.ID]):
@@ -187,11 +177,8 @@ func TestEachCaseHasItsFault(t *testing.T) {
 		}
 	}
 	for _, c := range conformance.Cases() {
-		if !named[c.ID] && !slices.Contains(withoutFault, c.ID) {
+		if !named[c.ID] {
 			t.Errorf("%s is failed by no fault of the faulty server: add one to conformance/internal/faulty/faults.go", c.ID)
 		}
 	}
 }
-
-// withoutFault are cases that the faulty server does not know yet: neither does it do what they ask for, nor the opposite.
-var withoutFault = []string{}

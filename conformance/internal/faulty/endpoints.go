@@ -59,7 +59,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer := maps.Clone(t.claims)
-	answer["active"], answer["token_type"] = true, "Bearer"
+	answer["active"], answer["token_type"] = true, t.kind()
 	s.spoilIntrospection(answer)
 	s.write(w, answer, s.wrong("introspection-has-member-twice"))
 }
@@ -107,9 +107,16 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
 	if !s.wrong("userinfo-stored") {
 		w.Header().Set("Cache-Control", "no-store")
 	}
+	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	bound := strings.EqualFold(scheme, "DPoP")
 	refuse := func(status int, challenge string) {
+		if bound {
+			challenge = `DPoP algs="ES256"` + challenge
+		} else {
+			challenge = `Bearer realm="userinfo"` + challenge
+		}
 		if !s.wrong("userinfo-without-challenge") {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="userinfo"`+challenge)
+			w.Header().Set("WWW-Authenticate", challenge)
 		}
 		w.WriteHeader(status)
 	}
@@ -121,11 +128,10 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusBadRequest, `, error="invalid_request"`)
 		return
 	}
-	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if inQuery := r.URL.Query().Get("access_token"); inQuery != "" && s.wrong("userinfo-by-query") {
 		scheme, value = "Bearer", inQuery
 	}
-	if !strings.EqualFold(scheme, "Bearer") {
+	if !bound && !strings.EqualFold(scheme, "Bearer") {
 		refuse(http.StatusUnauthorized, "")
 		return
 	}
@@ -135,6 +141,9 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case !s.active(t) && !(t != nil && s.wrong("userinfo-after-revocation")):
+		refuse(http.StatusUnauthorized, `, error="invalid_token"`)
+		return
+	case !s.carried(r, t, scheme):
 		refuse(http.StatusUnauthorized, `, error="invalid_token"`)
 		return
 	case !slices.Contains(t.scope, "openid") && !s.wrong("userinfo-without-openid"):

@@ -42,7 +42,7 @@ func (s *Server) exchange(c *Client, f url.Values) (object, *refusal) {
 		return s.mint(&token{client: c, subject: t.subject, audience: t.audience, scope: t.scope, login: t.login, grant: &grant{}, expires: t.expires}).answer(), nil
 	}
 	if t := s.tokens[f.Get("subject_token")]; t != nil && t.subject == Subject && t.actor == nil && s.wrong("two-tokens-start") {
-		if actor := s.actor(c, f.Get("actor_token")); actor != nil {
+		if actor := s.actor(c, f, "actor_token"); actor != nil {
 			return s.mint(&token{client: c, subject: Subject, actor: actor.subject, audience: Resource, login: actor.login, grant: &grant{}, expires: t.expires}).answer(), nil
 		}
 	}
@@ -123,7 +123,7 @@ func (s *Server) start(c *Client, f url.Values, kind string) (object, *refusal) 
 	case TypeTicket:
 		x, refused = s.byTicket(c, f)
 	case TypeUserID:
-		x, refused = s.byName(c, f.Get("actor_token"), f.Get("subject_token"))
+		x, refused = s.byName(c, f, "actor_token", "subject_token")
 	case typeAccess:
 		if c.itself != nil {
 			if x, refused = s.byConsent(c, f); refused != nil {
@@ -134,7 +134,7 @@ func (s *Server) start(c *Client, f url.Values, kind string) (object, *refusal) 
 		if f.Has("actor_token") {
 			return nil, refuse("invalid_request", "the actor is the subject_token where requested_subject names the subject")
 		}
-		x, refused = s.byName(c, f.Get("subject_token"), f.Get("requested_subject"))
+		x, refused = s.byName(c, f, "subject_token", "requested_subject")
 	default:
 		refused = refuse("invalid_request", "subject_token_type is none that is taken")
 	}
@@ -151,6 +151,9 @@ func (s *Server) start(c *Client, f url.Values, kind string) (object, *refusal) 
 		audience = Resource
 	case !f.Has("resource") && !f.Has("audience") && s.wrong("audience-of-everybody"):
 		audience = "*"
+	}
+	if s.wrong("start-not-bound") {
+		f.Del(keyParam)
 	}
 	began := &grant{}
 	x.actor.exchanged = true
@@ -181,7 +184,7 @@ func (s *Server) byTicket(c *Client, f url.Values) (starting, *refusal) {
 		}
 		return starting{}, unproven()
 	}
-	actor := s.actor(c, f.Get("actor_token"))
+	actor := s.actor(c, f, "actor_token")
 	if !f.Has("actor_token") && (f.Has("actor_token_type") && s.wrong("actor-type-alone-passed-over") || !f.Has("actor_token_type") && s.wrong("missing-actor-passed-over")) {
 		actor = &token{subject: o.login.account, login: o.login, expires: o.expires}
 	}
@@ -232,7 +235,6 @@ func (s *Server) ticket(value string) *once {
 }
 
 // verified is RFC 7636 §4.6.
-
 func (s *Server) verified(o *once, verifier string) bool {
 	if verifier == "" && (s.wrong("missing-verifier-passed-over") || s.wrong("wrong-verifier-lifts-it") && o.challenge == "") || verifier != "" && s.wrong("any-verifier-taken") {
 		return true
@@ -244,8 +246,9 @@ func (s *Server) verified(o *once, verifier string) bool {
 	return holds
 }
 
-// actor gives who acts: a good token of this client's, with the scope for it, of somebody who signed in.
-func (s *Server) actor(c *Client, value string) *token {
+// actor gives who acts: a good token of this client's, with the scope for it, of somebody who signed in, and by its key if it has one.
+func (s *Server) actor(c *Client, f url.Values, param string) *token {
+	value := f.Get(param)
 	t := s.accessToken(value)
 	if o := s.once[value]; o != nil && o.kind == "refresh" && s.wrong("refresh-token-taken-for-actor") {
 		t = o.start
@@ -259,6 +262,9 @@ func (s *Server) actor(c *Client, value string) *token {
 	if t.actor != nil && s.wrong("act-taken-for-actor") {
 		return &token{subject: t.actor, client: t.client, login: t.login, grant: t.grant, expires: t.expires}
 	}
+	if t.key() != "" && t.key() != f.Get(keyParam) && !s.wrong("bound-actor-token-by-anybody") {
+		return nil
+	}
 	if t.client != c && !s.wrong("actor-token-of-any-client") || t.actor != nil || !slices.Contains(t.scope, impersonateScope) {
 		return nil
 	}
@@ -266,9 +272,9 @@ func (s *Server) actor(c *Client, value string) *token {
 }
 
 // byName is a start without the page. It is to look only.
-func (s *Server) byName(c *Client, actorToken, subject string) (starting, *refusal) {
-	actor := s.actor(c, actorToken)
-	about := account(func(a *Account) bool { return a.Subject == subject })
+func (s *Server) byName(c *Client, f url.Values, actorParam, subjectParam string) (starting, *refusal) {
+	actor := s.actor(c, f, actorParam)
+	about := account(func(a *Account) bool { return a.Subject == f.Get(subjectParam) })
 	if actor == nil || about == nil || !s.mayImpersonate(actor.subject, about) {
 		return starting{}, unproven()
 	}
@@ -297,6 +303,8 @@ func (s *Server) stop(c *Client, f url.Values) (object, *refusal) {
 		return s.mint(o.start).answer(), nil
 	case (o.spent || o.grant.over) && !s.wrong("return-token-taken-again"):
 		return nil, unproven()
+	case o.start.key() != "" && o.start.key() != f.Get(keyParam) && !s.wrong("bound-return-token-by-anybody"):
+		return nil, unproven()
 	}
 	audience, refused := s.within(f, o.audience, "stop-for-any-resource")
 	if refused != nil {
@@ -315,7 +323,7 @@ func (s *Server) stop(c *Client, f url.Values) (object, *refusal) {
 	s.end(o)
 	t := s.mint(&token{
 		client: c, subject: o.login.account, audience: audience, scope: slices.DeleteFunc(slices.Clone(scope), func(name string) bool { return !slices.Contains(o.scope, name) }),
-		login: o.login, grant: &grant{}, expires: o.expires, stopped: o.start,
+		login: o.login, grant: &grant{}, expires: o.expires, stopped: o.start, asked: f,
 	})
 	answer := t.answer()
 	answer["issued_token_type"] = typeAccess

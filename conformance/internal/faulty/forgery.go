@@ -60,6 +60,8 @@ func (s *Server) believes(parts []string, header map[string]json.RawMessage, cla
 		return claims["iss"] == "https://other-issuer.example"
 	case s.wrong("token-key-from-header"):
 		return holds(publicKey(header["jwk"]), body, signature)
+	case s.wrong("proof-taken-for-token"):
+		return string(header["typ"]) == `"dpop+jwt"` && holds(publicKey(header["jwk"]), body, signature)
 	case s.wrong("token-of-client-key"):
 		return holds(&clientKey().PublicKey, body, signature)
 	case s.wrong("token-of-none"):

@@ -58,33 +58,38 @@ var page = template.Must(template.New("").Parse(`<!doctype html><html lang="en">
 {{if .SignIn}}<form method="post" action="/sign-in"><input type="hidden" name="next" value="{{.Next}}">
 <input name="login" type="email" autocomplete="username"><input name="password" type="password" autocomplete="current-password"><button>Sign in</button></form>{{end}}
 {{with .Half}}<form method="post" action="/code"><input type="hidden" name="next" value="{{$.Next}}"><input name="code" autocomplete="one-time-code"><button>Go on</button></form>{{end}}
+{{if .SignOut}}<form method="post"><button>Sign out</button></form>{{end}}{{.More}}
 {{if .Ask}}<form method="post"><input name="reason"><select name="mode"><option>read<option>write</select><button>Impersonate</button></form>{{end}}
 `))
 
 type shown struct {
-	Title, Text, Next string
-	SignIn, Half, Ask bool
+	Title, Text, Next          string
+	SignIn, Half, SignOut, Ask bool
+	More                       template.HTML // as it is; "" unless a fault has it
 }
 
-func show(w http.ResponseWriter, status int, p shown) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+func (s *Server) show(w http.ResponseWriter, status int, p shown) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	s.spoilPage(status, h, &p)
 	w.WriteHeader(status)
 	if err := page.Execute(w, p); err != nil { // who asked has gone
 		return
 	}
 }
 
-func refusePage(w http.ResponseWriter, status int, text string) {
-	show(w, status, shown{Title: "That does not work", Text: text})
+func (s *Server) refusePage(w http.ResponseWriter, status int, text string) {
+	s.show(w, status, shown{Title: "That does not work", Text: text})
 }
 
 // who gives who has signed in, nil if nobody has.
 func (s *Server) who(r *http.Request) *login {
 	c, err := r.Cookie(loginCookie)
 	if err != nil {
-		return nil
+		return s.signedInBy(r)
 	}
 	l := s.logins[c.Value]
 	if s.fault == Forgetful {
@@ -96,11 +101,13 @@ func (s *Server) who(r *http.Request) *login {
 	return l
 }
 
-func askToSignIn(w http.ResponseWriter, r *http.Request) {
+func (s *Server) askToSignIn(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	q.Del("prompt") // who signs in now has done what these ask for
 	q.Del("max_age")
-	show(w, http.StatusOK, shown{Title: "Sign in", SignIn: true, Next: r.URL.Path + "?" + q.Encode()})
+	p := shown{Title: "Sign in", SignIn: true, Next: r.URL.Path + "?" + q.Encode()}
+	s.spoilSignIn(q, &p)
+	s.show(w, http.StatusOK, p)
 }
 
 // leadsOn reports whether a sign-in may lead to next.
@@ -111,14 +118,14 @@ func leadsOn(next string) bool {
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	next := r.PostFormValue("next")
 	if !leadsOn(next) {
-		refusePage(w, http.StatusBadRequest, "There is nothing to go on to.")
+		s.refusePage(w, http.StatusBadRequest, "There is nothing to go on to.")
 		return
 	}
 	a := account(func(a *Account) bool {
 		return !a.disabled && a.Login == r.PostFormValue("login") && a.Password == r.PostFormValue("password")
 	})
 	if a == nil {
-		show(w, http.StatusOK, shown{Title: "Sign in", Text: "Name or password is wrong.", SignIn: true, Next: next})
+		s.show(w, http.StatusOK, shown{Title: "Sign in", Text: "Name or password is wrong.", SignIn: true, Next: next})
 		return
 	}
 	if a.totp != "" {
@@ -130,10 +137,15 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 
 // letIn signs somebody in.
 func (s *Server) letIn(w http.ResponseWriter, r *http.Request, a *Account, next string) {
-	cookie := random()
-	s.logins[cookie] = &login{account: a, at: s.now()}
-	http.SetCookie(w, &http.Cookie{Name: loginCookie, Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
-	http.Redirect(w, r, next, http.StatusSeeOther)
+	cookie := &http.Cookie{Name: loginCookie, Value: random(), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	s.spoilCookie(r, cookie)
+	s.logins[cookie.Value] = &login{account: a, at: s.now()}
+	http.SetCookie(w, cookie)
+	status := http.StatusSeeOther
+	if s.wrong("form-sent-on") {
+		status = http.StatusTemporaryRedirect
+	}
+	http.Redirect(w, r, next, status)
 }
 
 // query reads the query of a page's request: each parameter comes once.
@@ -158,7 +170,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !ok || c == nil || !s.registered(c, q.Get("redirect_uri")) && pushed == nil {
-		refusePage(w, http.StatusBadRequest, "The application is unknown, or the address that it wants to go back to.")
+		s.refusePage(w, http.StatusBadRequest, "The application is unknown, or the address that it wants to go back to.")
 		return
 	}
 	c = s.leadAstray(c, q)
@@ -173,7 +185,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	case silent && (l == nil || s.old(l, q) || s.wrong("prompt-none-refused")) && !s.wrong("prompt-none-shows-page"):
 		s.back(w, r, c, q, url.Values{"error": {"login_required"}})
 	case l == nil, (s.old(l, q) || slices.Contains(prompt, "login")) && !s.wrong("prompt-login-passed-over") && !silent:
-		askToSignIn(w, r)
+		s.askToSignIn(w, r)
 	default:
 		if pushed != nil {
 			pushed.spent = true
@@ -232,23 +244,23 @@ func (s *Server) answerWithCode(w http.ResponseWriter, r *http.Request, c *Clien
 		s.back(w, r, c, q, url.Values{"access_token": {t.value}, "token_type": {"Bearer"}})
 		return
 	}
-	s.back(w, r, c, q, url.Values{"code": {s.issue(&once{
+	answer := url.Values{"code": {s.issue(&once{
 		kind: "code", client: client(c.ID), challenge: q.Get("code_challenge"), plain: q.Get("code_challenge_method") != "S256" && q.Has("code_challenge"),
 		login: l, expires: s.now().Add(CodeLifetime), redirectURI: q.Get("redirect_uri"), scope: granted, nonce: q.Get("nonce"), audience: s.target(q),
-	})}})
+	})}}
+	if s.wrong("token-beside-code") {
+		answer.Set("access_token", s.mint(&token{client: c, subject: l.account, audience: Resource, login: l, grant: &grant{}, expires: s.now().Add(AccessLifetime)}).value)
+	}
+	s.back(w, r, c, q, answer)
 }
 
 // back leads to the client, with the issuer (RFC 9207).
 func (s *Server) back(w http.ResponseWriter, r *http.Request, c *Client, q, answer url.Values) {
-	if !(answer.Has("error") && s.wrong("issuer-not-in-errors")) {
-		answer.Set("iss", s.issuer)
+	answer.Set("iss", s.issuer)
+	if q.Has("state") {
+		answer.Set("state", q.Get("state"))
 	}
-	if state := q.Get("state"); q.Has("state") {
-		if s.wrong("state-cut") {
-			state = state[:min(len(state), 200)]
-		}
-		answer.Set("state", state)
-	}
+	s.spoilRedirect(answer)
 	http.Redirect(w, r, c.RedirectURI+"?"+answer.Encode(), http.StatusSeeOther)
 }
 
@@ -274,17 +286,21 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request) *request {
 	q, ok := s.query(r)
 	c := client(q.Get("client_id"))
 	_, refused := s.targets(q)
+	challenged := q.Get("code_challenge_method") == "S256" && len(q.Get("code_challenge")) == 43
 	switch {
-	case !ok || c == nil || q.Get("redirect_uri") != c.RedirectURI || !c.exchanges && !s.wrong("any-client-exchanges") && !(s.wrong("public-client-exchanges") && c.public()):
-		refusePage(w, http.StatusBadRequest, "The application is unknown, or the address that it wants to go back to.")
+	case !ok || c == nil || q.Get("redirect_uri") != c.RedirectURI && !(s.wrong("ticket-redirect-by-prefix") && strings.HasPrefix(q.Get("redirect_uri"), c.RedirectURI)) || !c.exchanges && !s.wrong("any-client-exchanges") && !(s.wrong("public-client-exchanges") && c.public()):
+		s.refusePage(w, http.StatusBadRequest, "The application is unknown, or the address that it wants to go back to.")
 		return nil
-	case q.Get("state") == "" || q.Get("code_challenge_method") != "S256" || len(q.Get("code_challenge")) != 43 || refused != nil:
-		refusePage(w, http.StatusBadRequest, "The application asks in a wrong way.")
+	case q.Get("state") == "" || refused != nil || !challenged && !(s.wrong("ticket-without-challenge") && !q.Has("code_challenge")) && !(s.wrong("ticket-by-plain-challenge") && q.Get("code_challenge_method") == "plain"):
+		s.refusePage(w, http.StatusBadRequest, "The application asks in a wrong way.")
 		return nil
 	}
 	l := s.who(r)
+	if l == nil && s.wrong("ticket-without-sign-in") {
+		l = &login{account: Actor, at: s.now()}
+	}
 	if l == nil {
-		askToSignIn(w, r)
+		s.askToSignIn(w, r)
 		return nil
 	}
 	subject := account(func(a *Account) bool { return a.Subject == q.Get("subject") })
@@ -292,10 +308,10 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request) *request {
 		subject = Subject
 	}
 	if subject == nil || !s.mayImpersonate(l.account, subject) {
-		refusePage(w, http.StatusForbidden, "You cannot impersonate this person.")
+		s.refusePage(w, http.StatusForbidden, "You cannot impersonate this person.")
 		return nil
 	}
-	return &request{q, c, l, subject}
+	return &request{q, s.leadAstray(c, q), l, subject}
 }
 
 // mayImpersonate is the policy. It is looked at on the page and again at the exchange.
@@ -317,8 +333,10 @@ func (s *Server) mayImpersonate(actor, subject *Account) bool {
 
 // impersonate is the page that asks why.
 func (s *Server) impersonate(w http.ResponseWriter, r *http.Request) {
-	if s.asked(w, r) != nil {
-		show(w, http.StatusOK, shown{Title: "Impersonate", Ask: true})
+	if s.wrong("ticket-by-link") && r.FormValue("reason") != "" {
+		s.giveTicket(w, r)
+	} else if s.asked(w, r) != nil {
+		s.show(w, http.StatusOK, shown{Title: "Impersonate", Ask: true})
 	}
 }
 
@@ -328,13 +346,17 @@ func (s *Server) giveTicket(w http.ResponseWriter, r *http.Request) {
 	if a == nil {
 		return
 	}
-	mode := r.PostFormValue("mode")
-	if r.PostFormValue("reason") == "" || mode != "read" && mode != "write" {
-		show(w, http.StatusOK, shown{Title: "Impersonate", Text: "Say why, and how.", Ask: true})
+	form := r.PostFormValue
+	if s.wrong("ticket-by-link") {
+		form = r.FormValue
+	}
+	mode := form("mode")
+	if form("reason") == "" || mode != "read" && mode != "write" {
+		s.show(w, http.StatusOK, shown{Title: "Impersonate", Text: "Say why, and how.", Ask: true})
 		return
 	}
 	ticket := s.issue(&once{
-		kind: "ticket", client: a.client, challenge: a.query.Get("code_challenge"), login: a.login, expires: s.now().Add(TicketLifetime), subject: a.subject, mode: mode,
+		kind: "ticket", client: client(a.client.ID), challenge: a.query.Get("code_challenge"), login: a.login, expires: s.now().Add(TicketLifetime), subject: a.subject, mode: mode,
 		audience: s.target(a.query),
 	})
 	s.back(w, r, a.client, a.query, url.Values{"ticket": {ticket}})

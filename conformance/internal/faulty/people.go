@@ -51,6 +51,7 @@ type Client struct {
 
 	exchanges bool
 	itself    *Account // as an actor, nil for a client that is none
+	bound     bool     // to a key (RFC 9449 §5.2): it gets no token without a proof
 }
 
 func (c *Client) public() bool { return c.Secret == "" && c != Keyed }
@@ -61,11 +62,12 @@ var (
 	Other      = &Client{ID: "other", Secret: "The-secret-of-other", RedirectURI: "https://other.example/callback", exchanges: true}
 	Keyed      = &Client{ID: "keyed", RedirectURI: "https://keyed.example/callback", exchanges: true}
 	NoExchange = &Client{ID: "plain", Secret: "The-secret-of-plain", RedirectURI: "https://plain.example/callback"}
+	Bound      = &Client{ID: "bound", Secret: "The-secret-of-bound", RedirectURI: "https://bound.example/callback", exchanges: true, bound: true}
 	Public     = &Client{ID: "native", RedirectURI: "https://native.example/callback"}
 )
 
 func client(id string) *Client {
-	clients := []*Client{App, Other, Keyed, NoExchange, Public, Bot, Robot}
+	clients := []*Client{App, Other, Keyed, NoExchange, Bound, Public, Bot, Robot}
 	if i := slices.IndexFunc(clients, func(c *Client) bool { return c.ID == id }); i >= 0 {
 		return clients[i]
 	}

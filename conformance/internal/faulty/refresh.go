@@ -53,7 +53,7 @@ func (s *Server) refresh(c *Client, f url.Values) (object, *refusal) {
 			}
 		}
 	}
-	t := s.mint(&token{client: c, subject: o.login.account, audience: audience, scope: scope, login: o.login, grant: o.grant, refreshed: o.start, expires: s.now().Add(AccessLifetime)})
+	t := s.mint(&token{client: c, subject: o.login.account, audience: audience, scope: scope, login: o.login, grant: o.grant, refreshed: o.start, asked: f, expires: s.now().Add(AccessLifetime)})
 	answer := t.answer()
 	answer["refresh_token"] = s.refreshToken(t)
 	return answer, nil

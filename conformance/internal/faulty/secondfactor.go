@@ -14,14 +14,14 @@ func (s *Server) askForCode(w http.ResponseWriter, a *Account, next string) {
 	cookie := random()
 	s.logins[cookie] = &login{account: a, at: s.now(), half: true}
 	http.SetCookie(w, &http.Cookie{Name: loginCookie, Value: cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
-	show(w, http.StatusOK, shown{Title: "Your code", Half: true, Next: next})
+	s.show(w, http.StatusOK, shown{Title: "Your code", Half: true, Next: next})
 }
 
 // takeCode is RFC 6238 §5.2.
 func (s *Server) takeCode(w http.ResponseWriter, r *http.Request) {
 	c, err := r.Cookie(loginCookie)
 	if err != nil || s.logins[c.Value] == nil || !s.logins[c.Value].half || !leadsOn(r.PostFormValue("next")) {
-		refusePage(w, http.StatusBadRequest, "There is nothing to go on to.")
+		s.refusePage(w, http.StatusBadRequest, "There is nothing to go on to.")
 		return
 	}
 	a, code := s.logins[c.Value].account, r.PostFormValue("code")
@@ -35,7 +35,7 @@ func (s *Server) takeCode(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	show(w, http.StatusOK, shown{Title: "Your code", Text: "The code is wrong.", Half: true, Next: r.PostFormValue("next")})
+	s.show(w, http.StatusOK, shown{Title: "Your code", Text: "The code is wrong.", Half: true, Next: r.PostFormValue("next")})
 }
 
 // codeOf is RFC 6238 §4.

@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 )
@@ -23,7 +24,8 @@ type Server struct {
 	routes http.Handler
 	ahead  time.Duration // of the clock; see Elapse
 
-	seen     map[string]bool    // ids of assertions
+	nonce    string             // what a proof has to have
+	seen     map[string]bool    // ids of assertions and proofs
 	failures map[*Client]int    // wrong secrets since the last that was right
 	steps    map[*Account]int64 // of the last code that was taken
 
@@ -41,7 +43,7 @@ func New(issuer string, fault Fault) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		issuer: issuer, fault: fault, key: key,
+		issuer: issuer, fault: fault, key: key, nonce: random(),
 		logins: make(map[string]*login), once: make(map[string]*once), tokens: make(map[string]*token), idTokens: make(map[string]*token), seen: make(map[string]bool), failures: make(map[*Client]int), steps: make(map[*Account]int64),
 	}
 	mux := http.NewServeMux()
@@ -53,12 +55,21 @@ func New(issuer string, fault Fault) (*Server, error) {
 	mux.HandleFunc("POST /code", s.takeCode)
 	mux.HandleFunc("GET /impersonate", s.impersonate)
 	mux.HandleFunc("POST /impersonate", s.giveTicket)
+	mux.HandleFunc("GET /sign-out", s.askToSignOut)
+	mux.HandleFunc("POST /sign-out", s.signOut)
 	mux.HandleFunc("/token", s.token)
 	mux.HandleFunc("/par", s.push)
 	mux.HandleFunc("/introspect", s.introspect)
 	mux.HandleFunc("/revoke", s.revoke)
 	mux.HandleFunc("/userinfo", s.userinfo)
-	s.routes = http.NewCrossOriginProtection().Handler(mux)
+	mux.HandleFunc("GET /.well-known/ssf-configuration", s.transmitter)
+	mux.HandleFunc("GET /streams", s.streams)
+	guarded := http.NewCrossOriginProtection().Handler(mux)
+	s.routes = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.spoilRoute(w, r, mux) {
+			guarded.ServeHTTP(w, r)
+		}
+	})
 	return s, nil
 }
 
@@ -72,16 +83,25 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // metadata is RFC 8414 §2 and OpenID Connect Discovery §3.
 func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
 	m := object{
-		"issuer": s.issuer, "authorization_endpoint": s.issuer + "/authorize", "token_endpoint": s.issuer + "/token", "jwks_uri": s.issuer + "/keys",
+		"issuer": s.issuer, "authorization_endpoint": s.issuer + "/authorize", "token_endpoint": s.tokenEndpoint(), "jwks_uri": s.issuer + "/keys",
 		"introspection_endpoint": s.issuer + "/introspect", "revocation_endpoint": s.issuer + "/revoke", "userinfo_endpoint": s.issuer + "/userinfo",
 		"response_types_supported": []string{"code"}, "pushed_authorization_request_endpoint": s.issuer + "/par", "grant_types_supported": []string{"authorization_code", "refresh_token", "client_credentials", grantExchange},
 		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"}, "token_endpoint_auth_signing_alg_values_supported": []string{"ES256"},
 		"code_challenge_methods_supported": []string{"S256"}, "authorization_response_iss_parameter_supported": true,
 		"subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"RS256"}, "scopes_supported": scopes,
-		"acr_values_supported": []string{acr},
+		"acr_values_supported": []string{acr}, "dpop_signing_alg_values_supported": []string{"ES256"}, "end_session_endpoint": s.issuer + "/sign-out",
 	}
 	s.spoilMetadata(r, m)
 	writeJSON(w, http.StatusOK, m)
+}
+
+// tokenEndpoint is where tokens are asked for.
+func (s *Server) tokenEndpoint() string {
+	if u, err := url.Parse(s.issuer); err == nil && s.wrong("token-endpoint-in-the-clear") {
+		u.Host = "0.0.0.0:" + u.Port() // the machine itself, and not by a name that says so
+		return u.String() + "/token"
+	}
+	return s.issuer + "/token"
 }
 
 // acr is how strongly people sign in: by a password.

@@ -33,6 +33,8 @@ func (s *Server) spoilToken(t *token, header, claims object) {
 func (s *Server) spoilImpersonation(t *token, header, claims object) {
 	act := claims["act"].(object)
 	switch {
+	case t.key() == "" && s.wrong("unproven-key-told"):
+		claims["cnf"] = object{"jkt": random()}
 	case s.wrong("act-missing"):
 		delete(claims, "act")
 	case s.wrong("act-is-text"):
@@ -104,6 +106,8 @@ func (s *Server) spoilStopped(t *token, claims object) {
 func (s *Server) spoilAnswer(f url.Values, answer object) {
 	stops := f.Get("subject_token_type") == TypeReturn
 	switch {
+	case answer["token_type"] == "DPoP" && s.wrong("bound-token-called-bearer"):
+		answer["token_type"] = "Bearer"
 	case f.Get("grant_type") == "authorization_code" && s.wrong("sign-in-token-type-n-a"):
 		answer["token_type"] = "N_A"
 	case f.Get("grant_type") != grantExchange:
@@ -154,7 +158,7 @@ func (s *Server) write(w http.ResponseWriter, answer object, twice bool) {
 // leadAstray gives the client with the redirect URI to which the answer goes.
 func (s *Server) leadAstray(c *Client, q url.Values) *Client {
 	switch {
-	case s.wrong("redirect-uri-by-prefix"):
+	case s.wrong("redirect-uri-by-prefix"), s.wrong("ticket-redirect-by-prefix"):
 		return &Client{ID: c.ID, Secret: c.Secret, RedirectURI: q.Get("redirect_uri")}
 	case q.Has("request") && s.wrong("request-object-believed"):
 		return &Client{ID: c.ID, Secret: c.Secret, RedirectURI: "https://evil.example/"}
@@ -303,6 +307,8 @@ func (s *Server) answersNothing(w http.ResponseWriter, r *http.Request, f url.Va
 // spoilIntrospection makes of an answer about a living token what it must not say.
 func (s *Server) spoilIntrospection(answer object) {
 	switch {
+	case s.wrong("introspection-without-key"):
+		delete(answer, "cnf")
 	case s.wrong("introspection-without-act"):
 		delete(answer, "act")
 	case s.wrong("introspection-of-wider-scope"):
@@ -365,7 +371,7 @@ func (s *Server) spoilKeys(keys []object) []object {
 
 // aboutTheActor gives the actor a token that they have not asked for.
 func (s *Server) aboutTheActor(c *Client, f url.Values) (object, *refusal) {
-	actor := s.actor(c, f.Get("actor_token"))
+	actor := s.actor(c, f, "actor_token")
 	if actor == nil {
 		return nil, unproven()
 	}

@@ -38,12 +38,23 @@ type token struct {
 	grant           *grant
 	exchanged       bool       // it has been an actor_token
 	stopped         *token     // the impersonation token after which it came
-	asked           url.Values // the request of a sign-in
+	asked           url.Values // the request to the token endpoint
 	refreshed       *token     // the access token that it follows
 	issued, expires time.Time
 }
 
 func (s *Server) active(t *token) bool { return t != nil && !t.grant.over && s.now().Before(t.expires) }
+
+// key is the thumbprint of the key to which t is bound, "" if to none.
+func (t *token) key() string { return t.asked.Get(keyParam) }
+
+// kind is its token_type.
+func (t *token) kind() string {
+	if t.key() != "" {
+		return "DPoP"
+	}
+	return "Bearer"
+}
 
 // mint makes t a token (RFC 9068).
 func (s *Server) mint(t *token) *token {
@@ -62,6 +73,9 @@ func (s *Server) mint(t *token) *token {
 	} else if t.login != nil {
 		claims["auth_time"], claims["acr"] = t.login.at.Unix(), acr
 	}
+	if t.key() != "" {
+		claims["cnf"] = object{"jkt": t.key()}
+	}
 	if t.actor == nil && t.login != nil && t.subject.lets(t.client) {
 		claims["may_act"] = s.mayAct(t.client)
 	}
@@ -74,7 +88,7 @@ func (s *Server) mint(t *token) *token {
 
 // answer is RFC 6749 §5.1.
 func (t *token) answer() object {
-	return object{"access_token": t.value, "token_type": "Bearer", "expires_in": t.expires.Unix() - t.issued.Unix(), "scope": strings.Join(t.scope, " ")}
+	return object{"access_token": t.value, "token_type": t.kind(), "expires_in": t.expires.Unix() - t.issued.Unix(), "scope": strings.Join(t.scope, " ")}
 }
 
 // token is the token endpoint (RFC 6749 §3.2).
@@ -82,6 +96,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	if !s.wrong("answers-stored") {
 		w.Header().Set("Cache-Control", "no-store")
 	}
+	w.Header().Set("DPoP-Nonce", s.nonce)
 	var answer object
 	f, refused := s.form(w, r)
 	if refused == nil {
@@ -218,6 +233,9 @@ const grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
 // grantTo finds out who asks, and for what.
 func (s *Server) grantTo(r *http.Request, f url.Values) (object, *refusal) {
 	c, refused := s.authenticate(r, f)
+	if refused == nil {
+		refused = s.prove(r, c, f)
+	}
 	if refused != nil {
 		return nil, refused
 	}
