@@ -501,7 +501,9 @@ func (l *login) foreign(p *probe, method, to, body string, header ...string) *an
 	if body != "" {
 		header = append(header, "Content-Type", formType)
 	}
-	return p.request(method, to, body, joinCookies(header)...)
+	a := p.request(method, to, body, joinCookies(header)...)
+	l.jar.SetCookies(u, (&http.Response{Header: a.header}).Cookies())
+	return a
 }
 
 // ticketForm is the page that gives tickets as a browser sees it, its form, and what that would send.
