@@ -93,7 +93,7 @@ func (c Case) Area() Area {
 
 // Cases gives all cases in the order in which they are tried. The result is the caller's own.
 func Cases() []Case {
-	return slices.Concat(exchangeCases, tokenCases, stopCases, introspectionCases, revocationCases, metadataCases, codeCases, clientCases, userinfoCases, refreshCases, parCases, dpopCases, confusionCases, pagesCases, resourceCases, errorCases, startCases, agentCases, secondFactorCases, eventsCases)
+	return slices.Concat(exchangeCases, tokenCases, stopCases, introspectionCases, revocationCases, metadataCases, codeCases, clientCases, userinfoCases, refreshCases, parCases, dpopCases, confusionCases, pagesCases, resourceCases, errorCases, startCases, agentCases, secondFactorCases, eventsCases, answerCases)
 }
 
 // Find gives the case with an id.

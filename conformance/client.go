@@ -170,6 +170,9 @@ func (p *probe) keep(req *http.Request, body string, a *answer, err error, took 
 	default:
 		e.Status, e.AnswerHeader, e.Answer = a.status, k.header(a.header), k.text(maskMembers(a.body))
 	}
+	if a != nil {
+		p.look(req, a, e)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.evidence = append(p.evidence, e); len(p.evidence) > maxEvidence { // the first and the last of a burst tell it all

@@ -14,6 +14,7 @@ var eventsCases = []Case{
 		Why:         "A receiver that trusts another issuer's word ends the wrong sessions, or none.",
 		try: func(p *probe) {
 			a := p.transmitter()
+			p.want(a.twice == "", Low, "each member once", "%s twice", a.twice)
 			p.want(a.text("issuer") == p.run.target.Issuer, High, "issuer "+p.run.target.Issuer, "%q", a.text("issuer"))
 			at := a.text("jwks_uri")
 			p.want(at != "", Low, "jwks_uri", "none")

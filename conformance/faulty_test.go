@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"hash/fnv"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
@@ -12,8 +13,8 @@ import (
 	"github.com/understudy-id/understudy/conformance/internal/faulty"
 )
 
-// faultyTarget starts a server that is wrong in one way, and tells the suite of it.
-func faultyTarget(t *testing.T, fault faulty.Fault, by string) conformance.Target {
+// faultyTarget starts a server that is wrong in one way, and tells the suite of it. Where behind is given it makes of the server what the suite sees.
+func faultyTarget(t *testing.T, fault faulty.Fault, by string, behind ...func(http.Handler) http.Handler) conformance.Target {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(nil)
 	issuer := "http://" + srv.Listener.Addr().String()
@@ -22,6 +23,9 @@ func faultyTarget(t *testing.T, fault faulty.Fault, by string) conformance.Targe
 		t.Fatal(err)
 	}
 	srv.Config.Handler = s
+	for _, behind := range behind {
+		srv.Config.Handler = behind(s)
+	}
 	srv.Start()
 	t.Cleanup(srv.Close)
 	client := func(c *faulty.Client) conformance.Client {

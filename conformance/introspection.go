@@ -59,7 +59,7 @@ var introspectionCases = []Case{
 	},
 	{
 		ID: "introspection/as-the-token", Source: "RFC 7662 §2.2, RFC 8693 §4.1", Level: Must, Profile: true, Rows: []string{"RFC7662-2.2-04", "RFC8693-4.1-08"}, Needs: []Feature{FeatureIntrospection, FeatureJWT},
-		Requirement: "The answer says of sub, act, client_id, scope, aud, iss, exp, iat and jti what the token says.",
+		Requirement: "The answer says of sub, act, client_id, scope, aud, iss, exp, iat and jti what the token says, and of auth_time and acr nothing else.",
 		Why:         "Two APIs, of which one reads the token and the other asks, would decide differently.",
 		try: func(p *probe) {
 			s := p.start(starting{})
@@ -70,6 +70,12 @@ var introspectionCases = []Case{
 					want, got = oneOrMany(want), oneOrMany(got)
 				}
 				p.want(reflect.DeepEqual(want, got), High, name+" as the token has it", "%v, where the token has %v", got, want)
+			}
+			own := p.actorToken(p.actor(), p.app())
+			t, a = p.says(own), p.introspect(p.app(), own)
+			for _, name := range []string{"auth_time", "acr"} { // of a sign-in, and both may be told in one place alone
+				want, got := plain(t.claims[name]), plain(a.members[name])
+				p.want(want == nil || got == nil || reflect.DeepEqual(want, got), High, name+" as the token has it", "%v, where the token has %v", got, want)
 			}
 		},
 	},

@@ -316,6 +316,9 @@ var pagesCases = []Case{
 		Why:         "A cookie that travels in clear, or with requests of other sites, is the administrator's sign-in in other hands.",
 		try: func(p *probe) {
 			p.signedInAnew()
+			if p.run.has[FeatureSecondFactor] {
+				p.stranger(p.run.target.Accounts.SecondFactor).halfway(p, p.run.meta.Authorization+"?"+p.authorization(p.app(), random()).Encode())
+			}
 			found := false
 			for _, a := range p.seen {
 				for _, c := range (&http.Response{Header: a.header}).Cookies() {

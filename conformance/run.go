@@ -46,7 +46,7 @@ func Run(ctx context.Context, target Target, o Options) (*Report, error) {
 		return nil, err
 	}
 	o.RequestTimeout, o.CaseTimeout = cmp.Or(o.RequestTimeout, perRequest), cmp.Or(o.CaseTimeout, 2*time.Minute)
-	r := &run{target: target, options: o, http: newHTTP(o), logins: make(map[string]*login), tokens: make(map[string]string), codes: make(map[string]int64), refused: make(map[string]string)}
+	r := &run{target: target, options: o, http: newHTTP(o), logins: make(map[string]*login), tokens: make(map[string]string), codes: make(map[string]int64), refused: make(map[string]string), odd: make(map[string]oddity)}
 	defer r.http.CloseIdleConnections()
 	report := &Report{Schema: Schema, Target: cmp.Or(target.Name, target.Issuer), Issuer: target.Issuer, Started: time.Now().UTC().Truncate(time.Second), Cases: len(cases), Without: []Feature{}, Results: []Result{}}
 	began := time.Now()
@@ -130,8 +130,11 @@ type run struct {
 	nonce    string            // what the server wants to see in the next proof (RFC 9449 §8)
 	elapsed  time.Duration     // what Target.Elapse has let pass
 
+	rounded bool // each endpoint was asked for what answerCases look at
+
 	mu   sync.Mutex
 	kept keeper
+	odd  map[string]oddity // what is wrong with answers, by the id of the case that tells it
 }
 
 func (r *run) keeper() *keeper {

@@ -155,5 +155,11 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) {
 		answer["act"] = object{"iss": s.issuer, "sub": t.actor.Subject}
 		s.spoilUserinfo(t, answer)
 	}
-	writeJSON(w, http.StatusOK, answer)
+	switch {
+	case s.wrong("userinfo-email-is-list"):
+		answer["email"] = []string{t.subject.Login}
+	case s.wrong("userinfo-is-public"):
+		w.Header().Set("Cache-Control", "public, max-age=60")
+	}
+	s.write(w, answer, s.wrong("userinfo-has-member-twice"))
 }

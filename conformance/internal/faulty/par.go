@@ -49,6 +49,9 @@ func (s *Server) pushable(c *Client, f url.Values) *refusal {
 		return refuse("invalid_request", "the redirect_uri is not registered")
 	}
 	if code := s.unacceptable(c, f); code != "" {
+		if code == "invalid_scope" && s.wrong("pushed-error-unheard-of") {
+			code = "no_such_scope"
+		}
 		return refuse(code, "the request does not hold")
 	}
 	return nil

@@ -145,11 +145,11 @@ func (s *Server) write(w http.ResponseWriter, answer object, twice bool) {
 		panic(err)
 	}
 	kind := "application/json"
-	if s.wrong("answer-is-text") {
+	if s.wrong("answer-is-text") || answer["email"] != nil && s.wrong("userinfo-is-text") {
 		kind = "text/html"
 	}
 	if twice {
-		b = append([]byte(`{"scope":"everything",`), b[1:]...)
+		b = append([]byte(`{"scope":"everything","sub":"nobody",`), b[1:]...)
 	}
 	w.Header().Set("Content-Type", kind)
 	w.Write(b)
@@ -311,6 +311,8 @@ func (s *Server) spoilIntrospection(answer object) {
 		delete(answer, "cnf")
 	case s.wrong("introspection-without-act"):
 		delete(answer, "act")
+	case s.wrong("introspection-of-another-sign-in") && answer["auth_time"] != nil:
+		answer["auth_time"] = s.now().Unix() + 60
 	case s.wrong("introspection-of-wider-scope"):
 		answer["scope"] = strings.Join(scopes, " ")
 	}

@@ -111,7 +111,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) refuse(w http.ResponseWriter, refused *refusal, f url.Values) {
-	if refused.status == http.StatusUnauthorized && !s.wrong("no-challenge") {
+	if refused.status == http.StatusUnauthorized && !s.wrong("no-challenge") && !(f.Has("redirect_uri") && !f.Has("grant_type") && s.wrong("pushed-without-challenge")) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="clients"`)
 	}
 	o := object{"error": refused.code, "error_description": refused.text}
