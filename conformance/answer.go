@@ -188,7 +188,7 @@ func (p *probe) look(req *http.Request, a *answer, e Exchange) {
 		found("answer/error-codes-known", "%d with %q", a.status, code)
 	}
 	if cache := strings.ToLower(strings.Join(a.header.Values("Cache-Control"), ",")); ours && a.status < 300 && !strings.Contains(cache, "no-store") &&
-		(is(m.Token) || strings.Contains(cache, "public") || strings.Contains(cache, "max-age") && !strings.Contains(cache, "max-age=0")) {
+		(issued(a) || strings.Contains(cache, "public") || strings.Contains(cache, "max-age") && !strings.Contains(cache, "max-age=0")) {
 		found("answer/not-for-caches", "Cache-Control %q", cache)
 	}
 	if scheme := challenge(is(m.Userinfo), req, a); ours && scheme != "" {

@@ -45,11 +45,11 @@ var secondFactorCases = []Case{
 			code := ""
 			for _, again := range []bool{false, true} {
 				l := p.stranger(account)
-				form, a := l.halfway(p, p.run.meta.Authorization+"?"+p.authorization(p.app(), random()).Encode())
+				form, _ := l.halfway(p, p.run.meta.Authorization+"?"+p.authorization(p.app(), random()).Encode())
 				if !again {
 					code = p.code(account)
 				}
-				a = l.visit(p, http.MethodPost, form.action.String(), with(form.values(), form.code().name, code).Encode())
+				a := l.visit(p, http.MethodPost, form.action.String(), with(form.values(), form.code().name, code).Encode())
 				if again {
 					p.notIn(l.through(p, a))
 				} else if p.arrived(l.through(p, a)) == "" {
