@@ -17,6 +17,7 @@ type Operation struct {
 	Kind, Part, Do string
 }
 
+// String is the operation in words, such as "POST /token 200: member expires_in: drop".
 func (o Operation) String() string { return o.Kind + ": " + o.Part + ": " + o.Do }
 
 // Meddle is what a proxy does by it.
