@@ -149,7 +149,7 @@ func TestLAB6TokenInQuery(t *testing.T) {
 	t.Parallel()
 	h := setup(t, options{})
 	s := h.start("ann", "app", "john", "read")
-	if r := h.get("/userinfo?access_token="+s.token, ""); r.status != 400 || r.str("error") != "invalid_request" {
+	if r := h.get("/userinfo?access_token="+s.token, ""); r.status != 400 || r.str("error") != "invalid_request" || !strings.HasPrefix(r.header.Get("WWW-Authenticate"), `Bearer realm="understudy", error="invalid_request"`) {
 		t.Errorf("userinfo with the token in the query: got %d %s", r.status, r.body)
 	}
 	if r := h.form("/userinfo", "", url.Values{"access_token": {s.token}}); r.status != 400 || r.str("error") != "invalid_request" {

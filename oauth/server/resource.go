@@ -118,11 +118,11 @@ func challenge(scheme string, e wireError) string {
 		return dpop + why + `, scope="` + e.Lacks + `"`
 	case e.Status == http.StatusForbidden:
 		return bearer + why + `, scope="` + e.Lacks + `"`
-	case e.Status != http.StatusUnauthorized:
+	case e.Status != http.StatusUnauthorized && e.Code != "invalid_request":
 		return ""
 	case scheme == "DPoP":
 		return dpop + why + ", " + bearer
-	case scheme == "Bearer":
+	case scheme == "Bearer" || e.Code == "invalid_request": // a token in a wrong place has no scheme
 		return bearer + why + ", " + dpop
 	}
 	return bearer + ", " + dpop
