@@ -159,6 +159,8 @@ func TestFaults(t *testing.T) {
 				switch {
 				case named[r.ID] && r.Status != conformance.Failed:
 					t.Errorf("%s does not find it: %s %s", r.ID, r.Status, r.Reason)
+				case named[r.ID] && len(r.KnownFrom) != len(known(r.ID)):
+					t.Errorf("%s is known from %q; want %q", r.ID, r.KnownFrom, known(r.ID))
 				case named[r.ID] && (r.Severity == conformance.Critical) != (wrong.Grants && !aside[r.ID]):
 					t.Errorf("%s calls it %s: want %s, got %s", r.ID, r.Severity, r.Want, r.Got)
 				case !named[r.ID] && r.Status != conformance.Passed && !(r.Status == conformance.Skipped && needs(r.ID, report.Without)):
@@ -167,6 +169,12 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// known are the published weaknesses that a case would have found.
+func known(id string) []conformance.Weakness {
+	c, _ := conformance.Find(id)
+	return c.KnownFrom()
 }
 
 // drawn tells whether a case that must not fail is tried with a fault: the same in each run, whatever other cases and faults there are.

@@ -90,6 +90,8 @@ type Result struct {
 	Want   string `json:"want,omitempty"`
 	Got    string `json:"got,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	// KnownFrom are, of a failure, the published weaknesses that the case would have found: see Case.KnownFrom.
+	KnownFrom []string `json:"known_from,omitempty"`
 	// Duration is in seconds.
 	Duration Duration `json:"duration"`
 	// Evidence is every request of the case and its answer, without secrets.

@@ -41,6 +41,7 @@ type (
 		Source  string   `json:"source"`
 		Level   Level    `json:"requirementLevel"`
 		Profile bool     `json:"profile"`
+		Known   []string `json:"knownFrom,omitempty"`
 	}
 	sarifText struct {
 		Text string `json:"text"`
@@ -123,7 +124,7 @@ func (r *Report) WriteSARIF(w io.Writer) error {
 }
 
 func sarifRuleOf(r Result) sarifRule {
-	rule := sarifRule{ID: r.ID, Short: sarifText{r.Requirement}, Properties: sarifRuleProps{Tags: []string{"security", string(Case{ID: r.ID}.Area())}, Source: r.Source, Level: r.Level, Profile: r.Profile}}
+	rule := sarifRule{ID: r.ID, Short: sarifText{r.Requirement}, Properties: sarifRuleProps{Tags: []string{"security", string(Case{ID: r.ID}.Area())}, Source: r.Source, Level: r.Level, Profile: r.Profile, Known: r.KnownFrom}}
 	if c, ok := Find(r.ID); ok {
 		rule.Full, rule.Help = sarifTextOf(c.Why), sarifTextOf(cmp.Or(c.Mend, "See "+r.Source+"."))
 	}

@@ -43,7 +43,7 @@ func sample() *Report {
 		Results: []Result{
 			result("sample/passes", Passed, Result{Evidence: []Exchange{{Method: "GET", URL: "https://login.example/token", Status: 405, Duration: Duration(time.Millisecond)}}}),
 			result("sample/in-the-wrong-way", Failed, Result{Severity: Low, Want: "Content-Type application/json", Got: `"text/html"`}),
-			result("other/lets-in", Failed, Result{Severity: Critical, Profile: true, Want: "an hour at most", Got: hostile, Evidence: []Exchange{
+			result("other/lets-in", Failed, Result{Severity: Critical, Profile: true, Want: "an hour at most", Got: hostile, KnownFrom: []string{"CVE-2026-0001, CVE-2026-0002 (one)", "CVE-2026-0003 (another)"}, Evidence: []Exchange{
 				{Method: "GET", URL: "https://login.example/first", Status: 200},
 				{Method: "POST", URL: "https://login.example/token?a=b#c", Header: []string{"Accept: application/json", "Cookie: a", "Cookie: b"}, Body: "grant_type=x&client_secret=[6 characters, 01234567]",
 					Status: 200, AnswerHeader: []string{"Content-Type: text/html"}, Answer: hostile, Duration: Duration(12 * time.Millisecond)},

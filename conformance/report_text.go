@@ -43,6 +43,7 @@ func explained(b *strings.Builder, r Result) {
 	c, _ := Find(r.ID)
 	line("why", c.Why)
 	line("mend", c.Mend)
+	line("known", strings.Join(r.KnownFrom, "; "))
 }
 
 // evidence writes requests and their answers.

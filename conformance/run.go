@@ -278,6 +278,9 @@ func (r *run) try(ctx context.Context, c Case) (result Result) {
 			result.Status, result.Severity = v.status, v.severity
 			if v.status == Failed {
 				result.Kind, result.Want, result.Got = kind(c), v.want, k.text(v.text)
+				for _, w := range c.KnownFrom() {
+					result.KnownFrom = append(result.KnownFrom, w.String())
+				}
 				if most := cmp.Or(v.kind, p.kind); most != "" && result.Kind == Violation {
 					result.Kind = most
 				}

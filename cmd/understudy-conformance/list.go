@@ -23,6 +23,7 @@ type caseOut struct {
 	Why         string                `json:"why"`
 	Mend        string                `json:"mend,omitempty"`
 	Rows        []string              `json:"rows"`
+	KnownFrom   []string              `json:"known_from"`
 	Needs       []conformance.Feature `json:"needs"`
 	Slow        bool                  `json:"slow"`
 	Destructive bool                  `json:"destructive"`
@@ -30,8 +31,17 @@ type caseOut struct {
 
 func caseOf(c conformance.Case) caseOut {
 	return caseOut{ // lists are never null
-		c.ID, c.Area(), c.Source, c.Level, c.Profile, c.Requirement, c.Why, c.Mend, append([]string{}, c.Rows...), append([]conformance.Feature{}, c.Needs...), c.Slow, c.Destructive,
+		c.ID, c.Area(), c.Source, c.Level, c.Profile, c.Requirement, c.Why, c.Mend, append([]string{}, c.Rows...), known(c), append([]conformance.Feature{}, c.Needs...), c.Slow, c.Destructive,
 	}
+}
+
+// known are the published weaknesses that a case would have found; the list is never nil.
+func known(c conformance.Case) []string {
+	all := []string{}
+	for _, w := range c.KnownFrom() {
+		all = append(all, w.String())
+	}
+	return all
 }
 
 func (a *app) listCmd() *cobra.Command {
@@ -116,7 +126,7 @@ func (a *app) explainCmd() *cobra.Command {
 			if c.Profile {
 				lines = append(lines, [2]string{"profile", "The clause does not say so itself: this suite asks for it, since impersonation is not safe otherwise. Missing it is a security finding, and no violation of the standard."})
 			}
-			lines = append(lines, [2]string{"why", c.Why}, [2]string{"mend", c.Mend}, [2]string{"rows", strings.Join(c.Rows, ", ")}, [2]string{"needs", needs(c)})
+			lines = append(lines, [2]string{"why", c.Why}, [2]string{"mend", c.Mend}, [2]string{"rows", strings.Join(c.Rows, ", ")}, [2]string{"known from", strings.Join(known(c), "; ")}, [2]string{"needs", needs(c)})
 			for _, line := range lines {
 				if line[0] == "" {
 					fmt.Fprintln(a.stdout, line[1])
