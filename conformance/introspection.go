@@ -14,6 +14,7 @@ var introspectionCases = []Case{
 		ID: "introspection/authentication-required", Source: "RFC 7662 §2.1, §4", Level: Must, Rows: []string{"RFC7662-2.1-01"}, Needs: []Feature{FeatureIntrospection},
 		Requirement: "Whoever asks about a token has to authenticate.",
 		Why:         "Anybody could try tokens, and would be told whose they are.",
+		Mend:        "Run the same client authentication as at the token endpoint before you look the token up, and answer 401 without a member active where it fails.",
 		try: func(p *probe) {
 			token := p.start(starting{}).token
 			for what, c := range map[string]*Client{"nobody": nil, "the client's id alone": {ID: p.app().ID, Auth: "none"}, "a wrong secret": {ID: p.app().ID, Secret: random()}} {
@@ -28,6 +29,7 @@ var introspectionCases = []Case{
 		ID: "introspection/public-client-refused", Source: "RFC 7662 §2.1", Level: Must, Rows: []string{"RFC7662-2.1-01"}, Needs: []Feature{FeatureIntrospection, FeaturePublic},
 		Requirement: "A public client, which proves nothing, is told nothing about a token.",
 		Why:         "Its id is known to anybody.",
+		Mend:        "Refuse clients whose registered token_endpoint_auth_method is none: a client_id alone proves nothing. Check the registration, not whether a secret was sent.",
 		try: func(p *probe) {
 			a := p.introspect(p.run.target.Clients.Public, p.start(starting{}).token)
 			p.want(a.members["active"] != true, Critical, "nothing about the token", "%v", a)
@@ -38,6 +40,7 @@ var introspectionCases = []Case{
 		ID: "introspection/living-token-active", Source: "RFC 7662 §2.2", Level: Must, Rows: []string{"RFC7662-2.2-01", "RFC8693-3-07"}, Needs: []Feature{FeatureIntrospection},
 		Requirement: "A living impersonation token is active, said by a boolean.",
 		Why:         "An API that cannot ask about it lets it in unasked, or nobody.",
+		Mend:        "Write active as a JSON boolean, not as \"true\", and each member once. Look for tokens of the exchange where those of a sign-in are found.",
 		try: func(p *probe) {
 			a := p.introspect(p.app(), p.start(starting{}).token)
 			p.want(a.status == http.StatusOK, Medium, "200", "%v", a)
@@ -49,6 +52,7 @@ var introspectionCases = []Case{
 		ID: "introspection/names-both", Source: "RFC 8693 §4.1, RFC 7662 §2.2", Level: Must, Profile: true, Rows: []string{"RFC8693-4.1-08", "RFC8693-1.1-01", "RFC8693-4.3-01"}, Needs: []Feature{FeatureIntrospection},
 		Requirement: "The answer about an impersonation token has the subject as sub and the actor as act.sub.",
 		Why:         "An API that asks, and is not told of the actor, takes the administrator for the user.",
+		Mend:        "Build the answer from the claims of the token, act among them: a library's answer often has a fixed list of members, to which act must be added.",
 		try: func(p *probe) {
 			a := p.introspect(p.app(), p.start(starting{}).token)
 			act, _ := a.members["act"].(map[string]any)
@@ -61,6 +65,7 @@ var introspectionCases = []Case{
 		ID: "introspection/as-the-token", Source: "RFC 7662 §2.2, RFC 8693 §4.1", Level: Must, Profile: true, Rows: []string{"RFC7662-2.2-04", "RFC8693-4.1-08"}, Needs: []Feature{FeatureIntrospection, FeatureJWT},
 		Requirement: "The answer says of sub, act, client_id, scope, aud, iss, exp, iat and jti what the token says, and of auth_time and acr nothing else.",
 		Why:         "Two APIs, of which one reads the token and the other asks, would decide differently.",
+		Mend:        "Keep the claims once, and write both the token and the answer from them; look for members that are computed anew, such as aud, scope or exp.",
 		try: func(p *probe) {
 			s := p.start(starting{})
 			t, a := p.says(s.token), p.introspect(p.app(), s.token)
@@ -83,6 +88,7 @@ var introspectionCases = []Case{
 		ID: "introspection/other-client-told-nothing", Source: "RFC 7662 §2.2, CVE-2026-37979", Level: Must, Rows: []string{"RFC7662-2.2-03", "RFC8725-3.9-01"}, Needs: []Feature{FeatureIntrospection, FeatureOtherClient},
 		Requirement: "A client that neither got the token nor serves its API is told that it is inactive, and nobody's name.",
 		Why:         "Any client with a secret would learn who looks at whom.",
+		Mend:        "Compare the caller with the token's client_id, and its registered resource with the token's aud; where neither fits, answer {\"active\":false} and nothing else.",
 		try: func(p *probe) {
 			const of = "another client's token"
 			a := p.introspect(p.run.target.Clients.Other, p.start(starting{}).token)
@@ -97,6 +103,7 @@ var introspectionCases = []Case{
 		ID: "introspection/inactive-says-nothing", Source: "RFC 7662 §2.2, §4", Level: ShouldNot, Rows: []string{"RFC7662-2.2-02"}, Needs: []Feature{FeatureIntrospection},
 		Requirement: "Of a token that is unknown, too long, another's, over, or no token at all the answer is {\"active\":false}, and no more.",
 		Why:         "A reason tells whoever tries tokens what to change.",
+		Mend:        "Have one func write {\"active\":false} for each reason why a token is none, with status 200, and write no error, sub or exp beside it.",
 		try: func(p *probe) {
 			for _, token := range []string{"x", random(), strings.Repeat("a", 5000), "eyJhbGciOiJub25lIn0.e30.", "....", "\u00e9"} {
 				p.nothing(p.introspect(p.app(), token), "a token of nobody's")
@@ -118,6 +125,7 @@ var introspectionCases = []Case{
 		ID: "introspection/revoked-inactive", Source: "RFC 7662 §2.2, keycloak#31296", Level: Must, Rows: []string{"RFC7662-2.2-01", "RFC7662-2.2-02"}, Needs: []Feature{FeatureIntrospection, FeatureRevocation},
 		Requirement: "A token that was revoked is inactive at once.",
 		Why:         "Whoever was thrown out goes on for as long as the answer is old.",
+		Mend:        "Look at the stored state of the token or of its session for each question, after its signature and exp; keep the answer in no cache.",
 		try: func(p *probe) {
 			s := p.start(starting{})
 			p.want(p.active(s.token), Medium, "an active token before", "one that is over")
@@ -131,6 +139,7 @@ var introspectionCases = []Case{
 		ID: "introspection/changed-token-inactive", Source: "RFC 6749 §10.3, RFC 7662 §4, CVE-2026-27840", Level: Must, Rows: []string{"RFC6749-10.3-01", "RFC7662-4-01"}, Needs: []Feature{FeatureIntrospection},
 		Requirement: "A token that was cut, lengthened or changed in one character is inactive, and one without its signature too.",
 		Why:         "Of a token of which a part only is compared, the rest is anybody's to choose.",
+		Mend:        "Verify the signature over the token as it was sent, with a fixed list of algorithms without none. Look opaque tokens up by a hash of the whole.",
 		try: func(p *probe) {
 			token := p.start(starting{}).token
 			all := append(changed(token), unsigned(token)...)
@@ -149,6 +158,7 @@ var introspectionCases = []Case{
 		ID: "introspection/hint-changes-nothing", Source: "RFC 7662 §2.1", Level: Must, Rows: []string{"RFC7662-2.1-02"}, Needs: []Feature{FeatureIntrospection},
 		Requirement: "A token_type_hint that is wrong or unknown does not change the answer.",
 		Why:         "A token that is looked for in the wrong place is taken for dead, or an ended one for alive.",
+		Mend:        "Take token_type_hint as where to look first alone: search the other kinds too where that finds nothing, and ignore a hint that you do not know.",
 		try: func(p *probe) {
 			token := p.start(starting{}).token
 			for _, hint := range []string{"access_token", "refresh_token", "urn:example:foo", ""} {
@@ -161,6 +171,7 @@ var introspectionCases = []Case{
 		ID: "introspection/token-required", Source: "RFC 7662 §2.1", Level: Must, Rows: []string{"RFC6749-5.2-03"}, Needs: []Feature{FeatureIntrospection},
 		Requirement: "A question without a token is refused, or answered with inactive, as JSON.",
 		Why:         "A server that takes another token instead, such as the caller's own, says yes to an empty one.",
+		Mend:        "Answer 400 invalid_request where the form's token is missing or empty, and read it from nowhere else: the Authorization header is the caller's.",
 		try: func(p *probe) {
 			for _, form := range []url.Values{{}, {"token": {""}}} {
 				a := p.post(p.run.meta.Introspection, p.app(), form)
@@ -173,6 +184,7 @@ var introspectionCases = []Case{
 		ID: "introspection/no-other-form", Source: "RFC 7662 §2.2, CVE-2026-18208", Level: ShouldNot, Profile: true, Rows: []string{"RFC7662-2.2-02"}, Needs: []Feature{FeatureIntrospection, FeatureOtherClient},
 		Requirement: "Asked for another form, such as a signed one, the answer about a token that the caller must not know says no more.",
 		Why:         "A second form of the answer is one in which the check was forgotten.",
+		Mend:        "Decide what the caller may know before you choose the form of the answer, and hand each writer the result; drop signed answers (RFC 9701) where you need none.",
 		try: func(p *probe) {
 			token := p.start(starting{}).token
 			for _, accept := range []string{"application/jwt", "application/token-introspection+jwt", "text/html", "application/xml", "*/*"} {
@@ -191,6 +203,7 @@ var introspectionCases = []Case{
 		ID: "introspection/body-only", Source: "RFC 7662 §4", Level: May, Profile: true, Rows: []string{"RFC6749-2.3.1-02"}, Needs: []Feature{FeatureIntrospection},
 		Requirement: "Neither the token nor the client's secret is taken from the URL.",
 		Why:         "What stands in a URL stands in logs.",
+		Mend:        "Register the path for POST alone, and read r.PostForm or your framework's body parameters; one that merges query and body, such as r.FormValue, takes both.",
 		try: func(p *probe) {
 			token, c := p.start(starting{}).token, p.app()
 			q := url.Values{"token": {token}}
@@ -207,6 +220,7 @@ var introspectionCases = []Case{
 		ID: "introspection/impersonation-token-opens-nothing", Source: "RFC 7662 §2.1, zitadel PR #7516", Level: MustNot, Profile: true, Rows: []string{"RFC7662-2.1-01"}, Needs: []Feature{FeatureIntrospection},
 		Requirement: "An impersonation token, sent as the caller's own authorization, does not let anybody ask.",
 		Why:         "A token about a user has no business at the server's own endpoints.",
+		Mend:        "Authenticate clients alone at this endpoint. Where a bearer token may stand for the caller, refuse those about users, and those with act first of all.",
 		try: func(p *probe) {
 			s := p.start(starting{})
 			a := p.request(http.MethodPost, p.run.meta.Introspection, url.Values{"token": {p.actorToken(p.actor(), p.app())}}.Encode(), "Content-Type", formType, "Authorization", "Bearer "+s.token)
@@ -218,6 +232,7 @@ var introspectionCases = []Case{
 		ID: "introspection/one-time-tokens-are-none", Source: "RFC 7662 §2.2, CVE-2025-12421", Level: MustNot, Profile: true, Rows: []string{"RFC8693-2.1-26"}, Needs: []Feature{FeatureIntrospection, FeatureTicket},
 		Requirement: "A ticket or a code that lives is no active token, and asking does not spend it.",
 		Why:         "An API that asks about whatever it is shown would let a ticket in.",
+		Mend:        "Look among access tokens and refresh tokens alone: keep tickets and codes in tables of their own, or compare the kind in the statement; spend them at the token endpoint only.",
 		try: func(p *probe) {
 			verifier := random()
 			code := p.freshCode(p.actor(), p.app(), verifier)
@@ -231,6 +246,7 @@ var introspectionCases = []Case{
 		ID: "introspection/id-token-inactive", Source: "RFC 8725 §3.12, CVE-2026-41164", Level: MustNot, Profile: true, Rows: []string{"RFC8725-3.12-01"}, Needs: []Feature{FeatureIntrospection, FeatureOpenID},
 		Requirement: "An ID token is no active access token.",
 		Why:         "It is shown to the app and kept in its logs; an API that asks would let it in.",
+		Mend:        "Demand typ at+jwt of what you verify, or find its jti among the access tokens that you issued: a good signature of your own is not enough.",
 		try: func(p *probe) {
 			a := p.introspect(p.app(), p.idToken(p.actor()))
 			p.want(a.members["active"] != true, High, "an inactive token", "%v", a.members)
@@ -240,6 +256,7 @@ var introspectionCases = []Case{
 		ID: "introspection/not-stored", Source: "RFC 7662 §4, RFC 6749 §5.1", Level: Should, Profile: true, Rows: []string{"RFC6749-5.1-01", "RFC7662-2.2-01"}, Needs: []Feature{FeatureIntrospection},
 		Requirement: "Answers say Cache-Control: no-store.",
 		Why:         "A cache between the two says active of what ended.",
+		Mend:        "Set Cache-Control: no-store before the first byte of each answer, also where active is false; a middleware around the endpoint does it.",
 		try: func(p *probe) {
 			for _, a := range []*answer{p.introspect(p.app(), p.start(starting{}).token), p.introspect(p.app(), "x")} {
 				p.want(strings.Contains(strings.ToLower(a.header.Get("Cache-Control")), "no-store"), Low, "Cache-Control: no-store", "%q", a.header.Get("Cache-Control"))

@@ -14,6 +14,7 @@ var parCases = []Case{
 		ID: "par/works", Source: "RFC 9126 §2.2", Level: Must, Rows: []string{"RFC9126-2.2-01", "RFC6749-5.1-01"}, Needs: []Feature{FeaturePAR},
 		Requirement: "A pushed request gives 201 with a request_uri that nobody can guess, its time, and no-store; the request_uri signs in.",
 		Why:         "Whatever else is refused says nothing while nothing is ever allowed.",
+		Mend:        "Answer 201 with expires_in as a number and Cache-Control: no-store. Make the reference of 16 random bytes or more, from crypto/rand or its like, not of a counter.",
 		try: func(p *probe) {
 			p.browserOf(p.actor())
 			var all []string
@@ -35,6 +36,7 @@ var parCases = []Case{
 		ID: "par/authentication-required", Source: "RFC 9126 §2.1", Level: Must, Rows: []string{"RFC9126-2.1-01"}, Needs: []Feature{FeaturePAR},
 		Requirement: "A confidential client authenticates where it pushes, as at the token endpoint.",
 		Why:         "What was pushed counts as the client's own word.",
+		Mend:        "Call the token endpoint's client authentication first. A client that has a registered secret or key must show it: its client_id alone is not enough.",
 		try: func(p *probe) {
 			q := p.authorization(p.app(), random())
 			for what, c := range map[string]*Client{"nobody": nil, "the client's id alone": {ID: p.app().ID, Auth: "none"}, "a wrong secret": {ID: p.app().ID, Secret: random()}} {
@@ -48,6 +50,7 @@ var parCases = []Case{
 		ID: "par/no-request-uri-within", Source: "RFC 9126 §2.1", Level: Must, Rows: []string{"RFC9126-2.1-01"}, Needs: []Feature{FeaturePAR},
 		Requirement: "A pushed request with a request_uri of its own is refused.",
 		Why:         "One request would stand for another, for ever on.",
+		Mend:        "Refuse with 400 invalid_request where the pushed form has a request_uri, before you read anything else of it.",
 		try: func(p *probe) {
 			a := p.push(p.app(), with(p.authorization(p.app(), random()), "request_uri", "urn:ietf:params:oauth:request_uri:"+random()))
 			p.want(a.text("request_uri") == "", Medium, "no request_uri", "%v", a)
@@ -59,6 +62,7 @@ var parCases = []Case{
 		ID: "par/body-only", Source: "RFC 9126 §2.1", Level: Must, Rows: []string{"RFC9126-2.1-01"}, Needs: []Feature{FeaturePAR},
 		Requirement: "Parameters are taken from the body alone, by POST alone.",
 		Why:         "What stands in a URL stands in logs, and what stands in both is read differently by two.",
+		Mend:        "Register the path for POST alone and read the body's parameters only, such as r.PostForm; refuse parameters in the query or ignore them.",
 		try: func(p *probe) {
 			q, c := p.authorization(p.app(), random()), p.app()
 			a := p.postRaw(p.run.meta.PAR+"?"+q.Encode(), c, "")
@@ -71,6 +75,7 @@ var parCases = []Case{
 		ID: "par/validated-at-once", Source: "RFC 9126 §2.1, §2.3", Level: Must, Rows: []string{"RFC9126-2.3-01", "RFC9700-2.1-01", "RFC7636-4.3-01"}, Needs: []Feature{FeaturePAR},
 		Requirement: "A pushed request that the authorization endpoint would refuse is refused, as JSON with 4xx.",
 		Why:         "What is looked at here is not looked at again, or the person meets the error.",
+		Mend:        "Run the whole check of the authorization endpoint on the pushed form: redirect_uri by ==, response_type, S256, scope, and client_id equal to who authenticated. Answer 400 as JSON.",
 		try: func(p *probe) {
 			q := p.authorization(p.app(), random())
 			for _, uri := range almost(p.app().RedirectURI) {
@@ -88,6 +93,7 @@ var parCases = []Case{
 		ID: "par/own-client", Source: "RFC 9126 §2.2, §7.1", Level: Must, Rows: []string{"RFC9126-2.2-01"}, Needs: []Feature{FeaturePAR, FeatureOtherClient},
 		Requirement: "A request_uri works for the client that pushed it, and for no other.",
 		Why:         "One client would send people off with another's request.",
+		Mend:        "Store the client with the reference, and compare it with the client_id of the authorization request before you take what was pushed.",
 		try: func(p *probe) {
 			p.browserOf(p.actor())
 			uri := p.push(p.app(), p.authorization(p.app(), random())).text("request_uri")
@@ -99,6 +105,7 @@ var parCases = []Case{
 		ID: "par/once", Source: "RFC 9126 §4, §7.3", Level: Should, Rows: []string{"RFC9126-4-01"}, Needs: []Feature{FeaturePAR},
 		Requirement: "A request_uri works once.",
 		Why:         "A link that somebody kept would sign in again whoever follows it.",
+		Mend:        "Delete the reference, or mark it as used, in the statement that finds it, at the latest when a code is given for it.",
 		try: func(p *probe) {
 			p.browserOf(p.actor())
 			uri := p.push(p.app(), p.authorization(p.app(), random())).text("request_uri")
@@ -112,6 +119,7 @@ var parCases = []Case{
 		ID: "par/changed", Source: "RFC 9126 §2.2, §7.1", Level: Must, Rows: []string{"RFC9126-2.2-01"}, Needs: []Feature{FeaturePAR},
 		Requirement: "A request_uri that is unknown or was changed gives no code, and leads nowhere that was not registered.",
 		Why:         "Of a reference of which a part only is compared, the rest is anybody's to choose.",
+		Mend:        "Look the whole request_uri up by equality, with no cutting and no folding of case, and fetch no URL. Unknown means an error page, without a redirect.",
 		try: func(p *probe) {
 			p.browserOf(p.actor())
 			uri := p.push(p.app(), p.authorization(p.app(), random())).text("request_uri")
@@ -126,6 +134,7 @@ var parCases = []Case{
 		ID: "par/query-changes-nothing", Source: "RFC 9126 §4, RFC 9101 §6.3", Level: Must, Rows: []string{"RFC9126-2.3-01", "RFC9700-2.1-01"}, Needs: []Feature{FeaturePAR},
 		Requirement: "What stands in the query beside a request_uri changes nothing of what was pushed.",
 		Why:         "The person, or whoever gave them the link, would write the client's request anew.",
+		Mend:        "Where a request_uri is there, replace the parameters by the stored ones instead of merging the two; of the query take client_id alone, to compare it.",
 		try: func(p *probe) {
 			p.browserOf(p.actor())
 			asked := p.authorization(p.app(), random())
@@ -144,6 +153,7 @@ var parCases = []Case{
 		ID: "par/signs-in-with-issuer", Source: "RFC 9207 §2, RFC 6749 §4.1.2", Level: Must, Rows: []string{"RFC9207-2-01", "RFC6749-4.1.2-03"}, Needs: []Feature{FeaturePAR, FeatureIssuer},
 		Requirement: "The answer to a pushed request has the state that was pushed, and iss.",
 		Why:         "A second way to sign in is one on which the checks were forgotten.",
+		Mend:        "Let pushed requests go through the same func that writes the redirect: state from what was stored, and iss from the configuration.",
 		try: func(p *probe) {
 			p.browserOf(p.actor())
 			asked := p.authorization(p.app(), random())
@@ -158,6 +168,7 @@ var parCases = []Case{
 		ID: "par/no-ticket-in-its-place", Source: "RFC 8693 §2.1, CVE-2026-4282", Level: Must, Profile: true, Rows: []string{"RFC8693-2.1-26"}, Needs: []Feature{FeaturePAR, FeatureTicket},
 		Requirement: "A request_uri is neither a ticket nor a code, and a ticket is no request_uri.",
 		Why:         "Where all that works once lies in one place, what is cheap to get is as good as what is not.",
+		Mend:        "Keep references, tickets and codes in stores of their own, or put the kind into the key and into the WHERE of each lookup.",
 		try: func(p *probe) {
 			p.browserOf(p.actor())
 			uri := p.push(p.app(), p.authorization(p.app(), random())).text("request_uri")
@@ -177,6 +188,7 @@ var parCases = []Case{
 		ID: "par/over-with-its-time", Source: "RFC 9126 §4", Level: Must, Slow: true, Rows: []string{"RFC9126-4-01"}, Needs: []Feature{FeaturePAR},
 		Requirement: "A request_uri whose time is over gives no code.",
 		Why:         "A link that somebody kept would sign in whoever follows it.",
+		Mend:        "Store when the reference ends, and compare it with the clock at each lookup; do not leave it to a job that clears up. A minute is enough.",
 		try: func(p *probe) {
 			p.browserOf(p.actor())
 			a := p.push(p.app(), p.authorization(p.app(), random()))

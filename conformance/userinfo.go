@@ -13,6 +13,7 @@ var userinfoCases = []Case{
 		ID: "userinfo/works", Source: "OpenID Connect Core §5.3.1, §5.3.2", Level: Must, Rows: []string{"OIDC-5.3-01", "OIDC-5.3.2-01"}, Needs: []Feature{FeatureUserinfo, FeatureOpenID},
 		Requirement: "Userinfo answers GET and POST with the sub of the token's person, as JSON.",
 		Why:         "Whatever else is refused says nothing while nothing is ever allowed.",
+		Mend:        "Register the path for GET and POST, and answer 200 as application/json with sub from the token. Check that the audience you demand is one that sign-ins give.",
 		try: func(p *probe) {
 			defer p.forUserinfo()()
 			token := p.actorToken(p.actor(), p.app())
@@ -27,6 +28,7 @@ var userinfoCases = []Case{
 		ID: "userinfo/impersonation-tells-both", Source: "OpenID Connect Core §5.3.2, RFC 8693 §4.1", Level: Must, Profile: true, Rows: []string{"OIDC-5.3.2-01", "RFC8693-4.1-07"}, Needs: []Feature{FeatureUserinfo},
 		Requirement: "Shown an impersonation token, userinfo answers for the subject and names the actor, or refuses.",
 		Why:         "An app would show the administrator under the user's name, or the user's data under the administrator's.",
+		Mend:        "Take sub from the token, and write its act beside it; where a library fixes the members, refuse each token that has act with 403.",
 		try: func(p *probe) {
 			a := p.get(p.run.meta.Userinfo, "Authorization", "Bearer "+p.start(starting{}).token)
 			if a.status != http.StatusOK {
@@ -42,6 +44,7 @@ var userinfoCases = []Case{
 		ID: "userinfo/roles-of-the-subject", Source: "RFC 9068 §2.2.3.1", Level: MustNot, Profile: true, Rows: []string{"RFC9068-2.2.3.1-01"}, Needs: []Feature{FeatureUserinfo, FeatureSubjectLogin, FeatureOpenID},
 		Requirement: "Of an impersonation nothing tells roles, groups or entitlements that the subject has not.",
 		Why:         "An app would let the user's page do what the administrator may.",
+		Mend:        "Look roles, groups and entitlements up by the token's sub, never by act.sub or by the session of the browser, in token, introspection and userinfo alike.",
 		try: func(p *probe) {
 			s := p.start(starting{})
 			defer p.forUserinfo()()
@@ -66,6 +69,7 @@ var userinfoCases = []Case{
 		ID: "userinfo/over-with-the-impersonation", Source: "OpenID Connect Core §5.3.3, RFC 6750 §3.1", Level: Must, Rows: []string{"OIDC-5.3-01", "RFC6750-3.1-01"}, Needs: []Feature{FeatureUserinfo, FeatureRevocation},
 		Requirement: "After the end of an impersonation its token gives 401 invalid_token at userinfo.",
 		Why:         "Whoever has a copy goes on reading who the user is.",
+		Mend:        "Look at the stored state of the session for each request, not at signature and exp alone, and answer 401 with WWW-Authenticate: Bearer error=\"invalid_token\".",
 		try: func(p *probe) {
 			s := p.start(starting{})
 			p.revoke(s.client, s.token)
@@ -76,6 +80,7 @@ var userinfoCases = []Case{
 		ID: "userinfo/changed-token", Source: "RFC 6750 §3.1, RFC 6749 §10.3", Level: Must, Rows: []string{"RFC6750-3.1-01", "RFC6749-10.3-01", "RFC9068-4-04"}, Needs: []Feature{FeatureUserinfo, FeatureOpenID},
 		Requirement: "A token that was cut, lengthened, changed or stripped of its signature gives 401 invalid_token.",
 		Why:         "Whoever writes one is anybody.",
+		Mend:        "Verify the signature over the bytes that were sent, by the keys and algorithms that you issue with, and refuse alg none. Answer 401 with error=\"invalid_token\".",
 		try: func(p *probe) {
 			defer p.forUserinfo()()
 			token := p.actorToken(p.actor(), p.app())
@@ -88,6 +93,7 @@ var userinfoCases = []Case{
 		ID: "userinfo/challenge", Source: "RFC 6750 §3", Level: Must, Rows: []string{"RFC6750-3-01"}, Needs: []Feature{FeatureUserinfo},
 		Requirement: "Without a token the answer is 401 with WWW-Authenticate: Bearer, and without an error.",
 		Why:         "A client that is sent to a page instead, or told of an error, tries for ever.",
+		Mend:        "Answer 401 with WWW-Authenticate: Bearer and no error where no token was sent; keep this path out of the middleware that redirects to the sign-in page.",
 		try: func(p *probe) {
 			a := p.get(p.run.meta.Userinfo)
 			p.want(a.status == http.StatusUnauthorized, Low, "401", "%v", a)
@@ -100,6 +106,7 @@ var userinfoCases = []Case{
 		ID: "userinfo/one-token", Source: "RFC 6750 §2, §3.1", Level: Should, Rows: []string{"RFC6750-2-01"}, Needs: []Feature{FeatureUserinfo, FeatureOpenID},
 		Requirement: "A request with two tokens is refused.",
 		Why:         "The administrator's token would ride beside the user's, and one part of the server look at the one, one at the other.",
+		Mend:        "Count the tokens before you read one: every Authorization header, not the first alone, and access_token in the body. Answer 400 invalid_request for more than one.",
 		try: func(p *probe) {
 			imp := p.start(starting{}).token
 			defer p.forUserinfo()()
@@ -114,6 +121,7 @@ var userinfoCases = []Case{
 		ID: "userinfo/no-token-in-the-query", Source: "RFC 9700 §4.3.2, RFC 6750 §2.3", Level: MustNot, Profile: true, Rows: []string{"RFC9700-4.3.2-01"}, Needs: []Feature{FeatureUserinfo, FeatureOpenID},
 		Requirement: "A token in the URL opens nothing.",
 		Why:         "What stands in a URL stands in logs, histories and Referer headers.",
+		Mend:        "Read the token from the Authorization header, or from the body by POST; switch off the library's option that takes access_token from the query.",
 		try: func(p *probe) {
 			defer p.forUserinfo()()
 			a := p.get(p.run.meta.Userinfo + "?" + url.Values{"access_token": {p.actorToken(p.actor(), p.app())}}.Encode())
@@ -124,6 +132,7 @@ var userinfoCases = []Case{
 		ID: "userinfo/needs-openid", Source: "OpenID Connect Core §5.3, RFC 6750 §3.1", Level: Should, Rows: []string{"OIDC-5.3-01", "RFC6750-3.1-02"}, Needs: []Feature{FeatureUserinfo, FeatureOpenID},
 		Requirement: "A token without the scope openid gives 403 insufficient_scope.",
 		Why:         "A token for one API would tell another who its person is.",
+		Mend:        "Split the token's scope at spaces and demand openid among them; answer 403 with error=\"insufficient_scope\" and none of the person's claims.",
 		try: func(p *probe) {
 			rest := strings.Join(slices.DeleteFunc(strings.Fields(p.run.target.Scope), func(s string) bool {
 				return slices.Contains([]string{"openid", "profile", "email", "address", "phone"}, s)
@@ -147,6 +156,7 @@ var userinfoCases = []Case{
 		ID: "userinfo/access-tokens-only", Source: "RFC 9068 §4, RFC 8725 §3.12", Level: MustNot, Profile: true, Rows: []string{"RFC9068-4-01", "RFC8725-3.12-01"}, Needs: []Feature{FeatureUserinfo, FeatureOpenID},
 		Requirement: "An ID token, a code or a ticket is no access token.",
 		Why:         "They pass through the browser, and lie in logs.",
+		Mend:        "Demand typ at+jwt and an aud of your own, or find the token among those that you issued as access tokens: an ID token's good signature is not enough.",
 		try: func(p *probe) {
 			all := []string{p.idToken(p.actor()), p.redeemable().Get("code")}
 			if p.run.has[FeatureTicket] {
@@ -161,6 +171,7 @@ var userinfoCases = []Case{
 		ID: "userinfo/not-stored", Source: "RFC 6749 §5.1", Level: Should, Profile: true, Rows: []string{"RFC6749-5.1-01"}, Needs: []Feature{FeatureUserinfo, FeatureOpenID},
 		Requirement: "Answers say Cache-Control: no-store.",
 		Why:         "A cache would give one person's data to the next.",
+		Mend:        "Set Cache-Control: no-store on each answer of userinfo, best in the func that writes it or in a middleware around the endpoint.",
 		try: func(p *probe) {
 			defer p.forUserinfo()()
 			a := p.get(p.run.meta.Userinfo, "Authorization", "Bearer "+p.actorToken(p.actor(), p.app()))
